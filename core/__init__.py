@@ -1,0 +1,1 @@
+"""The ground: messages, nouns, ports, errors, tenants and the store. Imports none of the other rooms."""

@@ -1,0 +1,182 @@
+"""Whatever happens is an ``Inbound``, whatever is said is an ``Outbound``, one ``Handler`` stands between.
+
+An inbound's body and an outbound's words are both rows of the conversation's event log; the queues carry
+only (conversation, seq).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Literal, Protocol
+
+from core.texts import Say
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a conversation takes place: enough to rebuild a ``Reply`` in any process, at any time.
+
+    channel: the kind, such as ``console``; installation_id: which workspace or bot of that kind;
+    thread: the channel's own name of the place, opaque to everyone else.
+    """
+
+    channel: str
+    installation_id: str
+    thread: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the form that is stored."""
+        return {"channel": self.channel, "installation_id": self.installation_id, "thread": self.thread}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Typed words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A pressed button: ``button`` is the opaque value that the card carried (at most 64 bytes)."""
+
+    button: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An approval was granted: the stored act is to be run."""
+
+    approval_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An approval has its outcome: the turn that waits goes on."""
+
+    approval_id: str
+
+
+Body = Text | Click | Act | Decided
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent it, as the platform proved it. external_id: the platform's user id."""
+
+    external_id: str
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Something that happened outside and that it0 has to answer.
+
+    event_id: the platform's own id of the event, unique within the installation; a repeat is dropped.
+    sender: None where it0 itself is the source (an approval's outcome, a timer).
+    """
+
+    address: Address
+    event_id: str
+    body: Body
+    sender: Sender | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button: ``value`` is an opaque id of at most 64 bytes, ``style`` only looks."""
+
+    label: Say
+    value: str
+    style: Literal["primary", "danger", "plain"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Something said to a conversation, to be put in words by the channel that carries it.
+
+    kind: ``reply`` ends a turn, ``notice`` stands by itself, ``card`` shows the approval ``approval_id``.
+    parts: sentences and texts in order; a text is data and is escaped by the channel.
+    """
+
+    kind: Literal["reply", "notice", "card"]
+    parts: Sequence[Say | str] = ()
+    buttons: Sequence[Button] = ()
+    approval_id: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event body that is stored."""
+        body: dict[str, Any] = {
+            "parts": [p.as_json() if isinstance(p, Say) else p for p in self.parts],
+        }
+        if self.buttons:
+            body["buttons"] = [
+                {"label": b.label.as_json(), "value": b.value, "style": b.style} for b in self.buttons
+            ]
+        if self.approval_id:
+            body["approval_id"] = self.approval_id
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A piece of a running turn, for whoever looks on now: it is not stored and may be lost.
+
+    kind: text (a piece of the answer), thinking, output (a piece of a command's output) or state.
+    """
+
+    kind: Literal["text", "thinking", "output", "state"]
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Live(Protocol):
+    """A reply that grows while the turn runs."""
+
+    async def update(self, progress: Progress) -> None:
+        """Show a piece; best effort, never raises for a lost connection."""
+        ...
+
+
+class Reply(Protocol):
+    """The way back to one conversation, always rebuilt from its ``Address``."""
+
+    @property
+    def address(self) -> Address:
+        """Return where it leads."""
+        ...
+
+    def live(self, turn_id: str) -> Live:
+        """Return the growing reply of a turn."""
+        ...
+
+    async def deliver(self, conversation_id: str, seq: int, outbound: Mapping[str, Any]) -> None:
+        """Hand one stored outbound to the platform, once.
+
+        Raises Unavailable when the platform did not take it; it is then tried again later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An inbound whose row is committed: only now may its platform be told so.
+
+    fence: the lane's fencing number if this process took the work at once, else None.
+    repeat: the event was accepted before; nothing more is to be done.
+    """
+
+    tenant_id: str
+    inbox_id: int
+    conversation_id: str
+    seq: int
+    fence: int | None
+    repeat: bool = False
+
+
+Handler = Callable[[Inbound, Reply], Awaitable[Accepted | None]]
+Middleware = Callable[[Handler], Handler]
+
+
+def fold(handler: Handler, middleware: Sequence[Middleware]) -> Handler:
+    """Return ``handler`` inside ``middleware``, the first of which sees an inbound first."""
+    return reduce(lambda inner, wrap: wrap(inner), reversed(middleware), handler)

@@ -1,0 +1,156 @@
+"""Protocols by which the rooms reach one another."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.messages import Address, Handler, Reply
+from core.work import RunTarget, Server, Verdict
+
+
+class Bus(Protocol):
+    """Wake-ups and live pieces between tasks and processes. Anything on it may be lost."""
+
+    async def publish(self, topic: str, message: Mapping[str, Any]) -> None:
+        """Tell whoever listens; never raises for a lost connection."""
+        ...
+
+    def subscribe(self, topic: str) -> "Subscription":
+        """Return the messages of ``topic`` from now on."""
+        ...
+
+
+class Subscription(Protocol):
+    """Messages of one topic; close it when done."""
+
+    def __aiter__(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield messages as they come."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class Channel(Protocol):
+    """A place where people talk to it0."""
+
+    name: str
+
+    async def run(self, handler: Handler) -> None:
+        """Take what comes in until cancelled."""
+        ...
+
+    def reply_to(self, address: Address) -> Reply:
+        """Return the way back to ``address``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What opens a server, decrypted, for one connection only.
+
+    kind: ssh_key or ssh_password; secret: the private key's text or the password.
+    version: changes when the credential is replaced or revoked.
+    """
+
+    user: str
+    kind: str
+    secret: bytes
+    credential_id: str
+    version: int
+
+    def __repr__(self) -> str:
+        """Leave the secret out."""
+        return f"Login(user={self.user!r}, credential_id={self.credential_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server with the way to it.
+
+    login: gives the decrypted credential when a connection has to be made; raises Refused when it is
+    expired or revoked. jump: the server before it.
+    """
+
+    tenant_id: str
+    server: Server
+    login: Callable[[], Awaitable[Login]] | None
+    credential_version: str
+    jump: "Target | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One command to be started once.
+
+    run_id: the same id is never started twice on a server; timeout_s: seconds until it is ended.
+    """
+
+    run_id: str
+    command: str
+    timeout_s: float
+    cwd: str = ""
+
+
+OnOutput = Callable[[str, str], None]
+"""Takes (stream name "stdout" or "stderr", a piece of text) while a command runs."""
+
+
+class Shell(Protocol):
+    """Runs commands on servers. Only the gate calls it."""
+
+    async def run(self, target: Target, order: Order, on_output: OnOutput | None = None) -> RunTarget:
+        """Start ``order`` on ``target`` once and return how it went; a refusal to start is state failed.
+
+        Never raises for what a server does; raises Fenced never. Cancelling it stops the command.
+        """
+        ...
+
+    async def outcome(self, target: Target, run_id: str) -> RunTarget:
+        """Return what became of a run whose end was not seen: state done, running, failed or unknown."""
+        ...
+
+    async def stop(self, target: Target, run_id: str) -> bool:
+        """End a run with everything it started; return whether it is known to have ended."""
+        ...
+
+    async def host_key(self, target: Target) -> str:
+        """Return the key that the server shows now, in OpenSSH's one-line form, trusting nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Classifier(Protocol):
+    """Judges a command line without running it; pure and synchronous."""
+
+    def __call__(self, command: str, environment: str = "dev", count: int = 1) -> Verdict:
+        """Return the level of ``command`` on ``count`` servers of ``environment``."""
+        ...
+
+
+class Queue(Protocol):
+    """Wakes the worker for a timer row; a lost wake-up only makes it later."""
+
+    async def wake(self, timer_id: int, delay_s: float = 0) -> None:
+        """Ask for the timer to be looked at after ``delay_s`` seconds."""
+        ...
+
+
+class Redactor(Protocol):
+    """Takes secrets out of text before it is shown, stored or logged."""
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` with every known secret replaced."""
+        ...
+
+
+class Recipients(Protocol):
+    """Where people are reached."""
+
+    async def places(self, tenant_id: str, user_ids: Sequence[str]) -> Sequence[tuple[str, Address]]:
+        """Return (user id, address) of every one of ``user_ids`` who can be reached now."""
+        ...

@@ -1,0 +1,1 @@
+"""The store: tables, the door to them, and one repository a noun."""

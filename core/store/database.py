@@ -1,0 +1,196 @@
+"""The driver's connection behind compiled SQLAlchemy Core: the one way in which it0 speaks to PostgreSQL.
+
+A statement is compiled once per schema and then runs on asyncpg without SQLAlchemy's execution layer
+(decision 10: less than half of the client CPU of a session or an engine on the message path).
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy.dialects.postgresql import asyncpg as dialect_module
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from core.errors import StoreUnavailable
+from core.store.tables import TENANT_SCHEMA
+
+DIALECT = dialect_module.dialect()  # type: ignore[no-untyped-call]
+Row = asyncpg.Record
+
+UNREACHABLE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresIOError,
+)
+"""What asyncpg raises when the server or its disk is the trouble, not the statement."""
+
+
+class Statement:
+    """A Core statement, compiled on first use for each schema.
+
+    tenant: whether it touches a tenant's tables; then it must name ``tenant_id``, the second line of
+    defence, which the transaction fills in.
+    """
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self._clause = clause
+        self._compiled: dict[str, tuple[str, tuple[str, ...], Mapping[str, Any]]] = {}
+
+    def on(self, schema: str) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+        """Return (SQL, names of its parameters in order, constants among them) for ``schema``.
+
+        Raises RuntimeError when a tenant's table is used without a tenant, or without ``tenant_id``.
+        """
+        if schema not in self._compiled:
+            self._compiled[schema] = self._compile(schema)
+        return self._compiled[schema]
+
+    def _compile(self, schema: str) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+        compiled = self._clause.compile(
+            dialect=DIALECT,
+            schema_translate_map={TENANT_SCHEMA: schema or None},
+            render_schema_translate=True,
+            compile_kwargs={"render_postcompile": True},
+        )
+        assert isinstance(compiled, SQLCompiler)
+        names = tuple(compiled.positiontup or ())
+        if _touches_tenant(self._clause):
+            if not schema:
+                raise RuntimeError("a statement on a tenant's tables needs a tenant's transaction")
+            if "tenant_id" not in names:
+                raise RuntimeError(f"a statement on a tenant's tables must name tenant_id: {compiled}")
+        constants = {k: v for k, v in compiled.params.items() if v is not None}
+        return str(compiled), names, constants
+
+
+def _touches_tenant(clause: ClauseElement) -> bool:
+    from_clauses = clause.compile(dialect=DIALECT)
+    return f"{TENANT_SCHEMA}." in str(from_clauses).replace('"', "")
+
+
+class Transaction:
+    """One database transaction, of one tenant or of the shared schema only."""
+
+    def __init__(self, connection: PoolConnectionProxy[Row], schema: str, tenant_id: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._fixed: Mapping[str, Any] = {"tenant_id": tenant_id} if tenant_id else {}
+        self.after_commit: list[Callable[[], None]] = []
+
+    def _bound(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        sql, names, constants = statement.on(self._schema)
+        given = {**constants, **self._fixed, **params}
+        return sql, [given[name] for name in names]
+
+    async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
+        """Return every row."""
+        sql, values = self._bound(statement, params)
+        return await self._connection.fetch(sql, *values)
+
+    async def one(self, statement: Statement, /, **params: Any) -> Row | None:
+        """Return the first row, or None."""
+        sql, values = self._bound(statement, params)
+        return await self._connection.fetchrow(sql, *values)
+
+    async def value(self, statement: Statement, /, **params: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        row = await self.one(statement, **params)
+        return None if row is None else row[0]
+
+    async def run(self, statement: Statement, /, **params: Any) -> int:
+        """Run without rows to return; return how many rows it touched."""
+        sql, values = self._bound(statement, params)
+        status = await self._connection.execute(sql, *values)
+        last = status.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
+
+    async def many(self, statement: Statement, rows: list[dict[str, Any]], /) -> None:
+        """Run once for each of ``rows``, in one round trip."""
+        bound = [self._bound(statement, row) for row in rows]
+        if bound:
+            await self._connection.executemany(bound[0][0], [values for _, values in bound])
+
+
+def _encode(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+async def _prepare(connection: asyncpg.Connection[Row]) -> None:
+    await connection.set_type_codec("jsonb", encoder=_encode, decoder=json.loads, schema="pg_catalog")
+
+
+async def _no_reset(connection: asyncpg.Connection[Row]) -> None:
+    """Leave a returned connection as it is: it0 sets no session state, and a reset is a round trip."""
+
+
+class Database:
+    """A pool of connections of one role."""
+
+    def __init__(self, pool: asyncpg.Pool[Row]) -> None:
+        self._pool = pool
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, *, size: int = 10, statement_cache: int = 1024, timeout_s: float = 10
+    ) -> AsyncIterator["Database"]:
+        """Yield a database on ``url``.
+
+        size: connections at most; statement_cache: prepared statements kept per connection (0 behind
+        PgBouncer). Raises StoreUnavailable when it cannot be reached.
+        """
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                init=_prepare,
+                reset=_no_reset,
+                timeout=timeout_s,
+                command_timeout=60,
+                statement_cache_size=statement_cache,
+                max_inactive_connection_lifetime=300,
+                server_settings={"application_name": "it0", "timezone": "UTC"},
+            )
+        except (*UNREACHABLE, TimeoutError, asyncpg.PostgresError) as error:
+            raise StoreUnavailable("error.store_unreachable", reason=type(error).__name__) from error
+        try:
+            yield cls(pool)
+        finally:
+            await _close(pool)
+
+    @asynccontextmanager
+    async def transaction(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:
+        """Yield a transaction; leaving it commits, an exception rolls back.
+
+        Raises StoreUnavailable when the database cannot be reached or cannot write.
+        """
+        try:
+            async with self._pool.acquire(timeout=15) as connection, connection.transaction():
+                transaction = Transaction(connection, schema, tenant_id)
+                yield transaction
+        except UNREACHABLE as error:
+            raise StoreUnavailable(reason=type(error).__name__) from error
+        except TimeoutError as error:
+            raise StoreUnavailable(reason="TimeoutError") from error
+        for call in transaction.after_commit:
+            call()
+
+
+async def _close(pool: asyncpg.Pool[Row]) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 5)
+    except (TimeoutError, *UNREACHABLE):
+        pool.terminate()

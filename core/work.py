@@ -1,0 +1,279 @@
+"""The nouns, frozen. Transitions are pure functions that take the moment as ``at``."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Any, Literal
+
+from core.texts import Language, Say
+
+
+class Risk(IntEnum):
+    """How much harm a command can do (SPEC 3)."""
+
+    L0 = 0
+    L1 = 1
+    L2 = 2
+    L3 = 3
+
+
+class Role(StrEnum):
+    """What a user may do; each role may do all that the ones before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def covers(self, other: "Role") -> bool:
+        """Return whether this role may do what ``other`` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person of a tenant."""
+
+    id: str
+    name: str
+    role: Role
+    language: Language
+    active: bool = True
+
+
+Environment = Literal["dev", "staging", "prod"]
+ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
+SERVER_ROLES = ("web", "db", "cache", "worker", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A machine that it0 looks after.
+
+    connection: ``ssh``, or ``local`` for the bot's own machine.
+    host_key: the pinned public key in OpenSSH's one-line form, None until a person confirmed it.
+    restricted: its shell takes bare commands only: no wrapper, so no marker and no kill from outside.
+    shell: ``bash`` (run with --noprofile --norc) or ``sh``.
+    """
+
+    id: str
+    name: str
+    connection: Literal["ssh", "local"]
+    host: str
+    port: int
+    environment: Environment
+    role: str | None
+    ssh_user: str
+    credential_id: str | None
+    jump_server_id: str | None
+    ssh_options: Mapping[str, Any]
+    tags: Mapping[str, str]
+    status: str
+    description: str
+    host_key: str | None
+    restricted: bool = False
+    shell: Literal["bash", "sh"] = "bash"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What opens a server; the secret itself stays sealed in the vault.
+
+    kind: ssh_key, ssh_password, token or kubeconfig.
+    fingerprint: of the public key, for people; version rises with each new secret.
+    """
+
+    id: str
+    name: str
+    kind: str
+    version: int
+    fingerprint: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def usable(self, at: datetime) -> bool:
+        """Return whether it may still open anything at ``at``."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the classifier says of a command.
+
+    reasons: sentences in both languages; part: the piece of the command that decided;
+    rules: version of the rule set.
+    """
+
+    level: Risk
+    reasons: tuple[Say, ...]
+    part: str
+    rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One act, whole: what is approved is what is run.
+
+    kind: ``run`` a command, or ``trust`` a server's host key.
+    server_ids, host_keys, os_users: one entry a target, in the same order; a host key is its SHA256
+    fingerprint, "" where there is none (local).
+    timeout_s: the command's limit in seconds.
+    """
+
+    kind: Literal["run", "trust"]
+    command: str
+    server_ids: tuple[str, ...]
+    host_keys: tuple[str, ...]
+    os_users: tuple[str, ...]
+    cwd: str = ""
+    timeout_s: int = 60
+
+    def as_json(self) -> str:
+        """Return the canonical JSON text: the exact bytes that are stored."""
+        return canonical(
+            {
+                "kind": self.kind,
+                "command": self.command,
+                "server_ids": self.server_ids,
+                "host_keys": self.host_keys,
+                "os_users": self.os_users,
+                "cwd": self.cwd,
+                "timeout_s": self.timeout_s,
+            }
+        )
+
+    @staticmethod
+    def from_json(text: str) -> "Action":
+        """Return the action that ``as_json`` wrote."""
+        raw = json.loads(text)
+        for name in ("server_ids", "host_keys", "os_users"):
+            raw[name] = tuple(raw[name])
+        return Action(**raw)
+
+    def digest(self, tenant_id: str, request_id: str, nonce: str) -> str:
+        """Return the SHA-256 that binds an approval to exactly this act (SECURITY A2), in hex."""
+        bound = canonical({"tenant": tenant_id, "request": request_id, "nonce": nonce, "act": self.as_json()})
+        return hashlib.sha256(bound.encode()).hexdigest()
+
+
+ApprovalStatus = Literal["pending", "approved", "rejected", "expired", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request that waits for people, or waited.
+
+    needed: approvals that settle it; approvals: votes for it so far.
+    four_eyes: the requester may not decide it.
+    """
+
+    id: str
+    code: str
+    conversation_id: str
+    turn_id: str
+    step: int
+    action: Action
+    digest: str
+    nonce: str
+    level: Risk
+    reasons: tuple[Mapping[str, Any], ...]
+    part: str
+    rules: str
+    requester_id: str
+    needed: int
+    approvals: int
+    four_eyes: bool
+    status: ApprovalStatus
+    created_at: datetime
+    expires_at: datetime
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+    settled_event: str | None = None
+
+
+L1_WAIT = timedelta(minutes=5)
+L2_WAIT = timedelta(minutes=30)
+
+
+def approval_expiry(level: Risk, at: datetime) -> datetime:
+    """Return when an approval asked for at ``at`` lapses (SPEC 3: L1 5 min, L2 30 min)."""
+    return at + (L1_WAIT if level <= Risk.L1 else L2_WAIT)
+
+
+def may_decide(user: User, approval: Approval) -> Say | None:
+    """Return why ``user`` may not decide ``approval``, or None if they may (SPEC 1 and 3)."""
+    if not user.active:
+        return Say("approval.not_yours_removed")
+    needed = Role.OPERATOR if approval.level <= Risk.L1 else Role.ADMIN
+    if not user.role.covers(needed):
+        return Say("approval.not_yours_role", {"role": {"say": f"role.{needed}"}})
+    if approval.four_eyes and approval.level >= Risk.L2 and user.id == approval.requester_id:
+        return Say("approval.not_yours_four_eyes")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RunTarget:
+    """How one command went on one server.
+
+    state: running, done (exit_code is known), failed (never started), stopped, timeout or unknown.
+    stdout, stderr: the kept part, at most the output cap; dropped: bytes that were not kept.
+    """
+
+    server_id: str
+    server: str
+    state: Literal["running", "done", "failed", "stopped", "timeout", "unknown"]
+    exit_code: int | None = None
+    duration_ms: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    dropped: int = 0
+    error: Mapping[str, Any] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the command ended with exit code 0."""
+        return self.state == "done" and self.exit_code == 0
+
+
+def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Return JSON with sorted keys, no spaces, and every character as itself."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """What a plan allows; None is without limit."""
+
+    servers: int | None = None
+    skills: int | None = None
+    users: int | None = None
+    sessions_a_day: int | None = None
+    running_tasks: int | None = None
+    engines: tuple[str, ...] = field(default=("direct",))
+
+
+PLANS: Mapping[str, Quotas] = {
+    "self-hosted": Quotas(engines=("claude_code", "claude_api", "direct", "remote")),
+    "free": Quotas(servers=5, skills=10, users=3, sessions_a_day=50, running_tasks=2),
+    "pro": Quotas(
+        servers=50,
+        skills=50,
+        users=20,
+        sessions_a_day=500,
+        running_tasks=10,
+        engines=("claude_api", "direct"),
+    ),
+    "enterprise": Quotas(
+        servers=1000,
+        skills=500,
+        users=500,
+        sessions_a_day=10_000,
+        running_tasks=100,
+        engines=("claude_code", "claude_api", "direct", "remote"),
+    ),
+}
+"""The plans' figures (SPEC 1 gives free's; the others are it0's defaults)."""

@@ -71,7 +71,7 @@ class Statement:
                 raise RuntimeError("a statement on a tenant's tables needs a tenant's transaction")
             if "tenant_id" not in names:
                 raise RuntimeError(f"a statement on a tenant's tables must name tenant_id: {compiled}")
-        constants = {k: v for k, v in compiled.params.items() if v is not None}
+        constants = {k: v for k, v in compiled.params.items() if not compiled.binds[k].required}
         return str(compiled), names, constants
 
 
@@ -83,7 +83,7 @@ def _touches_tenant(clause: ClauseElement) -> bool:
 class Transaction:
     """One database transaction, of one tenant or of the shared schema only."""
 
-    def __init__(self, connection: PoolConnectionProxy[Row], schema: str, tenant_id: str) -> None:
+    def __init__(self, connection: "PoolConnectionProxy[Row]", schema: str, tenant_id: str) -> None:
         self._connection = connection
         self._schema = schema
         self._fixed: Mapping[str, Any] = {"tenant_id": tenant_id} if tenant_id else {}
@@ -127,18 +127,18 @@ def _encode(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-async def _prepare(connection: asyncpg.Connection[Row]) -> None:
+async def _prepare(connection: "asyncpg.Connection[Row]") -> None:
     await connection.set_type_codec("jsonb", encoder=_encode, decoder=json.loads, schema="pg_catalog")
 
 
-async def _no_reset(connection: asyncpg.Connection[Row]) -> None:
+async def _no_reset(connection: "asyncpg.Connection[Row]") -> None:
     """Leave a returned connection as it is: it0 sets no session state, and a reset is a round trip."""
 
 
 class Database:
     """A pool of connections of one role."""
 
-    def __init__(self, pool: asyncpg.Pool[Row]) -> None:
+    def __init__(self, pool: "asyncpg.Pool[Row]") -> None:
         self._pool = pool
 
     @classmethod
@@ -189,7 +189,7 @@ class Database:
             call()
 
 
-async def _close(pool: asyncpg.Pool[Row]) -> None:
+async def _close(pool: "asyncpg.Pool[Row]") -> None:
     try:
         await asyncio.wait_for(pool.close(), 5)
     except (TimeoutError, *UNREACHABLE):

@@ -1,7 +1,7 @@
 """A tenant's schema."""
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0001"
@@ -383,14 +383,14 @@ def upgrade() -> None:
 
 def _bind_to_tenant() -> None:
     """Let no row of another tenant into this schema: the second line of defence."""
-    tenant_id = op.get_context().config.attributes["tenant_id"]
+    tenant_id = context.config.attributes["tenant_id"]
     for table in TABLES:
         op.create_check_constraint("tenant", table, sa.column("tenant_id") == tenant_id, schema="tenant")
 
 
 def _guard_audit() -> None:
     """Refuse every change of a written audit row, whoever asks."""
-    schema = op.get_context().config.attributes["schema"]
+    schema = context.config.attributes["schema"]
     op.execute(
         f"""
         CREATE FUNCTION "{schema}".audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS

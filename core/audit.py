@@ -1,0 +1,179 @@
+"""The audit log: append-only rows of a tenant, each bound to the one before by an HMAC (SECURITY L1-L3).
+
+The chain proves that no row was changed, removed or put between; that its end was not cut off is proved by
+the heads that are written to a file outside the database from time to time.
+"""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import bindparam, func, select
+
+from core.store import tables
+from core.store.database import Row, Statement
+from core.store.statements import BIG, TEXT, insert_row, of_tenant
+from core.work import canonical
+
+if TYPE_CHECKING:
+    from core.tenant import Tenant
+
+T = tables.audit
+COLUMNS = [column for column in T.c if column.name != "tenant_id"]
+
+LOCK = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("lock", type_=TEXT), 7))))
+LAST = Statement(select(T.c.seq, T.c.hash).where(of_tenant(T)).order_by(T.c.seq.desc()).limit(1))
+APPEND = insert_row(T)
+BY_KEY = Statement(select(T.c.seq).where(of_tenant(T), T.c.key == bindparam("key", type_=TEXT)))
+PAGE = Statement(
+    select(*COLUMNS)
+    .where(of_tenant(T), T.c.seq > bindparam("after", type_=BIG))
+    .order_by(T.c.seq)
+    .limit(bindparam("count", type_=BIG))
+)
+NEWEST = Statement(
+    select(*COLUMNS)
+    .where(of_tenant(T), T.c.seq < bindparam("before", type_=BIG))
+    .order_by(T.c.seq.desc())
+    .limit(bindparam("count", type_=BIG))
+)
+
+GENESIS = b"\x00" * 32
+HASHED = (
+    "seq",
+    "at",
+    "action",
+    "actor_type",
+    "actor_id",
+    "approver_id",
+    "resource_type",
+    "resource_id",
+    "channel",
+    "ip",
+    "detail",
+    "key",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened, who did it, and to what.
+
+    action: dotted, such as ``command.intent``; key: a second entry of the same key is not written.
+    detail: JSON, without secrets.
+    """
+
+    action: str
+    actor_type: Literal["agent", "user", "system"]
+    actor_id: str | None = None
+    approver_id: str | None = None
+    resource_type: str = ""
+    resource_id: str = ""
+    channel: str | None = None
+    ip: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain at some moment, kept outside the database."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Where a chain is broken. kind: altered, missing, out_of_order, cut or replaced."""
+
+    seq: int
+    kind: str
+
+
+class AuditLog:
+    """One tenant's audit log.
+
+    key: the 32 bytes of AUDIT_KEY.
+    """
+
+    def __init__(self, tenant: "Tenant", key: bytes) -> None:
+        self._tenant = tenant
+        self._key = key
+
+    async def append(self, entry: Entry, at: datetime) -> int:
+        """Write ``entry`` in a transaction of its own and return its sequence number.
+
+        Raises StoreUnavailable; then it is not written, and what it announces must not be done.
+        """
+        async with self._tenant.transaction() as tx:
+            await tx.run(LOCK, lock=self._tenant.id)
+            if entry.key is not None and (written := await tx.value(BY_KEY, key=entry.key)):
+                return int(written)
+            last = await tx.one(LAST)
+            seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
+            row = {**asdict(entry), "seq": seq, "at": at, "detail": dict(entry.detail)}
+            digest = row_hash(self._key, previous, row)
+            await tx.run(APPEND, **row, previous_hash=previous, hash=digest)
+            return int(seq)
+
+    async def page(self, before: int | None = None, count: int = 100) -> list[Row]:
+        """Return the newest rows below ``before``, newest first."""
+        async with self._tenant.transaction() as tx:
+            return await tx.all(NEWEST, before=before or 2**62, count=count)
+
+    async def rows(self, batch: int = 500) -> AsyncIterator[Row]:
+        """Yield every row in order."""
+        after = 0
+        while True:
+            async with self._tenant.transaction() as tx:
+                page = await tx.all(PAGE, after=after, count=batch)
+            if not page:
+                return
+            for row in page:
+                yield row
+            after = page[-1]["seq"]
+
+    async def head(self) -> Head | None:
+        """Return the chain's end, or None while it is empty."""
+        async with self._tenant.transaction() as tx:
+            last = await tx.one(LAST)
+        return Head(last["seq"], last["hash"].hex()) if last else None
+
+    async def verify(self, heads: list[Head]) -> tuple[int, list[Fault]]:
+        """Return how many rows stand, and every place where they are not as they were written.
+
+        heads: what was kept outside the database, in any order.
+        """
+        kept = {head.seq: head.hash for head in heads}
+        faults: list[Fault] = []
+        count, expected, previous = 0, 1, GENESIS
+        async for row in self.rows():
+            count += 1
+            faults += check_row(self._key, dict(row), expected, previous)
+            if kept.pop(row["seq"], row["hash"].hex()) != row["hash"].hex():
+                faults.append(Fault(row["seq"], "replaced"))
+            expected, previous = row["seq"] + 1, row["hash"]
+        faults += [Fault(seq, "cut") for seq in sorted(kept)]
+        return count, faults
+
+
+def row_hash(key: bytes, previous: bytes, row: Mapping[str, Any]) -> bytes:
+    """Return HMAC-SHA256(key, previous hash | canonical row)."""
+    values = {name: row[name] for name in HASHED}
+    values["at"] = values["at"].isoformat()
+    return hmac.digest(key, previous + canonical(values).encode(), hashlib.sha256)
+
+
+def check_row(key: bytes, row: Mapping[str, Any], expected: int, previous: bytes) -> list[Fault]:
+    """Return what is wrong with ``row``, which ought to be number ``expected`` after ``previous``."""
+    if row["seq"] > expected:
+        return [Fault(seq, "missing") for seq in range(expected, row["seq"])][:100]
+    if row["previous_hash"] != previous:
+        return [Fault(row["seq"], "out_of_order")]
+    if not hmac.compare_digest(row_hash(key, previous, row), row["hash"]):
+        return [Fault(row["seq"], "altered")]
+    return []

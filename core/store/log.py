@@ -1,0 +1,192 @@
+"""Conversations and their event log: everything said, heard and done, in one order.
+
+The log's sequence number is taken under the conversation's row lock, so the order of numbers is the order
+of commits, and whoever reads on from a number misses nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, column, func, insert, literal_column, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from core.messages import Address
+from core.store import tables
+from core.store.database import Row, Statement, Transaction
+from core.store.statements import BIG, INT, JSON, MOMENT, TEXT, of_tenant, param
+
+C = tables.conversations
+E = tables.events
+
+BY_ID = Statement(select(C).where(of_tenant(C), C.c.id == param("id")))
+BY_THREAD = Statement(
+    select(C).where(
+        of_tenant(C),
+        C.c.installation_id == param("installation_id"),
+        C.c.thread == param("thread"),
+        C.c.status == "open",
+    )
+)
+OPEN = Statement(
+    upsert(C)
+    .values(
+        {
+            C.c.tenant_id: bindparam("tenant_id", type_=TEXT),
+            C.c.id: param("id"),
+            C.c.channel: param("channel"),
+            C.c.installation_id: param("installation_id"),
+            C.c.thread: param("thread"),
+            C.c.user_id: param("user_id"),
+            C.c.title: param("title"),
+            C.c.created_at: param("at", MOMENT),
+            C.c.updated_at: param("at", MOMENT),
+        }
+    )
+    .on_conflict_do_nothing()
+    .returning(C.c.id)
+)
+OF_USER = Statement(
+    select(C)
+    .where(
+        of_tenant(C),
+        C.c.user_id == param("user_id"),
+        C.c.channel == param("channel"),
+        C.c.last_seq > 0,
+    )
+    .order_by(C.c.updated_at.desc())
+    .limit(param("count", INT))
+)
+TITLE = Statement(
+    update(C).where(of_tenant(C), C.c.id == param("id"), C.c.title == "").values(title=param("new_title"))
+)
+
+_bump = (
+    update(C)
+    .where(of_tenant(C), C.c.id == param("conversation"))
+    .values(last_seq=C.c.last_seq + param("count", BIG), updated_at=param("at", MOMENT))
+    .returning(C.c.last_seq)
+    .cte("bump")
+)
+_each = (
+    func.jsonb_array_elements(bindparam("events", type_=JSON))
+    .table_valued(column("value", JSON), with_ordinality="n", name="each")
+    .render_derived()
+)
+_value = _each.c.value
+APPEND = Statement(
+    insert(E)
+    .from_select(
+        ["tenant_id", "conversation_id", "seq", "kind", "turn_id", "user_id", "body", "at"],
+        select(
+            bindparam("tenant_id", type_=TEXT),
+            param("conversation"),
+            _bump.c.last_seq - param("count", BIG) + _each.c.n,
+            _value["kind"].astext,
+            _value["turn_id"].astext,
+            _value["user_id"].astext,
+            _value["body"],
+            param("at", MOMENT),
+        ).select_from(_bump.join(_each, literal_column("true"))),
+    )
+    .returning(E.c.seq)
+)
+AFTER = Statement(
+    select(E.c.seq, E.c.kind, E.c.turn_id, E.c.user_id, E.c.body, E.c.at)
+    .where(of_tenant(E), E.c.conversation_id == param("conversation"), E.c.seq > param("after", BIG))
+    .order_by(E.c.seq)
+    .limit(param("count", INT))
+)
+BEFORE = Statement(
+    select(E.c.seq, E.c.kind, E.c.turn_id, E.c.user_id, E.c.body, E.c.at)
+    .where(of_tenant(E), E.c.conversation_id == param("conversation"), E.c.seq < param("before", BIG))
+    .order_by(E.c.seq.desc())
+    .limit(param("count", INT))
+)
+AT = Statement(
+    select(E.c.seq, E.c.kind, E.c.turn_id, E.c.user_id, E.c.body, E.c.at).where(
+        of_tenant(E), E.c.conversation_id == param("conversation"), E.c.seq == param("seq", BIG)
+    )
+)
+OF_TURN = Statement(
+    select(E.c.seq, E.c.kind, E.c.body)
+    .where(of_tenant(E), E.c.turn_id == param("turn_id"), or_(E.c.kind == "tool", E.c.kind == "result"))
+    .order_by(E.c.seq)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row to be appended to a conversation's log.
+
+    kind: said, clicked, act, decided (inbound); tool, result (a turn's steps); reply, notice, card
+    (outbound); waiting (a message that waits for the running turn).
+    """
+
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    turn_id: str | None = None
+    user_id: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form in which the append statement takes it."""
+        return {"kind": self.kind, "turn_id": self.turn_id, "user_id": self.user_id, "body": dict(self.body)}
+
+
+async def append(tx: Transaction, conversation_id: str, events: Sequence[Event], at: datetime) -> int:
+    """Append ``events`` in order and return the sequence number of the last.
+
+    Raises LookupError when there is no such conversation.
+    """
+    rows = await tx.all(
+        APPEND, conversation=conversation_id, count=len(events), at=at, events=[e.as_json() for e in events]
+    )
+    if not rows:
+        raise LookupError(f"no conversation {conversation_id}")
+    return int(max(row[0] for row in rows))
+
+
+async def open_conversation(
+    tx: Transaction, new_id: str, address: Address, user_id: str | None, at: datetime
+) -> str:
+    """Return the open conversation at ``address``, made now if there is none, with ``new_id``."""
+    place = {"installation_id": address.installation_id, "thread": address.thread}
+    row = await tx.one(BY_THREAD, **place)
+    if row is None:
+        made = await tx.one(
+            OPEN, id=new_id, channel=address.channel, user_id=user_id, title="", at=at, **place
+        )
+        row = made or await tx.one(BY_THREAD, **place)
+    assert row is not None
+    return str(row["id"])
+
+
+async def conversation(tx: Transaction, conversation_id: str) -> Row | None:
+    """Return the conversation's row."""
+    return await tx.one(BY_ID, id=conversation_id)
+
+
+def address_of(row: Row) -> Address:
+    """Return where a conversation takes place."""
+    return Address(row["channel"], row["installation_id"], row["thread"])
+
+
+async def events_after(tx: Transaction, conversation_id: str, after: int, count: int = 500) -> list[Row]:
+    """Return events above ``after``, in order."""
+    return await tx.all(AFTER, conversation=conversation_id, after=after, count=count)
+
+
+async def events_before(tx: Transaction, conversation_id: str, before: int, count: int = 100) -> list[Row]:
+    """Return the newest events below ``before``, in order."""
+    return list(reversed(await tx.all(BEFORE, conversation=conversation_id, before=before, count=count)))
+
+
+async def event_at(tx: Transaction, conversation_id: str, seq: int) -> Row | None:
+    """Return one event."""
+    return await tx.one(AT, conversation=conversation_id, seq=seq)
+
+
+async def steps_of(tx: Transaction, turn_id: str) -> list[Row]:
+    """Return a turn's tool and result events in order."""
+    return await tx.all(OF_TURN, turn_id=turn_id)

@@ -1,0 +1,128 @@
+"""The tenant's handle: the only door to its data."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import column, select, table
+
+from core.audit import AuditLog
+from core.errors import NotFound, Unavailable
+from core.store import tables
+from core.store.database import Database, Row, Statement, Transaction
+from core.store.statements import param
+from core.vault import Vault
+
+SHARED_HEAD = "0001"
+TENANT_HEAD = "0001"
+"""The newest revision of each chain; a test holds them against the scripts."""
+
+CACHE_S = 5.0
+
+T = tables.tenants
+BY_ID = Statement(select(T).where(T.c.id == param("id")))
+BY_SLUG = Statement(select(T).where(T.c.slug == param("slug")))
+ALL = Statement(select(T).order_by(T.c.created_at))
+
+
+def version_of(schema: str) -> Statement:
+    """Return the question for a schema's revision."""
+    return Statement(select(table("version", column("version_num"), schema=schema).c.version_num))
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """What the shared schema knows of a tenant."""
+
+    id: str
+    slug: str
+    name: str
+    plan: str
+    status: str
+
+
+class Tenant:
+    """A tenant with its data, vault and audit log.
+
+    Nothing that belongs to a tenant is reachable without one of these.
+    """
+
+    def __init__(self, row: TenantRow, database: Database, vault: Vault, audit_key: bytes) -> None:
+        self.id = row.id
+        self.row = row
+        self.schema = f"it0_t_{row.id}"
+        self.vault = vault
+        self.audit = AuditLog(self, audit_key)
+        self._database = database
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"Tenant({self.row.slug})"
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Yield a transaction in this tenant's schema and the shared one."""
+        async with self._database.transaction(self.schema, self.id) as transaction:
+            yield transaction
+
+
+class Tenants:
+    """Finds tenants; a handle is kept for some seconds, because each message needs one."""
+
+    def __init__(self, database: Database, vault: Vault, audit_key: bytes) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit_key = audit_key
+        self._kept: dict[str, tuple[float, Tenant]] = {}
+
+    async def by_id(self, tenant_id: str) -> Tenant:
+        """Return the tenant.
+
+        Raises NotFound, or Unavailable while its schema is not at this program's version.
+        """
+        kept = self._kept.get(tenant_id)
+        if kept and kept[0] > time.monotonic():
+            return kept[1]
+        async with self._database.transaction() as tx:
+            row = await tx.one(BY_ID, id=tenant_id)
+        return await self._open(row)
+
+    async def by_slug(self, slug: str) -> Tenant:
+        """Return the tenant of that slug; raises as ``by_id``."""
+        async with self._database.transaction() as tx:
+            row = await tx.one(BY_SLUG, slug=slug)
+        return await self._open(row)
+
+    async def all(self) -> list[Tenant]:
+        """Return every tenant that is not deleted and is at this program's version."""
+        async with self._database.transaction() as tx:
+            rows = await tx.all(ALL)
+        found = []
+        for row in rows:
+            if row["status"] != "deleted":
+                found.append(await self._open(row))
+        return found
+
+    def forget(self, tenant_id: str) -> None:
+        """Read the tenant anew next time."""
+        self._kept.pop(tenant_id, None)
+
+    async def _open(self, row: Row | None) -> Tenant:
+        if row is None:
+            raise NotFound("error.no_such_tenant")
+        kept = self._kept.get(row["id"])
+        fresh = TenantRow(row["id"], row["slug"], row["name"], row["plan"], row["status"])
+        if kept and kept[1].row == fresh:
+            tenant = kept[1]
+        else:
+            tenant = Tenant(fresh, self._database, self._vault, self._audit_key)
+            await self._check_version(tenant)
+        self._kept[tenant.id] = (time.monotonic() + CACHE_S, tenant)
+        return tenant
+
+    async def _check_version(self, tenant: Tenant) -> None:
+        async with self._database.transaction() as tx:
+            version = await tx.value(version_of(tenant.schema))
+        if version != TENANT_HEAD:
+            raise Unavailable("error.tenant_being_upgraded")

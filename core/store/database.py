@@ -6,6 +6,7 @@ A statement is compiled once per schema and then runs on asyncpg without SQLAlch
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from core.store.tables import TENANT_SCHEMA
 
 DIALECT = dialect_module.dialect()  # type: ignore[no-untyped-call]
 Row = asyncpg.Record
+TENANT_TABLE = re.compile(rf"(?<![.\w]){TENANT_SCHEMA}\.")
 
 UNREACHABLE = (
     OSError,
@@ -76,8 +78,7 @@ class Statement:
 
 
 def _touches_tenant(clause: ClauseElement) -> bool:
-    from_clauses = clause.compile(dialect=DIALECT)
-    return f"{TENANT_SCHEMA}." in str(from_clauses).replace('"', "")
+    return bool(TENANT_TABLE.search(str(clause.compile(dialect=DIALECT)).replace('"', "")))
 
 
 class Transaction:

@@ -277,9 +277,8 @@ PURGE = Statement(
         I.c.done_at < func.now() - func.make_interval(0, 0, 0, 0, param("keep_hours", INT)),
     )
 )
-DEPTH = Statement(
-    select(I.c.state, func.count()).where(I.c.state.in_(["new", "taken", "set_aside"])).group_by(I.c.state)
-)
+OPEN_STATES = I.c.state.in_([literal_column(f"'{state}'") for state in ("new", "taken", "set_aside")])
+DEPTH = Statement(select(I.c.state, func.count()).where(OPEN_STATES).group_by(I.c.state))
 
 
 class Repeat(Exception):

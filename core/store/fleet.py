@@ -1,0 +1,125 @@
+"""Servers and credentials."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, func, or_, select, update
+
+from core.store import tables
+from core.store.database import Row, Statement, Transaction
+from core.store.statements import MOMENT, TEXTS, insert_row, of_tenant, param
+from core.work import Credential, Server
+
+S = tables.servers
+C = tables.credentials
+F = tables.secret_forms
+
+ADD_SERVER = insert_row(S)
+LIVE = Statement(select(S).where(of_tenant(S), S.c.status != "removed").order_by(S.c.name))
+BY_IDS = Statement(
+    select(S).where(of_tenant(S), S.c.id == func.any(bindparam("ids", type_=TEXTS)), S.c.status != "removed")
+)
+NAMED = Statement(select(S).where(of_tenant(S), S.c.name == param("name"), S.c.status != "removed"))
+TRUST = Statement(
+    update(S)
+    .where(
+        of_tenant(S),
+        S.c.id == param("server"),
+        S.c.status != "removed",
+        or_(S.c.host_key.is_(None), S.c.host_key == param("host_key")),
+    )
+    .values(host_key=param("host_key"), status="active")
+    .returning(S.c.id)
+)
+FORGET_KEY = Statement(
+    update(S)
+    .where(of_tenant(S), S.c.id == param("server"))
+    .values(host_key=None, status="untrusted")
+    .returning(S.c.id)
+)
+REMOVE = Statement(
+    update(S).where(of_tenant(S), S.c.id == param("server"), S.c.status != "removed").values(status="removed")
+)
+COUNT_SERVERS = Statement(select(func.count()).select_from(S).where(of_tenant(S), S.c.status != "removed"))
+BEHIND = Statement(
+    select(S.c.name).where(of_tenant(S), S.c.jump_server_id == param("server"), S.c.status != "removed")
+)
+
+ADD_CREDENTIAL = insert_row(C, leave_out=["version"])
+CREDENTIALS = Statement(select(C).where(of_tenant(C)).order_by(C.c.name))
+CREDENTIAL = Statement(select(C).where(of_tenant(C), C.c.id == param("id")))
+CREDENTIAL_NAMED = Statement(
+    select(C).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_(None))
+)
+USED = Statement(
+    update(C).where(of_tenant(C), C.c.id == param("credential")).values(used_at=param("now", MOMENT))
+)
+REVOKE = Statement(
+    update(C)
+    .where(of_tenant(C), C.c.id == param("credential"), C.c.revoked_at.is_(None))
+    .values(revoked_at=param("now", MOMENT), version=C.c.version + 1, sealed=b"")
+)
+RESEAL = Statement(
+    update(C)
+    .where(of_tenant(C), C.c.id == param("credential"), C.c.sealed == bindparam("old", type_=C.c.sealed.type))
+    .values(sealed=bindparam("new", type_=C.c.sealed.type))
+)
+USING = Statement(
+    select(S.c.name).where(of_tenant(S), S.c.credential_id == param("credential"), S.c.status != "removed")
+)
+ADD_FORM = insert_row(F, leave_out=["used_at"])
+FORM = Statement(
+    select(F).where(
+        of_tenant(F),
+        F.c.token_hash == bindparam("token_hash", type_=F.c.token_hash.type),
+        F.c.used_at.is_(None),
+        F.c.expires_at > param("now", MOMENT),
+    )
+)
+USE_FORM = Statement(
+    update(F)
+    .where(
+        of_tenant(F),
+        F.c.token_hash == bindparam("hash", type_=F.c.token_hash.type),
+        F.c.used_at.is_(None),
+        F.c.expires_at > param("now", MOMENT),
+    )
+    .values(used_at=param("now", MOMENT))
+    .returning(F.c.name, F.c.kind, F.c.user_id)
+)
+
+
+def server_of(row: Row) -> Server:
+    """Return a stored server."""
+    return Server(**{name: row[name] for name in Server.__slots__})
+
+
+def credential_of(row: Row) -> Credential:
+    """Return a stored credential, without its secret."""
+    return Credential(**{name: row[name] for name in Credential.__slots__})
+
+
+async def servers(tx: Transaction) -> list[Server]:
+    """Return every server by name."""
+    return [server_of(row) for row in await tx.all(LIVE)]
+
+
+async def servers_by_id(tx: Transaction, ids: list[str]) -> dict[str, Server]:
+    """Return those of ``ids`` that exist."""
+    return {row["id"]: server_of(row) for row in await tx.all(BY_IDS, ids=ids)}
+
+
+async def server_named(tx: Transaction, name: str) -> Server | None:
+    """Return a server by name."""
+    row = await tx.one(NAMED, name=name)
+    return server_of(row) if row else None
+
+
+def server_row(server: Server, created_at: Any) -> dict[str, Any]:
+    """Return the parameters that store a new server."""
+    values = {name: getattr(server, name) for name in Server.__slots__}
+    return {
+        **values,
+        "ssh_options": dict(server.ssh_options),
+        "tags": dict(server.tags),
+        "created_at": created_at,
+    }

@@ -1,0 +1,185 @@
+"""Who is who: users of a tenant, and the identities, links, sessions and codes that lead to them."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from core.store import tables
+from core.store.database import Row, Statement, Transaction
+from core.store.statements import BOOL, MOMENT, insert_row, of_tenant, param
+from core.texts import as_language
+from core.work import Role, User
+
+U = tables.users
+I = tables.identities  # noqa: E741
+S = tables.web_sessions
+L = tables.login_links
+C = tables.pairing_codes
+ST = tables.strangers
+N = tables.installations
+
+ADD_USER = insert_row(U, leave_out=["active"])
+USER = Statement(select(U).where(of_tenant(U), U.c.id == param("id")))
+USER_NAMED = Statement(select(U).where(of_tenant(U), U.c.name == param("name")))
+USERS = Statement(select(U).where(of_tenant(U)).order_by(U.c.name))
+COUNT = Statement(select(func.count()).select_from(U).where(of_tenant(U), U.c.active))
+CHANGE = Statement(
+    update(U)
+    .where(of_tenant(U), U.c.id == param("user"))
+    .values(
+        role=func.coalesce(param("role"), U.c.role),
+        language=func.coalesce(param("language"), U.c.language),
+        active=func.coalesce(param("active", BOOL), U.c.active),
+    )
+    .returning(U.c.id)
+)
+ADD_IDENTITY = Statement(
+    upsert(I)
+    .values(
+        {c: param(c.name, c.type) for c in I.c if c.name != "tenant_id"} | {I.c.tenant_id: param("tenant")}
+    )
+    .on_conflict_do_nothing()
+    .returning(I.c.user_id)
+)
+IDENTITY = Statement(
+    select(I.c.tenant_id, I.c.user_id).where(
+        I.c.installation_id == param("installation_id"), I.c.external_id == param("external_id")
+    )
+)
+TELL_STRANGER = Statement(
+    upsert(ST)
+    .values({c: param(c.name, c.type) for c in ST.c})
+    .on_conflict_do_nothing()
+    .returning(ST.c.external_id)
+)
+ADD_INSTALLATION = Statement(
+    upsert(N)
+    .values(
+        {
+            N.c.id: param("id"),
+            N.c.tenant_id: param("tenant"),
+            N.c.channel: param("channel"),
+            N.c.name: param("name"),
+            N.c.active: True,
+            N.c.created_at: param("created_at", MOMENT),
+        }
+    )
+    .on_conflict_do_nothing()
+)
+INSTALLATION = Statement(select(N).where(N.c.id == param("id"), N.c.active))
+
+
+def _token_table(table: Any, key: str) -> tuple[Statement, Statement]:
+    hash_column = table.c[key]
+    add = Statement(
+        upsert(table).values(
+            {
+                hash_column: param("token_hash", hash_column.type),
+                table.c.tenant_id: param("tenant"),
+                table.c.user_id: param("user_id"),
+                table.c.expires_at: param("expires_at", MOMENT),
+            }
+        )
+    )
+    use = Statement(
+        update(table)
+        .where(
+            and_(
+                hash_column == param("token_hash", hash_column.type),
+                table.c.used_at.is_(None),
+                table.c.expires_at > param("now", MOMENT),
+            )
+        )
+        .values(used_at=param("now", MOMENT))
+        .returning(table.c.tenant_id, table.c.user_id)
+    )
+    return add, use
+
+
+ADD_LINK, USE_LINK = _token_table(L, "token_hash")
+ADD_CODE, USE_CODE = _token_table(C, "code_hash")
+ADD_SESSION = Statement(
+    upsert(S).values(
+        {
+            S.c.token_hash: param("token_hash", S.c.token_hash.type),
+            S.c.id: param("id"),
+            S.c.tenant_id: param("tenant"),
+            S.c.user_id: param("user_id"),
+            S.c.csrf: param("csrf"),
+            S.c.created_at: param("now", MOMENT),
+            S.c.seen_at: param("now", MOMENT),
+        }
+    )
+)
+SESSION = Statement(
+    select(S.c.id, S.c.tenant_id, S.c.user_id, S.c.csrf, S.c.seen_at).where(
+        S.c.token_hash == param("token_hash", S.c.token_hash.type),
+        S.c.ended_at.is_(None),
+        S.c.seen_at > param("oldest", MOMENT),
+    )
+)
+SEE_SESSION = Statement(update(S).where(S.c.id == param("session")).values(seen_at=param("now", MOMENT)))
+END_SESSION = Statement(
+    update(S).where(S.c.id == param("session"), S.c.ended_at.is_(None)).values(ended_at=param("now", MOMENT))
+)
+END_SESSIONS_OF = Statement(
+    update(S)
+    .where(S.c.tenant_id == param("tenant"), S.c.user_id == param("user_id"), S.c.ended_at.is_(None))
+    .values(ended_at=param("now", MOMENT))
+    .returning(S.c.id)
+)
+SESSIONS_OF = Statement(
+    select(S.c.id).where(
+        S.c.tenant_id == param("tenant"), S.c.user_id == param("user_id"), S.c.ended_at.is_(None)
+    )
+)
+
+
+def token_hash(token: str) -> bytes:
+    """Return how a token or a code is stored; letters' case, spaces and dashes of a code do not count."""
+    return hashlib.sha256(b"it0 token" + token.encode()).digest()
+
+
+def code_hash(code: str) -> bytes:
+    """Return how a pairing code is stored: without regard to case, spaces and dashes."""
+    return token_hash("".join(code.upper().split()).replace("-", ""))
+
+
+def user_of(row: Row) -> User:
+    """Return a stored user."""
+    return User(row["id"], row["name"], Role(row["role"]), as_language(row["language"]), row["active"])
+
+
+async def user(tx: Transaction, user_id: str) -> User | None:
+    """Return a user by id."""
+    row = await tx.one(USER, id=user_id)
+    return user_of(row) if row else None
+
+
+async def user_named(tx: Transaction, name: str) -> User | None:
+    """Return a user by name."""
+    row = await tx.one(USER_NAMED, name=name)
+    return user_of(row) if row else None
+
+
+async def users(tx: Transaction) -> list[User]:
+    """Return every user by name."""
+    return [user_of(row) for row in await tx.all(USERS)]
+
+
+async def add_identity(
+    tx: Transaction, tenant_id: str, installation_id: str, external_id: str, user_id: str, at: datetime
+) -> bool:
+    """Link a platform's user to ours; return False if it is linked already."""
+    linked = await tx.one(
+        ADD_IDENTITY,
+        tenant=tenant_id,
+        installation_id=installation_id,
+        external_id=external_id,
+        user_id=user_id,
+        created_at=at,
+    )
+    return linked is not None

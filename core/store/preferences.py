@@ -1,0 +1,67 @@
+"""A tenant's settings: four eyes, approvals needed, halted and the like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from core.store import tables
+from core.store.database import Statement, Transaction
+from core.store.statements import JSON, MOMENT, of_tenant, param
+
+S = tables.settings
+
+ALL = Statement(select(S.c.key, S.c.value).where(of_tenant(S)))
+_insert = upsert(S).values(
+    {
+        S.c.tenant_id: param("tenant_id"),
+        S.c.key: param("key"),
+        S.c.value: param("value", JSON),
+        S.c.changed_at: param("at", MOMENT),
+        S.c.changed_by: param("by"),
+    }
+)
+PUT = Statement(
+    _insert.on_conflict_do_update(
+        index_elements=[S.c.key],
+        set_={
+            "value": _insert.excluded.value,
+            "changed_at": _insert.excluded.changed_at,
+            "changed_by": _insert.excluded.changed_by,
+        },
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a tenant decided for itself.
+
+    four_eyes: an L2 needs somebody else than its requester; approvals_needed: N of M for L2.
+    halted_by: the user who called a halt, None while work goes on.
+    """
+
+    four_eyes: bool = False
+    approvals_needed: int = 1
+    halted_by: str | None = None
+    language: str = "en"
+    engine: str = "direct"
+
+
+async def load(tx: Transaction) -> Preferences:
+    """Return the tenant's settings; what it never set has its default."""
+    stored: Mapping[str, Any] = {row["key"]: row["value"] for row in await tx.all(ALL)}
+    return Preferences(**{name: stored[name] for name in Preferences.__slots__ if name in stored})
+
+
+async def put(tx: Transaction, key: str, value: Any, at: datetime, by: str | None) -> None:
+    """Set one setting.
+
+    Raises KeyError for a name that ``Preferences`` does not have.
+    """
+    if key not in Preferences.__slots__:
+        raise KeyError(key)
+    await tx.run(PUT, key=key, value=value, at=at, by=by)

@@ -57,6 +57,40 @@ class Decided:
     approval_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text that stands in a monospaced block, as it is: it is data, and every channel escapes it.
+
+    title: what it is, such as a server's name.
+    """
+
+    code: str
+    title: str = ""
+
+
+Part = Say | str | Code
+
+
+def part_as_json(part: Part) -> Any:
+    """Return the form in which a part is stored."""
+    match part:
+        case Say():
+            return part.as_json()
+        case Code():
+            return {"code": part.code, "title": part.title}
+        case str():
+            return part
+
+
+def part_from_json(raw: Any) -> Part:
+    """Return the part that ``part_as_json`` wrote."""
+    if isinstance(raw, str):
+        return raw
+    if "code" in raw:
+        return Code(raw["code"], raw.get("title", ""))
+    return Say(raw["say"], raw["params"])
+
+
 Body = Text | Click | Act | Decided
 
 
@@ -100,15 +134,13 @@ class Outbound:
     """
 
     kind: Literal["reply", "notice", "card"]
-    parts: Sequence[Say | str] = ()
+    parts: Sequence[Part] = ()
     buttons: Sequence[Button] = ()
     approval_id: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the event body that is stored."""
-        body: dict[str, Any] = {
-            "parts": [p.as_json() if isinstance(p, Say) else p for p in self.parts],
-        }
+        body: dict[str, Any] = {"parts": [part_as_json(part) for part in self.parts]}
         if self.buttons:
             body["buttons"] = [
                 {"label": b.label.as_json(), "value": b.value, "style": b.style} for b in self.buttons

@@ -66,6 +66,12 @@ class Tenant:
         async with self._database.transaction(self.schema, self.id) as transaction:
             yield transaction
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """Yield a connection for questions that need no transaction."""
+        async with self._database.reading(self.schema, self.id) as connection:
+            yield connection
+
 
 class Tenants:
     """Finds tenants; a handle is kept for some seconds, because each message needs one."""

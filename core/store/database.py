@@ -182,12 +182,22 @@ class Database:
             async with self._pool.acquire(timeout=15) as connection, connection.transaction():
                 transaction = Transaction(connection, schema, tenant_id)
                 yield transaction
-        except UNREACHABLE as error:
+        except (*UNREACHABLE, TimeoutError) as error:
             raise StoreUnavailable(reason=type(error).__name__) from error
-        except TimeoutError as error:
-            raise StoreUnavailable(reason="TimeoutError") from error
         for call in transaction.after_commit:
             call()
+
+    @asynccontextmanager
+    async def reading(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:
+        """Yield a connection without a transaction: each statement stands alone.
+
+        Raises StoreUnavailable when the database cannot be reached.
+        """
+        try:
+            async with self._pool.acquire(timeout=15) as connection:
+                yield Transaction(connection, schema, tenant_id)
+        except (*UNREACHABLE, TimeoutError) as error:
+            raise StoreUnavailable(reason=type(error).__name__) from error
 
 
 async def _close(pool: "asyncpg.Pool[Row]") -> None:

@@ -16,6 +16,7 @@ from core.messages import Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
 from core.store.statements import BIG, INT, JSON, MOMENT, TEXT, of_tenant, param
+from core.texts import Say
 
 C = tables.conversations
 E = tables.events
@@ -115,13 +116,22 @@ OF_TURN = Statement(
     .order_by(E.c.seq)
 )
 
+PERFORMED = Statement(
+    select(E.c.body).where(
+        of_tenant(E),
+        E.c.turn_id == param("turn_id"),
+        E.c.kind == "performed",
+        E.c.body["approval_id"].astext == param("approval_id"),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """A row to be appended to a conversation's log.
 
-    kind: said, clicked, act, decided (inbound); tool, result (a turn's steps); reply, notice, card
-    (outbound); waiting (a message that waits for the running turn).
+    kind: said, clicked, act, decided (inbound); tool, result, steered (a turn's steps); performed (an
+    approved act is over); settled (an approval's state changed); reply, notice, card (outbound).
     """
 
     kind: str
@@ -190,3 +200,10 @@ async def event_at(tx: Transaction, conversation_id: str, seq: int) -> Row | Non
 async def steps_of(tx: Transaction, turn_id: str) -> list[Row]:
     """Return a turn's tool and result events in order."""
     return await tx.all(OF_TURN, turn_id=turn_id)
+
+
+async def performed(tx: Transaction, turn_id: str, approval_id: str) -> Say | None:
+    """Return why an approved act was not performed, or None."""
+    body = await tx.value(PERFORMED, turn_id=turn_id, approval_id=approval_id)
+    refusal = body and body["refusal"]
+    return Say(refusal["say"], refusal["params"]) if refusal else None

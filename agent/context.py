@@ -1,0 +1,52 @@
+"""What a turn or an act carries with it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.clock import Clock
+from core.ids import Ids
+from core.messages import Address, Live
+from core.ports import Bus
+from core.store.inbox import Taken
+from core.store.outbox import Parcel
+from core.tenant import Tenant
+from core.work import User
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all work in a process shares.
+
+    me: the process's id. Called after a commit, never blocking: ``post`` hands over a parcel that this
+    process may deliver, ``grown`` tells that a conversation's log has grown, ``wake`` that work waits.
+    """
+
+    me: str
+    clock: Clock
+    ids: Ids
+    bus: Bus
+    post: Callable[[Parcel], None]
+    grown: Callable[[str, str], None]
+    wake: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One accepted inbound, taken by this process.
+
+    user: who asked, as their rights are now. turn_id: given at acceptance, the same after a restart.
+    """
+
+    tenant: Tenant
+    taken: Taken
+    user: User
+    address: Address
+    turn_id: str
+    live: Live
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def conversation_id(self) -> str:
+        """Return the conversation."""
+        return self.taken.conversation_id

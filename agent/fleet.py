@@ -1,0 +1,354 @@
+"""Looking after servers and credentials: adding, trusting, removing, and the way to each for the shell."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import asyncssh
+
+from agent.hostkeys import fingerprint
+from core.audit import Entry
+from core.clock import Clock
+from core.errors import BadInput, Late, NotAllowed, NotFound, Refused
+from core.ids import new_id
+from core.ports import Login, Shell, Target
+from core.store import fleet as store
+from core.store.database import Transaction
+from core.tenant import Tenant
+from core.vault import Place
+from core.work import ENVIRONMENTS, PLANS, SERVER_ROLES, Credential, Role, Server, User
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}")
+SSH_USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}\$?")
+SSH_OPTIONS: Mapping[str, type] = {
+    "connect_timeout_s": int,
+    "keepalive_s": int,
+    "compression": bool,
+    "legacy_algorithms": bool,
+}
+"""All that may be set per server; nothing that weakens host-key checks, forwards, or runs a proxy."""
+MAX_SECRET_BYTES = 65536
+MAX_JUMPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NewServer:
+    """A server as a person describes it; names stand for what they name."""
+
+    name: str
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    credential: str = ""
+    environment: str = "dev"
+    role: str | None = None
+    jump: str = ""
+    connection: str = "ssh"
+    description: str = ""
+    restricted: bool = False
+    shell: str = "bash"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    ssh_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def checked(new: NewServer) -> NewServer:
+    """Return ``new`` if every field is of its form.
+
+    Raises BadInput naming the field.
+    """
+    wrong = [
+        ("name", not NAME.fullmatch(new.name)),
+        ("host", new.connection == "ssh" and not HOST.fullmatch(new.host)),
+        ("port", not 1 <= new.port <= 65535),
+        ("user", new.connection == "ssh" and not SSH_USER.fullmatch(new.user)),
+        ("environment", new.environment not in ENVIRONMENTS),
+        ("role", new.role is not None and new.role not in SERVER_ROLES),
+        ("connection", new.connection not in ("ssh", "local")),
+        ("shell", new.shell not in ("bash", "sh")),
+        ("description", len(new.description) > 1000),
+        ("tags", len(new.tags) > 50),
+    ]
+    for name, is_wrong in wrong:
+        if is_wrong:
+            raise BadInput(f"server.bad_{name}")
+    for option, value in new.ssh_options.items():
+        kind = SSH_OPTIONS.get(option)
+        if kind is None or type(value) is not kind:
+            raise BadInput("server.bad_ssh_option", option=option, allowed=", ".join(SSH_OPTIONS))
+    return new
+
+
+def _place(tenant: Tenant, credential_id: str, kind: str) -> Place:
+    return Place(tenant.id, "credential", credential_id, "sealed", kind)
+
+
+def read_key(secret: bytes) -> tuple[str, str]:
+    """Return (fingerprint, type) of a private key.
+
+    Raises BadInput when it is none, or has a passphrase.
+    """
+    try:
+        key = asyncssh.import_private_key(secret)
+    except asyncssh.KeyEncryptionError as error:
+        raise BadInput("credential.encrypted") from error
+    except (asyncssh.KeyImportError, ValueError) as error:
+        raise BadInput("credential.not_a_key") from error
+    return key.get_fingerprint(), key.get_algorithm()
+
+
+class Fleet:
+    """The servers and credentials of tenants.
+
+    shell: asked for the host keys that servers show.
+    """
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+
+    async def servers(self, tenant: Tenant) -> list[Server]:
+        """Return every server of the tenant."""
+        async with tenant.reading() as db:
+            return await store.servers(db)
+
+    async def server(self, tenant: Tenant, name: str) -> Server:
+        """Return a server by name; raises NotFound."""
+        async with tenant.reading() as db:
+            found = await store.server_named(db, name)
+        if found is None:
+            raise NotFound("error.no_such_server", server=name)
+        return found
+
+    async def add_server(
+        self, tenant: Tenant, by: User, new: NewServer, expected: str = ""
+    ) -> tuple[Server, str]:
+        """Add a server and return it with the fingerprint of the key that it shows.
+
+        expected: a fingerprint that a person vouches for: the key is pinned if it is that, else nothing
+        is added. Without it the server stays untrusted until a person confirms. Raises Refused.
+        """
+        _admin(by)
+        checked(new)
+        at = self._clock()
+        server = await self._placed(tenant, new, at)
+        shown = ""
+        if server.connection == "ssh":
+            host_key = await self._shell.host_key(await self.target(tenant, server))
+            shown = fingerprint(host_key)
+            if expected and shown != expected:
+                raise Refused("server.other_key", server=server.name, shown=shown, expected=expected)
+            if expected:
+                server = replace(server, host_key=host_key, status="active")
+        async with tenant.transaction() as tx:
+            if await store.server_named(tx, server.name):
+                raise BadInput("server.name_taken", server=server.name)
+            await tx.run(store.ADD_SERVER, **store.server_row(server, at))
+        detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
+        await self._note(tenant, "server.add", by, "server", server.id, {"name": server.name, **detail})
+        return server, shown
+
+    async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
+        async with tenant.reading() as db:
+            limit = PLANS[tenant.row.plan].servers
+            if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
+                raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
+            credential = jump = None
+            if new.connection == "ssh":
+                credential = await _credential_named(db, new.credential)
+                if not credential.usable(at):
+                    raise Refused("credential.expired", credential=credential.name)
+            if new.jump:
+                jump = await store.server_named(db, new.jump)
+                if jump is None:
+                    raise NotFound("error.no_such_server", server=new.jump)
+        return Server(
+            id=new_id(),
+            name=new.name,
+            connection="local" if new.connection == "local" else "ssh",
+            host=new.host or "localhost",
+            port=new.port,
+            environment=new.environment,  # type: ignore[arg-type]
+            role=new.role,
+            ssh_user=new.user,
+            credential_id=credential.id if credential else None,
+            jump_server_id=jump.id if jump else None,
+            ssh_options=new.ssh_options,
+            tags=new.tags,
+            status="active" if new.connection == "local" else "untrusted",
+            description=new.description,
+            host_key=None,
+            restricted=new.restricted,
+            shell="sh" if new.shell == "sh" else "bash",
+        )
+
+    async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
+        """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""
+        host_key = await self._shell.host_key(await self.target(tenant, server))
+        return host_key, fingerprint(host_key)
+
+    async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
+        """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.
+
+        Raises Refused when it shows another, or when another key is pinned already.
+        """
+        _admin(by)
+        host_key, shown = await self.shown_key(tenant, server)
+        if shown != confirmed:
+            raise Refused("server.other_key", server=server.name, shown=shown, expected=confirmed)
+        async with tenant.transaction() as tx:
+            if not await tx.value(store.TRUST, server=server.id, host_key=host_key):
+                raise Late("server.key_pinned", server=server.name)
+        detail = {"name": server.name, "fingerprint": shown}
+        await self._note(tenant, "server.trust", by, "server", server.id, detail)
+
+    async def distrust(self, tenant: Tenant, by: User, server: Server) -> None:
+        """Drop the pinned key, so that a person can confirm the server's new one."""
+        _admin(by)
+        async with tenant.transaction() as tx:
+            await tx.run(store.FORGET_KEY, server=server.id)
+        await self._note(tenant, "server.distrust", by, "server", server.id, {"name": server.name})
+
+    async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
+        """Remove a server; raises Refused while it is another's jump server."""
+        _admin(by)
+        async with tenant.transaction() as tx:
+            behind = [row["name"] for row in await tx.all(store.BEHIND, server=server.id)]
+            if behind:
+                raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
+            await tx.run(store.REMOVE, server=server.id)
+        await self._note(tenant, "server.remove", by, "server", server.id, {"name": server.name})
+
+    async def add_credential(
+        self,
+        tenant: Tenant,
+        by: User,
+        name: str,
+        kind: str,
+        secret: bytes,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """Seal a secret and return the fingerprint of its public part, "" where it has none.
+
+        Raises BadInput for a bad name or kind, a name in use, or a key that cannot be read.
+        """
+        _admin(by)
+        if not NAME.fullmatch(name):
+            raise BadInput("credential.bad_name")
+        if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
+            raise BadInput("credential.bad_kind")
+        if kind == "ssh_password":
+            secret = secret.rstrip(b"\r\n")
+        if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
+            raise BadInput("credential.empty")
+        shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
+        credential_id = new_id()
+        async with tenant.transaction() as tx:
+            if await tx.one(store.CREDENTIAL_NAMED, name=name):
+                raise BadInput("credential.name_taken", credential=name)
+            await tx.run(
+                store.ADD_CREDENTIAL,
+                id=credential_id,
+                name=name,
+                kind=kind,
+                sealed=tenant.vault.seal(secret, _place(tenant, credential_id, kind)),
+                fingerprint=shown,
+                key_type=key_type,
+                created_by=by.id,
+                created_at=self._clock(),
+                used_at=None,
+                expires_at=expires_at,
+                revoked_at=None,
+            )
+        detail = {"name": name, "kind": kind, "fingerprint": shown}
+        await self._note(tenant, "credential.add", by, "credential", credential_id, detail)
+        return shown
+
+    async def revoke_credential(self, tenant: Tenant, by: User, name: str) -> Sequence[str]:
+        """Destroy a credential's secret; return the servers that used it."""
+        _admin(by)
+        async with tenant.transaction() as tx:
+            credential = await _credential_named(tx, name)
+            await tx.run(store.REVOKE, credential=credential.id, now=self._clock())
+            using = [row["name"] for row in await tx.all(store.USING, credential=credential.id)]
+        await self._note(tenant, "credential.revoke", by, "credential", credential.id, {"name": name})
+        return using
+
+    async def reseal(self, tenant: Tenant, by: User | None) -> int:
+        """Seal every secret anew under the newest master key; return how many were under an older one."""
+        count = 0
+        async with tenant.reading() as db:
+            rows = await db.all(store.CREDENTIALS)
+        for row in rows:
+            if row["revoked_at"] is None and not tenant.vault.is_current(row["sealed"]):
+                place = _place(tenant, row["id"], row["kind"])
+                fresh = tenant.vault.seal(tenant.vault.open(row["sealed"], place), place)
+                async with tenant.transaction() as tx:
+                    count += await tx.run(store.RESEAL, credential=row["id"], old=row["sealed"], new=fresh)
+        await self._note(tenant, "credential.rotate", by, "vault", "", {"count": count})
+        return count
+
+    async def target(self, tenant: Tenant, server: Server, depth: int = 0) -> Target:
+        """Return the way to a server; the secret is opened only when a connection is made.
+
+        Raises Refused when its credential cannot be used, or its jump servers form a circle.
+        """
+        if depth > MAX_JUMPS:
+            raise Refused("server.jump_circle", server=server.name)
+        if server.connection == "local":
+            return Target(tenant.id, server, None, "")
+        async with tenant.reading() as db:
+            row = await db.one(store.CREDENTIAL, id=server.credential_id)
+            jumps = await store.servers_by_id(db, [server.jump_server_id]) if server.jump_server_id else {}
+        if row is None:
+            raise Refused("server.no_credential", server=server.name)
+        credential = store.credential_of(row)
+        if not credential.usable(self._clock()):
+            raise Refused("credential.expired", credential=credential.name)
+        jump = None
+        if server.jump_server_id:
+            if server.jump_server_id not in jumps:
+                raise Refused("server.jump_gone", server=server.name)
+            jump = await self.target(tenant, jumps[server.jump_server_id], depth + 1)
+
+        async def login() -> Login:
+            return await self._login(tenant, server, credential.id)
+
+        return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
+
+    async def _login(self, tenant: Tenant, server: Server, credential_id: str) -> Login:
+        async with tenant.reading() as db:
+            row = await db.one(store.CREDENTIAL, id=credential_id)
+            if row is None or not store.credential_of(row).usable(self._clock()):
+                raise Refused("credential.expired", credential=row["name"] if row else "?")
+            await db.run(store.USED, credential=credential_id, now=self._clock())
+        secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
+        return Login(server.ssh_user, row["kind"], secret, row["id"], row["version"])
+
+    async def secrets(self, tenant: Tenant) -> list[bytes]:
+        """Return every secret of the tenant in the clear, to keep them out of what is shown."""
+        async with tenant.reading() as db:
+            rows = await db.all(store.CREDENTIALS)
+        live = [row for row in rows if row["revoked_at"] is None]
+        return [tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])) for row in live]
+
+    async def _note(
+        self, tenant: Tenant, action: str, by: User | None, kind: str, ref: str, detail: Mapping[str, Any]
+    ) -> None:
+        actor = "user" if by else "system"
+        entry = Entry(action, actor, by.id if by else None, None, kind, ref, detail=detail)  # type: ignore[arg-type]
+        await tenant.audit.append(entry, self._clock())
+
+
+def _admin(by: User) -> None:
+    if not by.role.covers(Role.ADMIN):
+        raise NotAllowed("error.admins_only")
+
+
+async def _credential_named(tx: Transaction, name: str) -> Credential:
+    row = await tx.one(store.CREDENTIAL_NAMED, name=name)
+    if row is None:
+        raise NotFound("error.no_such_credential", credential=name)
+    return store.credential_of(row)

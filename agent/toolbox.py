@@ -1,0 +1,182 @@
+"""The toolbox: the tools of one turn, each call journalled, so that a restart repeats nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from agent.context import Desk, Work
+from agent.engine import Answer
+from agent.fleet import Fleet
+from agent.gate import Gate
+from core.errors import It0Error
+from core.messages import Progress
+from core.store import inbox, log, turns
+from core.store.database import Row
+from core.store.log import Event
+from core.texts import say
+from core.work import Server
+
+STEERABLE = "said"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call. waits_for: the code of the approval that the turn waits for already, "" if none."""
+
+    work: Work
+    step: int
+    waits_for: str
+
+
+class Tool(Protocol):
+    """Something that an engine can do: one definition, from which every engine's form is made."""
+
+    @property
+    def name(self) -> str:
+        """Return its name in lower case with underscores."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Return what it does, in English, for a model."""
+        ...
+
+    @property
+    def arguments(self) -> type[BaseModel]:
+        """Return the type that checks its arguments."""
+        ...
+
+    async def __call__(self, call: Call, arguments: Any) -> Answer:
+        """Answer a call with checked arguments; It0Errors become refusals."""
+        ...
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """The tools, bound to one turn.
+
+    journal: what this turn's steps came to before its process died.
+    """
+
+    work: Work
+    desk: Desk
+    gate: Gate
+    fleet: Fleet
+    tools: Mapping[str, Tool]
+    engine: str
+    started_at: datetime
+    journal: Mapping[int, Answer] = field(default_factory=dict)
+    waits_for: str = ""
+    stepped: bool = False
+
+    async def call(self, no: int, tool: str, arguments: Mapping[str, Any]) -> Answer:
+        """Answer step ``no`` of the turn, once."""
+        if no in self.journal:
+            answer = self.journal[no]
+        else:
+            await self._begin(no, tool, arguments)
+            answer = await self._answer(no, tool, arguments)
+            await self._end(no, answer)
+        if answer.status == "waiting":
+            self.waits_for = str(answer.parts[0].params["code"]) if answer.parts else "?"  # type: ignore[union-attr]
+        return answer
+
+    async def _answer(self, no: int, name: str, arguments: Mapping[str, Any]) -> Answer:
+        tool = self.tools.get(name)
+        if tool is None:
+            return Answer("refused", (say("tool.unknown", tool=name),))
+        try:
+            checked = tool.arguments.model_validate(dict(arguments))
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            return Answer("refused", (say("tool.bad_arguments", tool=name, wrong=wrong),))
+        try:
+            return await tool(Call(self.work, no, self.waits_for), checked)
+        except It0Error as error:
+            if error.key == "error.fenced":
+                raise
+            return Answer("refused", (error.say,))
+
+    async def _begin(self, no: int, tool: str, arguments: Mapping[str, Any]) -> None:
+        body = {"no": no, "tool": tool, "arguments": dict(arguments)}
+        work = self.work
+        async with work.tenant.transaction() as tx:
+            await inbox.check_fence(tx, work.taken, self.desk.me)
+            if not self.stepped:
+                await turns.write(
+                    tx,
+                    work.turn_id,
+                    work.conversation_id,
+                    work.user.id,
+                    self.engine,
+                    "running",
+                    self.started_at,
+                )
+                self.stepped = True
+            await log.append(tx, work.conversation_id, [Event("tool", body, work.turn_id)], self.desk.clock())
+        self.desk.grown(work.tenant.id, work.conversation_id)
+
+    async def _end(self, no: int, answer: Answer) -> None:
+        body = {"no": no, **answer.as_json()}
+        work = self.work
+        async with work.tenant.transaction() as tx:
+            await inbox.check_fence(tx, work.taken, self.desk.me)
+            await log.append(
+                tx, work.conversation_id, [Event("result", body, work.turn_id)], self.desk.clock()
+            )
+        self.desk.grown(work.tenant.id, work.conversation_id)
+
+    async def steering(self) -> Sequence[str]:
+        """Return what was typed during the turn; it counts as handled by this turn from here."""
+        work = self.work
+        async with work.tenant.transaction() as tx:
+            await inbox.check_fence(tx, work.taken, self.desk.me)
+            seqs = await inbox.waiting(tx, work.tenant.id, work.conversation_id)
+            rows = [await log.event_at(tx, work.conversation_id, seq) for seq in seqs]
+            mine = _typed_first(rows)
+            taken = await inbox.take_into_turn(tx, work.tenant.id, work.conversation_id, list(mine))
+            if taken:
+                body = {"seqs": taken}
+                await log.append(
+                    tx, work.conversation_id, [Event("steered", body, work.turn_id)], self.desk.clock()
+                )
+        return [mine[seq] for seq in taken]
+
+    async def servers(self) -> Sequence[Server]:
+        """Return the tenant's servers."""
+        return await self.fleet.servers(self.work.tenant)
+
+    async def show(self, progress: Progress) -> None:
+        """Show a piece to whoever looks on."""
+        await self.work.live.update(progress)
+
+    def schemas(self) -> Sequence[Mapping[str, Any]]:
+        """Return name, description and JSON Schema of every tool."""
+        return [
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": tool.arguments.model_json_schema(),
+            }
+            for tool in self.tools.values()
+        ]
+
+
+def _typed_first(rows: Sequence[Row | None]) -> dict[int, str]:
+    """Return the typed messages at the head of the queue: what stands behind other work keeps its place."""
+    found: dict[int, str] = {}
+    for row in rows:
+        if row is None or row["kind"] != STEERABLE or row["body"]["text"].startswith("/"):
+            break
+        found[row["seq"]] = row["body"]["text"]
+    return found
+
+
+async def journal_of(work: Work) -> dict[int, Answer]:
+    """Return what a turn's steps came to before, by their numbers."""
+    async with work.tenant.reading() as db:
+        rows = await log.steps_of(db, work.turn_id)
+    return {row["body"]["no"]: Answer.from_json(row["body"]) for row in rows if row["kind"] == "result"}

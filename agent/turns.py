@@ -1,0 +1,244 @@
+"""Turns: start, suspend, resume, stop; the end of a turn is one transaction with its answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from agent.context import Desk, Work
+from agent.engine import (
+    ApprovalRequired,
+    Completed,
+    Engine,
+    EngineEvent,
+    Failed,
+    Outcome,
+    Request,
+    TextDelta,
+    Thinking,
+    ToolResult,
+    ToolUse,
+)
+from agent.fleet import Fleet
+from agent.gate import Gate
+from agent.speech import speak
+from agent.toolbox import Tool, Toolbox, journal_of
+from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
+from core.messages import Outbound, Part, Progress
+from core.store import approvals, inbox, log, people, preferences, runs, turns
+from core.store.database import Transaction
+from core.texts import Say, say
+from core.work import Approval, RunTarget
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ended. status: the turn's; approval_id: what it waits for when suspended."""
+
+    status: str
+    parts: Sequence[Part]
+    approval_id: str | None = None
+
+
+class Turns:
+    """Runs the turns of a process.
+
+    engines: by name; pick: which of them, for a conversation's own and its tenant's choice and a text.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        gate: Gate,
+        fleet: Fleet,
+        tools: Mapping[str, Tool],
+        engines: Mapping[str, Engine],
+        pick: Callable[[str | None, str, str], str],
+        timeout_s: float,
+    ) -> None:
+        self._desk = desk
+        self._gate = gate
+        self._fleet = fleet
+        self._tools = tools
+        self._engines = engines
+        self._pick = pick
+        self._timeout_s = timeout_s
+
+    async def start(self, work: Work, text: str) -> None:
+        """Run the turn that a typed message asks for."""
+        engine, toolbox = await self._prepare(work, text)
+        request = Request(work.turn_id, work.conversation_id, work.user, text)
+        await self._run(work, toolbox, engine, engine.turn(request, toolbox))
+
+    async def resume(self, work: Work, approval_id: str) -> None:
+        """Run the continuation of a turn whose approval was settled."""
+        outcome = await self._outcome(work, approval_id)
+        engine, toolbox = await self._prepare(work, "")
+        request = Request(work.turn_id, work.conversation_id, work.user, "")
+        await self._run(work, toolbox, engine, engine.resume(request, outcome, toolbox))
+
+    async def _prepare(self, work: Work, text: str) -> tuple[Engine, Toolbox]:
+        async with work.tenant.reading() as db:
+            row = await log.conversation(db, work.conversation_id)
+            wishes = await preferences.load(db)
+        engine = self._engines[self._pick(row["engine"] if row else None, wishes.engine, text)]
+        journal = await journal_of(work) if work.taken.attempts > 1 else {}
+        toolbox = Toolbox(
+            work,
+            self._desk,
+            self._gate,
+            self._fleet,
+            self._tools,
+            engine.name,
+            self._desk.clock(),
+            journal,
+        )
+        return engine, toolbox
+
+    async def _outcome(self, work: Work, approval_id: str) -> Outcome:
+        async with work.tenant.reading() as db:
+            approval = await approvals.get(db, approval_id)
+            found = await runs.get(db, approval_id)
+            refusal = await log.performed(db, approval.turn_id, approval_id) if approval else None
+        if approval is None:
+            raise NotFound("approval.unknown")
+        results: Sequence[RunTarget] = found[1] if found else ()
+        return Outcome(approval, results, refusal)
+
+    async def _run(
+        self, work: Work, toolbox: Toolbox, engine: Engine, events: AsyncIterator[EngineEvent]
+    ) -> None:
+        started_at = toolbox.started_at
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                ending = await self._consume(work, events)
+        except TimeoutError:
+            await engine.interrupt(work.turn_id)
+            ending = Ending("failed", (say("turn.timeout", seconds=int(self._timeout_s)),))
+        except asyncio.CancelledError:
+            if not work.stopping.is_set():
+                raise
+            _uncancel()
+            await engine.interrupt(work.turn_id)
+            ending = Ending("stopped", (say("turn.stopped"),))
+        except (Fenced, StoreUnavailable):
+            raise
+        except It0Error as error:
+            ending = Ending("failed", (error.say,))
+        except Exception:
+            await logger.aexception("turn_failed", turn=work.turn_id)
+            ending = Ending("failed", (say("error.internal"),))
+        await self._finish(work, engine.name, started_at, ending)
+
+    async def _consume(self, work: Work, events: AsyncIterator[EngineEvent]) -> Ending:
+        async for event in events:
+            match event:
+                case TextDelta(text):
+                    await work.live.update(Progress("text", {"text": text}))
+                case Thinking(text):
+                    await work.live.update(Progress("thinking", {"text": text}))
+                case ToolUse() | ToolResult():
+                    pass
+                case ApprovalRequired(approval_id):
+                    return Ending("suspended", (), approval_id)
+                case Completed(parts):
+                    return Ending("completed", parts)
+                case Failed(message):
+                    return Ending("failed", (message,))
+        return Ending("failed", (say("turn.no_answer"),))
+
+    async def _finish(self, work: Work, engine: str, started_at: datetime, ending: Ending) -> None:
+        """Write the end, the answer and the next claim's way free, together."""
+        now = self._desk.clock()
+        async with work.tenant.transaction() as tx:
+            await turns.write(
+                tx,
+                work.turn_id,
+                work.conversation_id,
+                work.user.id,
+                engine,
+                ending.status,
+                started_at,
+                now,
+                ending.approval_id,
+            )
+            if ending.parts:
+                reply = Outbound("reply", ending.parts)
+                await self._speak(tx, work, reply)
+            more = await inbox.finish(tx, work.taken, self._desk.me)
+            if more:
+                tx.after_commit.append(self._desk.wake)
+        self._desk.grown(work.tenant.id, work.conversation_id)
+
+    async def _speak(self, tx: Transaction, work: Work, reply: Outbound) -> None:
+        await speak(
+            self._desk,
+            tx,
+            work.tenant,
+            work.conversation_id,
+            work.address.installation_id,
+            reply,
+            work.turn_id,
+        )
+
+
+class Acts:
+    """Performs approved acts: outside the conversation's lane, so that it is free meanwhile."""
+
+    def __init__(self, desk: Desk, gate: Gate) -> None:
+        self._desk = desk
+        self._gate = gate
+
+    async def perform(self, work: Work, approval_id: str) -> None:
+        """Run an approved act once and hand its outcome to the turn that waits."""
+        async with work.tenant.reading() as db:
+            approval = await approvals.get(db, approval_id)
+            decider = await people.user(db, approval.settled_by) if approval and approval.settled_by else None
+        if approval is None or approval.status != "approved":
+            raise NotFound("approval.unknown")
+        work = replace(work, user=decider or work.user)
+        try:
+            refusal = await self._gate.perform(work, approval)
+        except asyncio.CancelledError:
+            if not work.stopping.is_set():
+                raise
+            _uncancel()
+            refusal = None
+        except (Fenced, StoreUnavailable):
+            raise
+        except It0Error as error:
+            refusal = error.say
+        await self._hand_over(work, approval, refusal)
+
+    async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:
+        body = {"approval_id": approval.id, "refusal": refusal.as_json() if refusal else None}
+        async with work.tenant.transaction() as tx:
+            turn_id = self._desk.ids()
+            performed = log.Event("performed", body, approval.turn_id)
+            decided = log.Event("decided", {"approval_id": approval.id}, turn_id)
+            seq = await log.append(tx, work.conversation_id, [performed, decided], self._desk.clock())
+            await inbox.post(
+                tx,
+                inbox.Arrival(
+                    work.tenant.id,
+                    work.address.installation_id,
+                    f"decided:{approval.id}",
+                    work.conversation_id,
+                    seq,
+                    laned=True,
+                ),
+            )
+            await inbox.finish(tx, work.taken, self._desk.me)
+            tx.after_commit.append(self._desk.wake)
+        self._desk.grown(work.tenant.id, work.conversation_id)
+
+
+def _uncancel() -> None:
+    """Take the cancellation of a stop as dealt with, so that the end can be written."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

@@ -15,7 +15,7 @@ from core.store import inbox, log, people, preferences, timers
 from core.store.database import Transaction
 from core.store.inbox import Arrival
 from core.store.log import Event
-from core.tenant import Tenant
+from core.tenant import Tenant, console_installation
 from core.texts import Say, say
 from core.work import Action, Approval, Risk, Role, User, Verdict, approval_expiry, may_decide
 
@@ -92,7 +92,10 @@ class Approvals:
                 expires_at=approval_expiry(verdict.level, at),
             )
             await store.ask(tx, approval)
-            await timers.set_timer(tx, tenant.id, EXPIRY, approval.id, approval.expires_at)
+            timer = await timers.set_timer(tx, tenant.id, EXPIRY, approval.id, approval.expires_at)
+            wait_s = (approval.expires_at - at).total_seconds()
+            if timer is not None:
+                tx.after_commit.append(lambda: self._desk.remind(timer, wait_s))
             await self._post(tx, work, approval, deciders)
         await self._asked(work, approval)
         short = None if len(deciders) >= approval.needed else say("approval.nobody_can_decide")
@@ -106,17 +109,17 @@ class Approvals:
     async def _post(self, tx: Transaction, work: Work, approval: Approval, deciders: Sequence[User]) -> None:
         """Post the card where it was asked for, and an L2 also to each who may decide it."""
         card = Outbound("card", approval_id=approval.id)
-        here = work.address.installation_id
-        seq = await speak(self._desk, tx, work.tenant, work.conversation_id, here, card, work.turn_id)
+        seq = await speak(self._desk, tx, work.tenant, work.conversation_id, work.address, card, work.turn_id)
         places = [(work.conversation_id, seq, work.user.id)]
         if approval.level >= Risk.L2:
-            console = f"console-{work.tenant.id}"
+            console = console_installation(work.tenant.id)
             for user in deciders:
                 if user.id == work.user.id:
                     continue
                 address = feed_address(console, user.id)
                 feed = await log.open_conversation(tx, new_id(), address, user.id, self._desk.clock())
-                places.append((feed, await speak(self._desk, tx, work.tenant, feed, console, card), user.id))
+                places.append((feed, await speak(self._desk, tx, work.tenant, feed, address, card), user.id))
+        tx.after_commit.append(lambda: self._desk.changed(work.tenant.id, "approvals"))
         for conversation_id, number, user_id in places:
             place = {"approval_id": approval.id, "conversation_id": conversation_id}
             await tx.run(store.PLACE, **place, seq=number, user_id=user_id)
@@ -200,6 +203,7 @@ class Approvals:
         await self._tell_places(tx, tenant, approval, Event("settled", body))
 
     async def _tell_places(self, tx: Transaction, tenant: Tenant, approval: Approval, event: Event) -> None:
+        tx.after_commit.append(lambda: self._desk.changed(tenant.id, "approvals"))
         places = {row["conversation_id"] for row in await tx.all(store.PLACES, id=approval.id)}
         for conversation_id in sorted(places):
             await log.append(tx, conversation_id, [event], self._desk.clock())

@@ -19,7 +19,9 @@ class Desk:
     """What all work in a process shares.
 
     me: the process's id. Called after a commit, never blocking: ``post`` hands over a parcel that this
-    process may deliver, ``grown`` tells that a conversation's log has grown, ``wake`` that work waits.
+    process may deliver, ``grown`` tells that a conversation's log has grown,
+    ``changed`` that a tenant's list (approvals, conversations) has changed, ``wake`` that work waits,
+    ``remind`` that a timer (id) is due in so many seconds.
     """
 
     me: str
@@ -28,7 +30,9 @@ class Desk:
     bus: Bus
     post: Callable[[Parcel], None]
     grown: Callable[[str, str], None]
+    changed: Callable[[str, str], None]
     wake: Callable[[], None]
+    remind: Callable[[int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Work:
     """One accepted inbound, taken by this process.
 
     user: who asked, as their rights are now. turn_id: given at acceptance, the same after a restart.
+    is_control: a click or a command that passes by the running turn; Stop does not stop it.
+    stopping: set before the work is cancelled because a person wants it ended.
     """
 
     tenant: Tenant
@@ -44,6 +50,7 @@ class Work:
     address: Address
     turn_id: str
     live: Live
+    is_control: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -11,12 +11,13 @@ import asyncssh
 from agent.hostkeys import fingerprint
 from core.audit import Entry
 from core.clock import Clock
-from core.errors import BadInput, Late, NotAllowed, NotFound, Refused
+from core.errors import BadInput, It0Error, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
-from core.ports import Login, Shell, Target
+from core.ports import Login, Order, Shell, Target
 from core.store import fleet as store
 from core.store.database import Transaction
 from core.tenant import Tenant
+from core.texts import Say, say
 from core.vault import Place
 from core.work import ENVIRONMENTS, PLANS, SERVER_ROLES, Credential, Role, Server, User
 
@@ -188,6 +189,34 @@ class Fleet:
         """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""
         host_key = await self._shell.host_key(await self.target(tenant, server))
         return host_key, fingerprint(host_key)
+
+    async def check(self, tenant: Tenant, by: User, server: Server) -> tuple[bool, Say, str]:
+        """Return whether a server can be reached and logged in to, in words, with the key's fingerprint."""
+        if server.connection == "ssh":
+            try:
+                host_key, shown = await self.shown_key(tenant, server)
+            except It0Error as error:
+                return False, error.say, ""
+            if server.host_key is None:
+                return (
+                    False,
+                    say("server.first_contact", server=server.name, host=server.host, fingerprint=shown),
+                    shown,
+                )
+            if host_key != server.host_key:
+                expected = fingerprint(server.host_key)
+                params = {"server": server.name, "expected": expected, "seen": shown}
+                await self._note(tenant, "server.key_changed", by, "server", server.id, params)
+                return False, say("error.host_key_changed", **params), shown
+        order = Order(f"check-{new_id()}", "true", 15)
+        result = await self._shell.run(await self.target(tenant, server), order)
+        if result.ok:
+            return True, say("server.reachable", server=server.name, ms=result.duration_ms or 0), ""
+        why = result.error or {
+            "say": "run.unknown",
+            "params": {"server": server.name, "seconds": 0, "code": 0},
+        }
+        return False, say("server.unreachable", server=server.name, reason=why), ""
 
     async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
         """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.

@@ -20,6 +20,7 @@ class LocalProcess(asyncio.SubprocessProtocol):
     def __init__(self, on_data: OnData) -> None:
         self._ending = Ending(on_data)
         self._transport: asyncio.SubprocessTransport | None = None
+        self._left = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
@@ -33,10 +34,14 @@ class LocalProcess(asyncio.SubprocessProtocol):
         """Note the exit code: 128 + n after signal n."""
         code = self._transport.get_returncode() if self._transport else None
         self._ending.exited(255 if code is None else code if code >= 0 else 128 - code)
+        if self._left and self._transport:
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it has ended and its pipes are closed."""
         self._ending.closed()
+        if self._transport:
+            self._transport.close()
 
     def send(self, data: bytes) -> None:
         """Write all of the process's stdin."""
@@ -50,11 +55,18 @@ class LocalProcess(asyncio.SubprocessProtocol):
         return await self._ending.wait()
 
     def close(self) -> None:
-        """Leave the process alone; it may go on. (Closing asyncio's transport would kill it.)"""
-        for fd in (0, 1, 2):
-            if self._transport and (pipe := self._transport.get_pipe_transport(fd)):
-                pipe.close()
+        """Leave the process alone; it may go on."""
+        self._left = True
         self._ending.closed()
+        if self._transport is None:
+            return
+        # Closing the transport of a process that still runs would kill it.
+        if self._transport.get_returncode() is not None:
+            self._transport.close()
+            return
+        for fd in (0, 1, 2):
+            if pipe := self._transport.get_pipe_transport(fd):
+                pipe.close()
 
 
 class Local:

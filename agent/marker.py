@@ -3,13 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from agent.output import OnData
 from agent.wrapper import REQUEST, Opening, Report, marker, outcome_script, parse_report, stop_script
 from core.errors import ServerUnreachable, Unavailable
 from core.ports import Target
-from core.texts import say
+from core.texts import Say, say
 
 STOP_S = 9.0
 """How long ending may take: 5 s after TERM, 2 s after KILL, and some for the way."""
@@ -41,6 +42,15 @@ class Door(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Went:
+    """How a run went, without its output; the fields are RunTarget's."""
+
+    state: Literal["running", "done", "failed", "stopped", "timeout", "unknown"]
+    exit_code: int | None = None
+    error: Say | None = None
+
+
 async def ask_outcome(
     door: Door, target: Target, run_id: str, answer_s: float, follow_s: float = 0.0
 ) -> Report:
@@ -64,6 +74,27 @@ async def ask_end(door: Door, target: Target, run_id: str, reason: str, answer_s
 def has_ended(report: Report) -> bool:
     """Return whether nothing of the run is left."""
     return report.word in ("ended", "gone")
+
+
+def known(report: Report, target: Target) -> Went:
+    """Return what a report says, in RunTarget's words."""
+    name = target.server.name
+    match report:
+        case Report("ended", None, _):
+            return Went("failed", error=say("shell.never_started", server=name))
+        case Report("ended", code, "stopped" | "timeout" as why):
+            return ended_by(why, code, target)
+        case Report("ended", code, _):
+            return Went("done", code)
+        case Report("running", _, _):
+            return Went("running")
+        case _:
+            return Went("unknown", error=say("shell.unknown", server=name))
+
+
+def ended_by(why: Literal["stopped", "timeout"], code: int | None, target: Target) -> Went:
+    """Return the end of a run that was asked to end."""
+    return Went(why, code, say(f"shell.{why}", server=target.server.name))
 
 
 async def _ask(

@@ -9,10 +9,9 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from agent.local import Local
-from agent.marker import Door, Process, ask_end, ask_outcome, has_ended
+from agent.marker import Door, Process, Went, ask_end, ask_outcome, ended_by, has_ended, known
 from agent.output import Output
 from agent.sshconnect import connect_s
 from agent.sshpool import IDLE_S, MaybeStarted, Pool
@@ -36,15 +35,6 @@ REFUSALS = {
     "no-marker": "shell.no_marker",
     "no-cwd": "shell.no_cwd",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Went:
-    """How a run went, without its output; the fields are RunTarget's."""
-
-    state: Literal["running", "done", "failed", "stopped", "timeout", "unknown"]
-    exit_code: int | None = None
-    error: Say | None = None
 
 
 @dataclass(slots=True)
@@ -134,7 +124,7 @@ class SshShell:
             report = await ask_outcome(self._door(target), target, run_id, self._patience_s(target))
         except It0Error as error:
             return _result(target, Went("unknown", error=error.say))
-        return _result(target, _known(report, target))
+        return _result(target, known(report, target))
 
     async def stop(self, target: Target, run_id: str) -> bool:
         """End a run with everything it started; return whether it is known to have ended."""
@@ -231,7 +221,7 @@ class SshShell:
         with suppress(It0Error):
             report = await ask_outcome(self._door(run.target), run.target, run.order.run_id, SETTLE_S)
             if report.word == "ended":
-                return _known(report, run.target)
+                return known(report, run.target)
         return Went("done", code)
 
     async def _time_out(self, run: Run, process: Process) -> Went:
@@ -248,13 +238,13 @@ class SshShell:
         with suppress(TimeoutError):
             async with asyncio.timeout(HUNG_S):
                 await process.ended()
-        return _known(report, run.target) if report.word == "ended" else _by("timeout", None, run.target)
+        return known(report, run.target) if report.word == "ended" else ended_by("timeout", None, run.target)
 
     async def _lost(self, run: Run) -> Went:
         """Find out what became of a run whose connection broke; follow it to its end if it goes on."""
         unknown = Went("unknown", error=run.say("shell.lost"))
         if run.restricted:
-            return unknown
+            return Went("unknown", error=run.say("shell.stop_left")) if run.stop_asked else unknown
         door, target, run_id = self._door(run.target), run.target, run.order.run_id
         left_s = max(0.0, run.deadline - asyncio.get_running_loop().time())
         try:
@@ -263,7 +253,7 @@ class SshShell:
                 report = await ask_end(door, target, run_id, "timeout", SETTLE_S)
         except It0Error:
             return unknown
-        went = _known(report, target)
+        went = known(report, target)
         return replace(went, error=run.say("shell.output_lost")) if went.state == "done" else went
 
     async def _call_off(self, run: Run) -> None:
@@ -280,27 +270,6 @@ class SshShell:
 
 def _key(target: Target, run_id: str) -> tuple[str, str, str]:
     return target.tenant_id, target.server.id, run_id
-
-
-def _known(report: Report, target: Target) -> Went:
-    """Return what a report says, in RunTarget's words."""
-    name = target.server.name
-    match report:
-        case Report("ended", None, _):
-            return Went("failed", error=say("shell.never_started", server=name))
-        case Report("ended", code, "stopped" | "timeout" as why):
-            return _by(why, code, target)
-        case Report("ended", code, _):
-            return Went("done", code)
-        case Report("running", _, _):
-            return Went("running")
-        case _:
-            return Went("unknown", error=say("shell.unknown", server=name))
-
-
-def _by(why: Literal["stopped", "timeout"], code: int | None, target: Target) -> Went:
-    """Return the end of a run that was asked to end."""
-    return Went(why, code, say(f"shell.{why}", server=target.server.name))
 
 
 def _result(target: Target, went: Went) -> RunTarget:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.context import Desk
-from core.messages import Outbound
+from core.messages import Address, Outbound
 from core.store import log, outbox
 from core.store.database import Transaction
 from core.store.log import Event
@@ -15,7 +15,7 @@ async def speak(
     tx: Transaction,
     tenant: Tenant,
     conversation_id: str,
-    installation_id: str,
+    address: Address,
     outbound: Outbound,
     turn_id: str | None = None,
     before: Sequence[Event] = (),
@@ -26,7 +26,7 @@ async def speak(
     """
     said = Event(outbound.kind, outbound.as_json(), turn_id)
     seq = await log.append(tx, conversation_id, [*before, said], desk.clock())
-    parcel = await outbox.put(tx, desk.me, tenant.id, installation_id, conversation_id, seq)
+    parcel = await outbox.put(tx, desk.me, tenant.id, address, conversation_id, seq, said.body)
     if parcel is not None:
         tx.after_commit.append(lambda: desk.post(parcel))
     return seq

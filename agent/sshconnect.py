@@ -14,6 +14,8 @@ from core.work import Server
 
 KEEPALIVE_S = 15
 KEEPALIVE_COUNT = 3
+REASON_LETTERS = 200
+"""A server may write what it likes into its reason for hanging up."""
 
 # Old switches and servers know nothing better; a person allows these per server.
 _LEGACY: dict[str, Any] = {
@@ -103,7 +105,7 @@ async def connect(
     del login
     try:
         conn = await asyncssh.connect(server.host, server.port, tunnel=tunnel or (), **options)
-    except (asyncssh.Error, OSError, TimeoutError, ValueError) as error:
+    except Exception as error:  # whatever a server sends, at worst it is not reached
         raise await _reason(error, target, client, tunnel, pinned, user, timeout_s) from None
     return conn, credential_id
 
@@ -127,7 +129,7 @@ async def seen_host_key(target: Target, tunnel: asyncssh.SSHClientConnection | N
             config=None,
             options=options,
         )
-    except (asyncssh.Error, OSError, TimeoutError, ValueError) as error:
+    except Exception as error:  # see connect
         raise unreachable(server, error, connect_s(server, timeout_s)) from None
     if key is None:
         raise ServerUnreachable(server=server.name, reason=say("shell.reason_no_key"))
@@ -156,7 +158,7 @@ def _alone() -> dict[str, Any]:
     """Return the options that keep asyncssh from everything but what it is given (SECURITY H1)."""
     return {
         "config": None,
-        "agent_path": None,
+        
         "agent_forwarding": False,
         "pkcs11_provider": None,
         "client_keys": None,
@@ -221,7 +223,7 @@ async def _reason(
     if isinstance(error, asyncssh.PermissionDenied):
         return Unavailable("shell.login_refused", server=server.name, user=user)
     # A server that no longer has a key of the pinned type hangs up during the key exchange.
-    if client.connected and not client.key_accepted and isinstance(error, asyncssh.DisconnectError):
+    if client.connected and not client.key_accepted and not isinstance(error, TimeoutError):
         try:
             seen = await seen_host_key(target, tunnel, timeout_s)
         except It0Error:
@@ -245,11 +247,11 @@ def _why(error: BaseException, timeout_s: float) -> Say | str:
             return say("shell.reason_refused")
         case socket.gaierror():
             return say("shell.reason_name")
-        case asyncssh.ConnectionLost():
+        case asyncssh.ConnectionLost() | ConnectionError():
             return say("shell.reason_lost")
         case asyncssh.Error():
-            return error.reason
-        case OSError():
-            return error.strerror or type(error).__name__
+            return error.reason[:REASON_LETTERS]
+        case OSError() if error.strerror:
+            return error.strerror
         case _:
-            return str(error)
+            return f"{type(error).__name__} {error}"[:REASON_LETTERS].strip()

@@ -172,7 +172,8 @@ class Turns:
             more = await inbox.finish(tx, work.taken, self._desk.me)
             if more:
                 tx.after_commit.append(self._desk.wake)
-        self._desk.grown(work.tenant.id, work.conversation_id)
+        if not ending.parts:
+            self._desk.grown(work.tenant.id, work.conversation_id)
 
     async def _speak(self, tx: Transaction, work: Work, reply: Outbound) -> None:
         await speak(
@@ -180,7 +181,7 @@ class Turns:
             tx,
             work.tenant,
             work.conversation_id,
-            work.address.installation_id,
+            work.address,
             reply,
             work.turn_id,
         )

@@ -35,20 +35,22 @@ TERM_TICKS = 50
 _COMMON = rf"""
 exec </dev/null
 PATH={PATH}; export PATH
-mask=$(umask); umask 077
 base=$HOME/.it0/run; m=$base/$run
 here=-; [ -r /proc/sys/kernel/random/boot_id ] && read -r here </proc/sys/kernel/random/boot_id
-say() ( trap '' PIPE; printf 'it0-%s %s\n' "$n" "$1" && printf 'it0-%s %s\n' "$n" "$1" >&2 )
+say() {{
+  trap '' PIPE
+  printf 'it0-%s %s\n' "$n" "$1" && printf 'it0-%s %s\n' "$n" "$1" >&2
+  told=$?; trap - PIPE; return $told
+}}
+rundir() {{ [ -d "$base" ] || ( umask 077; mkdir -p "$base" 2>/dev/null ); }}
 """
 
 # It becomes the command by exec, so the pid that it writes is the command's, and its group's.
 _LEADER = r"""
-m=$1 mask=$2 run=$3 shell=$4 kube=$5 cmd=$6 here=$7 start=- stat=
-rm -f "$m/out" "$m/err"
+m=$1 run=$2 shell=$3 kube=$4 cmd=$5 here=$6 start=- stat=
 [ -r "/proc/$$/stat" ] && read -r stat <"/proc/$$/stat" && { set -- ${stat##*) }; start=${20}; }
 printf '%s %s %s\n' "$$" "$start" "$here" >"$m/pid" || exit 125
 [ -e "$m/end" ] && exit 143
-umask "$mask"
 user=${USER:-$LOGNAME}; [ -n "$user" ] || user=$(id -un)
 set -- HOME="$HOME" USER="$user" LOGNAME="$user" LANG=C.UTF-8 LC_ALL=C.UTF-8 PATH="$PATH" IT0_RUN="$run"
 set -- "$@" PAGER=cat GIT_PAGER=cat SYSTEMD_PAGER=cat MANPAGER=cat LESSSECURE=1
@@ -59,29 +61,35 @@ else exec env -i "$@" /bin/sh -c "$cmd"
 fi
 """
 
+# The command keeps the account's umask; the marker's own mode keeps others out of it.
 # The drains outlive a broken connection: the command never gets SIGPIPE from it. The handlers (not
 # ignored signals, which the command would inherit) keep this shell alive to write the exit code. Its own
 # output is closed, and the fifos are opened by the child only, because shells print "Killed" for a child.
+# A reader takes the exit code only with its newline, so writing it needs no second file and no mv.
 _RUN = r"""
 no() { say "$1"; exit 125; }
 command -v setsid >/dev/null 2>&1 || no no-setsid
 [ -n "$HOME" ] || no no-marker
-cd -- "${dir:-$HOME}" >/dev/null 2>&1 || no no-cwd
-[ -d "$base" ] || mkdir -p "$base" 2>/dev/null
-mkdir "$m" 2>/dev/null || { [ -d "$m" ] && no again; no no-marker; }
-mkfifo "$m/out" "$m/err" 2>/dev/null || { echo never >"$m/exit"; no no-marker; }
+cd -- "$HOME" >/dev/null 2>&1 || no no-marker
+[ -z "$dir" ] || cd -- "$dir" >/dev/null 2>&1 || no no-cwd
+rundir
+mkdir -m 700 "$m" 2>/dev/null || { [ -d "$m" ] && no again; no no-marker; }
+mkfifo -m 600 "$m/out" "$m/err" 2>/dev/null || { echo never >"$m/exit"; no no-marker; }
 say started || { echo never >"$m/exit"; exit 125; }
 trap : HUP INT TERM
-( trap '' PIPE HUP INT TERM; cat; cat >/dev/null ) <"$m/out" 2>/dev/null &
-( trap '' PIPE HUP INT TERM; cat; cat >/dev/null ) <"$m/err" >&2 2>/dev/null &
+( trap '' PIPE HUP INT TERM; cat || cat >/dev/null ) <"$m/out" 2>/dev/null &
+( trap '' PIPE HUP INT TERM; cat || cat >/dev/null ) <"$m/err" >&2 2>/dev/null &
 exec >/dev/null 2>&1
 (
   exec >"$m/out" 2>"$m/err"
-  exec setsid /bin/sh -c "$leader" it0 "$m" "$mask" "$run" "$shell" "$kube" "$cmd" "$here"
+  exec setsid /bin/sh -c "$leader" it0 "$m" "$run" "$shell" "$kube" "$cmd" "$here"
 )
 code=$?
-printf '%s\n' "$code" >"$m/exit.new" && mv -f "$m/exit.new" "$m/exit"
-if [ -n "$sweep" ]; then find "$base" -mindepth 1 -maxdepth 1 -type d -mtime "+$sweep" -exec rm -rf {} + & fi
+printf '%s\n' "$code" >"$m/exit"
+(
+  rm -f "$m/out" "$m/err"
+  [ -z "$sweep" ] || exec find "$base" -mindepth 1 -maxdepth 1 -type d -mtime "+$sweep" -exec rm -rf {} +
+) &
 exit "$code"
 """
 
@@ -107,8 +115,8 @@ look() {
 }
 answer() { printf '%s %s %s\n' "$s" "${code:--}" "${why:--}"; exit 0; }
 say here || exit 125
-[ -d "$base" ] || mkdir -p "$base" 2>/dev/null
-mkdir "$m" 2>/dev/null && echo never >"$m/exit"
+rundir
+mkdir -m 700 "$m" 2>/dev/null && echo never >"$m/exit"
 [ -d "$m" ] || { s=ended code=never; answer; }
 """
 

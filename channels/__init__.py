@@ -1,0 +1,1 @@
+"""Where people talk to it0; a channel translates, and knows nothing of the agent."""

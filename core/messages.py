@@ -177,11 +177,13 @@ class Reply(Protocol):
         """Return where it leads."""
         ...
 
-    def live(self, turn_id: str) -> Live:
+    def live(self, tenant_id: str, conversation_id: str, turn_id: str) -> Live:
         """Return the growing reply of a turn."""
         ...
 
-    async def deliver(self, conversation_id: str, seq: int, outbound: Mapping[str, Any]) -> None:
+    async def deliver(
+        self, tenant_id: str, conversation_id: str, seq: int, outbound: Mapping[str, Any]
+    ) -> None:
         """Hand one stored outbound to the platform, once.
 
         Raises Unavailable when the platform did not take it; it is then tried again later.

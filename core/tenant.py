@@ -26,6 +26,11 @@ BY_SLUG = Statement(select(T).where(T.c.slug == param("slug")))
 ALL = Statement(select(T).order_by(T.c.created_at))
 
 
+def console_installation(tenant_id: str) -> str:
+    """Return the id of a tenant's console as an installation."""
+    return f"console-{tenant_id}"
+
+
 def version_of(schema: str) -> Statement:
     """Return the question for a schema's revision."""
     return Statement(select(table("version", column("version_num"), schema=schema).c.version_num))

@@ -1,0 +1,1 @@
+"""What is due: timers now, standing orders and escalations later."""

@@ -150,6 +150,18 @@ STOP = Statement(
     .values(stop=True)
     .returning(L.c.owner)
 )
+RUNNING_TURN = Statement(
+    select(I.c.seq)
+    .join(L, and_(L.c.tenant_id == I.c.tenant_id, L.c.conversation_id == I.c.conversation_id))
+    .where(
+        I.c.tenant_id == param("tenant"),
+        I.c.conversation_id == param("conversation"),
+        I.c.state == "taken",
+        I.c.laned,
+        L.c.owner.is_not(None),
+    )
+    .limit(1)
+)
 STOPPED_OF_MINE = Statement(
     select(L.c.tenant_id, L.c.conversation_id).where(L.c.owner == param("me"), L.c.stop)
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, column, func, insert, literal_column, or_, select, update
+from sqlalchemy import bindparam, column, exists, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.messages import Address
@@ -48,8 +48,17 @@ OPEN = Statement(
     .on_conflict_do_nothing()
     .returning(C.c.id)
 )
+_running = exists(
+    select(literal_column("1"))
+    .select_from(tables.lanes)
+    .where(
+        tables.lanes.c.tenant_id == C.c.tenant_id,
+        tables.lanes.c.conversation_id == C.c.id,
+        tables.lanes.c.owner.is_not(None),
+    )
+)
 OF_USER = Statement(
-    select(C)
+    select(C, _running.label("running"))
     .where(
         of_tenant(C),
         C.c.user_id == param("user_id"),
@@ -158,14 +167,14 @@ async def append(tx: Transaction, conversation_id: str, events: Sequence[Event],
 
 
 async def open_conversation(
-    tx: Transaction, new_id: str, address: Address, user_id: str | None, at: datetime
+    tx: Transaction, new_id: str, address: Address, user_id: str | None, at: datetime, title: str = ""
 ) -> str:
     """Return the open conversation at ``address``, made now if there is none, with ``new_id``."""
     place = {"installation_id": address.installation_id, "thread": address.thread}
     row = await tx.one(BY_THREAD, **place)
     if row is None:
         made = await tx.one(
-            OPEN, id=new_id, channel=address.channel, user_id=user_id, title="", at=at, **place
+            OPEN, id=new_id, channel=address.channel, user_id=user_id, title=title, at=at, **place
         )
         row = made or await tx.one(BY_THREAD, **place)
     assert row is not None

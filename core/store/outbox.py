@@ -1,9 +1,12 @@
 """The durable outbox: each row says "deliver this event of this conversation", in order within it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, case, delete, exists, func, insert, literal_column, select, update
 
+from core.messages import Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
 from core.store.statements import BIG, DOUBLE, INT, param
@@ -14,7 +17,10 @@ P = tables.processes
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """An outbox row that this process may deliver now."""
+    """An outbox row that this process may deliver now.
+
+    address, body: where to and what, when the sender had them at hand; else they are read.
+    """
 
     id: int
     tenant_id: str
@@ -22,6 +28,8 @@ class Parcel:
     conversation_id: str
     seq: int
     attempts: int
+    address: Address | None = None
+    body: Mapping[str, Any] | None = None
 
 
 _earlier = O.alias("earlier")
@@ -106,24 +114,35 @@ DEPTH = Statement(select(O.c.state, func.count()).where(OPEN_STATES).group_by(O.
 
 
 async def put(
-    tx: Transaction, me: str, tenant_id: str, installation_id: str, conversation_id: str, seq: int
+    tx: Transaction,
+    me: str,
+    tenant_id: str,
+    address: Address,
+    conversation_id: str,
+    seq: int,
+    body: Mapping[str, Any],
 ) -> Parcel | None:
     """Write that an event is to be delivered; return it if ``me`` may deliver it at once.
 
     It waits its turn where something of the same conversation is still to be delivered.
     """
     row = await tx.one(
-        PUT, me=me, tenant=tenant_id, installation_id=installation_id, conversation=conversation_id, seq=seq
+        PUT,
+        me=me,
+        tenant=tenant_id,
+        installation_id=address.installation_id,
+        conversation=conversation_id,
+        seq=seq,
     )
     if row is None or row["state"] == "new":
         return None
-    return Parcel(row["id"], tenant_id, installation_id, conversation_id, seq, 1)
+    return Parcel(row["id"], tenant_id, address.installation_id, conversation_id, seq, 1, address, body)
 
 
 async def claim(tx: Transaction, me: str, count: int) -> list[Parcel]:
     """Take up to ``count`` parcels that are due and first in their conversation."""
     rows = await tx.all(CLAIM, me=me, count=count)
-    return [Parcel(**{name: row[name] for name in Parcel.__slots__}) for row in rows]
+    return [Parcel(*row.values()) for row in rows]
 
 
 async def sent(tx: Transaction, me: str, parcel: Parcel) -> bool:

@@ -131,11 +131,7 @@ END_SESSIONS_OF = Statement(
     .values(ended_at=param("now", MOMENT))
     .returning(S.c.id)
 )
-SESSIONS_OF = Statement(
-    select(S.c.id).where(
-        S.c.tenant_id == param("tenant"), S.c.user_id == param("user_id"), S.c.ended_at.is_(None)
-    )
-)
+SIGN_INS = Statement(select(S.c.id).where(S.c.tenant_id == param("tenant")).limit(1))
 
 
 def token_hash(token: str) -> bytes:

@@ -50,7 +50,7 @@ END_TARGET = Statement(
     )
 )
 RUNNING_IN = Statement(
-    select(R.c.id, R.c.owner).where(
+    select(R.c.id, R.c.owner, R.c.turn_id).where(
         of_tenant(R), R.c.conversation_id == param("conversation"), R.c.state == "running"
     )
 )

@@ -1,0 +1,1 @@
+"""The engines: ways to think, all behind the same port."""

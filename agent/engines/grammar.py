@@ -1,0 +1,300 @@
+"""The small grammar: a sentence in either language and the known servers → one tool call, or what to say.
+
+A sentence counts only if every word of it is understood, so what the grammar does not know ("don't", "if",
+"tomorrow") is never passed over: it runs nothing.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+
+from agent.engines.sentence import (
+    SERVERS,
+    Sentence,
+    not_understood,
+    parse,
+    stray,
+    targets_of,
+    unknown_server,
+)
+from agent.engines.targets import (
+    Intent,
+    Reading,
+    Suggestion,
+    example,
+    named,
+    nearest,
+    only,
+    shown,
+)
+from agent.engines.words import MAX_LINES, OVERVIEW, TOPICS, WHOLE, Token, narrow
+from core.texts import say
+from core.work import Server
+
+LONGEST = 2000
+"""Characters in a sentence; longer texts are no sentences, and their commands belong behind ``/run``."""
+LINES = 50
+"""Lines of a log when no number is named."""
+
+UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._-]{0,200}")
+_ASKING = ("look", "ask", "mark", "opening")
+_UNQUOTED = re.compile(
+    r"(?:please )?(?:run|execute|执行|运行) ?(?P<command>\S.*?) ?(?: on |@|在) ?(?P<server>\S+?) ?上?"
+    r"|在 ?(?P<server2>\S+?) ?上? ?(?:执行|运行) ?(?P<command2>\S.*)",
+    re.IGNORECASE,
+)
+
+
+def read(text: str, servers: Sequence[Server]) -> Reading:
+    """Return what a typed sentence asks for."""
+    text = text.strip()
+    flat = narrow(text)
+    if len(flat) > LONGEST:
+        return only(say("direct.too_long", limit=LONGEST))
+    whole = WHOLE.get(flat.lower().strip(" !.?~。"))
+    if whole is not None:
+        return _whole(whole, servers)
+    sentence = parse(flat, text, servers)
+    if double := sentence.of("double"):
+        return only(say("direct.two_meanings", word=double[0].value))
+    acts = frozenset(token.kind for token in sentence.of(*_ACTS))
+    if acts == {"run"} and sentence.quoted is None:
+        return _unquoted(sentence)
+    reader = _READERS.get(acts | ({"quoted"} if sentence.quoted is not None else frozenset()))
+    return not_understood(sentence) if reader is None or sentence.of("stop") else reader(sentence)
+
+
+def _whole(what: str, servers: Sequence[Server]) -> Reading:
+    """Return what a text means that is nothing but a greeting, a yes, a cry for help."""
+    if what == "list":
+        return Intent("list_servers", {})
+    if what != "hello":
+        return only(say(f"direct.{what}"))
+    samples = (say("direct.bullet", text=example(name, servers)) for name in ("disk", "logs", "restart"))
+    return Suggestion((say("direct.hello"), *samples, say("direct.see_help")))
+
+
+def _topics(sentence: Sentence) -> Reading:
+    """Read what only looks: one or more plain topics, or a unit's status or logs."""
+    names = list(dict.fromkeys(token.value for token in sentence.of("topic")))
+    others = sentence.of("other")
+    if names == ["ports"] and any(token.value.isdecimal() for token in others):
+        return _port(sentence)
+    if not sentence.has_only("topic", "other", "lines", "look", "ask", "mark", *SERVERS):
+        return not_understood(sentence)
+    plain = [name for name in names if not TOPICS[name].with_unit]
+    if not plain:
+        return _of_unit(sentence, names[0]) if len(names) == 1 else not_understood(sentence)
+    if others or "logs" in names or sentence.of("lines"):
+        return stray(sentence, others)
+    return _on_servers(sentence, _joined(plain), plain[0])
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Return one line that shows all these topics."""
+    return "; ".join(dict.fromkeys(TOPICS[name].command for name in names))
+
+
+def _of_unit(sentence: Sentence, name: str) -> Reading:
+    """Read a unit's status or logs; without a unit, the server's."""
+    lines = _lines(sentence)
+    if isinstance(lines, Suggestion):
+        return lines
+    if name == "status" and sentence.of("lines"):
+        return not_understood(sentence)
+    unit, skip = _unit(sentence)
+    if isinstance(unit, Suggestion):
+        return unit
+    if unit:
+        command = TOPICS[name].with_unit.format(unit=shlex.quote(unit), lines=lines)
+    elif name == "status":
+        command = _joined(OVERVIEW)
+    else:
+        command = TOPICS[name].command.format(lines=lines)
+    return _on_servers(sentence, command, name, skip)
+
+
+def _change(sentence: Sentence) -> Reading:
+    """Read what changes something: here a question is no order, so fewer words are let pass."""
+    marks = ("mark",) if sentence.of("request") else ()
+    names = {token.value for token in sentence.of("change")}
+    if len(names) > 1 or not sentence.has_only("change", "other", *SERVERS, *marks):
+        return not_understood(sentence)
+    name = names.pop()
+    unit, skip = _unit(sentence)
+    if isinstance(unit, Suggestion):
+        return unit
+    if not unit:
+        return only(say("direct.which_service", example=example(name, sentence.servers)))
+    return _on_servers(sentence, TOPICS[name].with_unit.format(unit=shlex.quote(unit)), name, skip)
+
+
+def _unit(sentence: Sentence) -> tuple[str | Suggestion, Token | None]:
+    """Return the unit that is named, "" if none, and the server's token if a unit is called like a server."""
+    others, names = sentence.of("other"), sentence.of("server")
+    if len(others) > 1:
+        return stray(sentence, others), None
+    if not others:
+        loose = [token for token in names if not sentence.is_place(token)]
+        alike = loose[0] if len(loose) == 1 and len(names) > 1 else None
+        return (alike.value if alike else ""), alike
+    word = others[0]
+    near = nearest(word.value, [server.name for server in sentence.servers], 0.8)
+    mistyped = near and not names and not near.lower().startswith(word.value.lower())
+    if sentence.is_place(word) or mistyped:
+        return unknown_server(sentence, word), None
+    if not UNIT.fullmatch(word.value):
+        return only(say("direct.bad_unit", unit=shown(word.value))), None
+    return word.value, None
+
+
+def _port(sentence: Sentence) -> Reading:
+    """Read "is port 5432 open on db-1": a check from the bot's machine."""
+    numbers = [token for token in sentence.of("other") if token.value.isdecimal()]
+    hosts = [token for token in sentence.of("other") if not token.value.isdecimal()]
+    order = sentence.of("opening") and not sentence.of("look", "ask", "mark")
+    if order or len(numbers) > 1 or not sentence.has_only("topic", "other", "server", *_ASKING):
+        return not_understood(sentence)
+    port = int(numbers[0].value[:6])
+    if not 1 <= port <= 65535:
+        return only(say("direct.bad_port", port=shown(numbers[0].value)))
+    if hosts and ("." not in hosts[0].value or len(hosts) > 1 or sentence.of("server")):
+        return stray(sentence, hosts)
+    if hosts:
+        return Intent("check_tcp", {"host": hosts[0].value, "port": port})
+    targets = targets_of(sentence, "port")
+    if isinstance(targets, Suggestion):
+        return targets
+    if len(targets.names) > 1:
+        return only(say("direct.one_server", example=example("port", server=targets.names[0])))
+    host = next(server.host for server in sentence.servers if server.name == targets.names[0])
+    return Intent("check_tcp", {"host": host, "port": port})
+
+
+def _tail(sentence: Sentence) -> Reading:
+    """Read "tail /var/log/syslog on web-1"."""
+    path, lines = sentence.of("path"), _lines(sentence)
+    if isinstance(lines, Suggestion):
+        return lines
+    if others := sentence.of("other"):
+        return stray(sentence, others)
+    wrong = {token.value for token in sentence.of("topic")} - {"logs"}
+    kinds = ("path", "tail", "topic", "lines", "look", "ask", "mark", *SERVERS)
+    if wrong or len(path) != 1 or not sentence.has_only(*kinds):
+        return not_understood(sentence)
+    targets = targets_of(sentence, "tail")
+    if isinstance(targets, Suggestion):
+        return targets
+    arguments = {"path": path[0].value, "servers": list(targets.names), "lines": lines}
+    return Intent("tail_file", arguments, targets.notes)
+
+
+def _run(sentence: Sentence) -> Reading:
+    """Read "run `systemctl list-timers` on web-1": the quoted command, as it is."""
+    if others := sentence.of("other"):
+        return stray(sentence, others)
+    marks = ("mark",) if sentence.of("request") else ()
+    if not sentence.quoted or not sentence.has_only("run", *SERVERS, *marks):
+        return not_understood(sentence)
+    return _on_servers(sentence, sentence.quoted, "run")
+
+
+def _unquoted(sentence: Sentence) -> Suggestion:
+    """Ask for the quotes: where a command ends, only the person who typed it knows."""
+    found = _UNQUOTED.fullmatch(sentence.text)
+    parts = found.groupdict() if found else {}
+    server = named(parts.get("server") or parts.get("server2") or "", sentence.servers)
+    command = parts.get("command") or parts.get("command2")
+    ready = shown(f"/run {server} {command}") if server and command else example("run", sentence.servers)
+    return only(say("direct.quote_command", ready=ready))
+
+
+def _quoted(sentence: Sentence) -> Suggestion:
+    """Answer a quoted command without "run"."""
+    server = next((token.value for token in sentence.of("server")), "")
+    ready = shown(f"/run {server} {sentence.quoted}") if server else example("run", sentence.servers)
+    return only(say("direct.quote_command", ready=ready))
+
+
+def _url(sentence: Sentence) -> Reading:
+    """Read "check https://example.com"."""
+    urls = sentence.of("url")
+    wrong = {token.value for token in sentence.of("topic")} - {"status"}
+    if wrong or len(urls) != 1 or not sentence.has_only("url", "ping", "topic", *_ASKING):
+        return not_understood(sentence)
+    return Intent("check_http", {"url": urls[0].value})
+
+
+def _list(sentence: Sentence) -> Reading:
+    """Read "list servers", perhaps of one environment."""
+    environments = {token.value for token in sentence.of("env")}
+    if not sentence.has_only("list", "env", "all", "look", "ask", "mark") or len(environments) > 1:
+        return not_understood(sentence)
+    return Intent("list_servers", {"environment": environments.pop()} if environments else {})
+
+
+def _ping(sentence: Sentence) -> Reading:
+    """Read "ping": is the bot there, or with servers, do they answer a command."""
+    if others := sentence.of("other"):
+        return stray(sentence, others)
+    if not sentence.has_only("ping", *SERVERS, *_ASKING):
+        return not_understood(sentence)
+    if not sentence.of(*SERVERS):
+        return only(say("direct.pong", example=example("ping", sentence.servers)))
+    return _on_servers(sentence, TOPICS["uptime"].command, "ping")
+
+
+def _reboot(sentence: Sentence) -> Suggestion:
+    return only(say("direct.no_reboot", example=example("restart", sentence.servers)))
+
+
+def _overview(sentence: Sentence) -> Reading:
+    """Read "check web-1": no topic, so the few figures that everyone looks at first."""
+    if others := sentence.of("other"):
+        return stray(sentence, others)
+    asks = sentence.of("look", "ask", "mark") and sentence.of(*SERVERS)
+    if not asks or not sentence.has_only("look", "ask", "mark", *SERVERS):
+        return not_understood(sentence)
+    shows = {token.value for token in sentence.of("look")} & {"list", "show", "show me", "列出", "显示"}
+    if shows and not sentence.of("server", "role"):  # "show prod servers"
+        return _list(sentence)
+    return _on_servers(sentence, _joined(OVERVIEW), "overview")
+
+
+def _lines(sentence: Sentence) -> int | Suggestion:
+    """Return how many lines are asked for."""
+    found = sentence.of("lines")
+    if not found:
+        return LINES
+    count = int(found[0].value)
+    if len(found) == 1 and 1 <= count <= MAX_LINES:
+        return count
+    return only(say("direct.bad_lines", limit=MAX_LINES))
+
+
+def _on_servers(sentence: Sentence, command: str, name: str, skip: Token | None = None) -> Reading:
+    """Return the call that runs ``command`` on the servers that the sentence means."""
+    targets = targets_of(sentence, name, skip)
+    if isinstance(targets, Suggestion):
+        return targets
+    return Intent("run_command", {"command": command, "servers": list(targets.names)}, targets.notes)
+
+
+_READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
+    frozenset(): _overview,
+    frozenset({"topic"}): _topics,
+    frozenset({"change"}): _change,
+    frozenset({"path"}): _tail,
+    frozenset({"path", "tail"}): _tail,
+    frozenset({"path", "topic"}): _tail,
+    frozenset({"path", "topic", "tail"}): _tail,
+    frozenset({"url"}): _url,
+    frozenset({"url", "topic"}): _url,
+    frozenset({"url", "ping"}): _url,
+    frozenset({"list"}): _list,
+    frozenset({"ping"}): _ping,
+    frozenset({"reboot"}): _reboot,
+    frozenset({"quoted"}): _quoted,
+    frozenset({"run", "quoted"}): _run,
+}
+_ACTS = ("topic", "change", "run", "tail", "list", "ping", "reboot", "path", "url")

@@ -1,0 +1,119 @@
+"""People of a tenant: letting in, changing rights, pairing codes."""
+
+import re
+from datetime import timedelta
+
+from core.audit import Entry
+from core.clock import Clock
+from core.errors import BadInput, NotAllowed, NotFound, Refused
+from core.ids import new_id, pairing_code
+from core.store import people
+from core.store.people import code_hash
+from core.tenant import Tenant, console_installation
+from core.texts import Language
+from core.work import PLANS, Role, User
+
+NAME = re.compile(r"[^\s\x00-\x1f\x7f:/][^\x00-\x1f\x7f:/]{0,62}")
+
+
+def role_of(text: str) -> Role:
+    """Return the role that ``text`` names; raises BadInput."""
+    if text not in list(Role):
+        raise BadInput("people.bad_role", roles=", ".join(Role))
+    return Role(text)
+
+
+class Staff:
+    """The users of tenants. code_minutes: how long a pairing code holds."""
+
+    def __init__(self, clock: Clock, code_minutes: int) -> None:
+        self._clock = clock
+        self._code_life = timedelta(minutes=code_minutes)
+
+    async def named(self, tenant: Tenant, name: str) -> User:
+        """Return a user by name; raises NotFound."""
+        async with tenant.reading() as db:
+            user = await people.user_named(db, name)
+        if user is None:
+            raise NotFound("people.no_such_user", name=name)
+        return user
+
+    async def add(self, tenant: Tenant, by: User | None, name: str, role: str, language: Language) -> User:
+        """Add a user. by: the admin who does so, None for the owner at the command line.
+
+        Raises BadInput for a bad name or role or a name in use, Refused at the plan's limit.
+        """
+        _admin(by)
+        if not NAME.fullmatch(name):
+            raise BadInput("people.bad_name")
+        user = User(new_id(), name, role_of(role), language)
+        now = self._clock()
+        limit = PLANS[tenant.row.plan].users
+        async with tenant.transaction() as tx:
+            if await people.user_named(tx, name):
+                raise BadInput("people.name_taken", name=name)
+            if limit is not None and await tx.value(people.COUNT) >= limit:
+                raise Refused("quota.users", limit=limit, plan=tenant.row.plan)
+            await tx.run(
+                people.ADD_USER,
+                id=user.id,
+                name=name,
+                role=str(user.role),
+                language=language,
+                created_at=now,
+            )
+            console = console_installation(tenant.id)
+            await people.add_identity(tx, tenant.id, console, user.id, user.id, now)
+        await self._note(tenant, "user.add", by, user, {"name": name, "role": role})
+        return user
+
+    async def change(
+        self, tenant: Tenant, by: User | None, name: str, *, role: str | None, active: bool | None
+    ) -> None:
+        """Change a user's role, or let them out or in again; the last admin stays one.
+
+        Raises NotFound, BadInput, or Refused for the last active admin.
+        """
+        _admin(by)
+        wanted = role_of(role) if role is not None else None
+        async with tenant.transaction() as tx:
+            everybody = await people.users(tx)
+            user = next((each for each in everybody if each.name == name), None)
+            if user is None:
+                raise NotFound("people.no_such_user", name=name)
+            loses = (wanted not in (None, Role.ADMIN)) or active is False
+            others = [u for u in everybody if u.active and u.role is Role.ADMIN and u.id != user.id]
+            if user.role is Role.ADMIN and user.active and loses and not others:
+                raise Refused("people.last_admin", name=name)
+            await tx.run(people.CHANGE, user=user.id, role=wanted, language=None, active=active)
+            if active is False:
+                await tx.all(people.END_SESSIONS_OF, tenant=tenant.id, user_id=user.id, now=self._clock())
+        await self._note(tenant, "user.change", by, user, {"name": name, "role": role, "active": active})
+
+    async def pairing_code(self, tenant: Tenant, by: User | None, name: str) -> str:
+        """Return a one-time code by which ``name`` pairs a chat account."""
+        _admin(by)
+        user = await self.named(tenant, name)
+        code = pairing_code()
+        async with tenant.transaction() as tx:
+            await tx.run(
+                people.ADD_CODE,
+                token_hash=code_hash(code),
+                tenant=tenant.id,
+                user_id=user.id,
+                expires_at=self._clock() + self._code_life,
+            )
+        await self._note(tenant, "user.pairing_code", by, user, {"name": name})
+        return code
+
+    async def _note(
+        self, tenant: Tenant, action: str, by: User | None, user: User, detail: dict[str, object]
+    ) -> None:
+        actor = by.id if by else None
+        entry = Entry(action, "user" if by else "system", actor, None, "user", user.id, detail=detail)
+        await tenant.audit.append(entry, self._clock())
+
+
+def _admin(by: User | None) -> None:
+    if by is not None and not by.role.covers(Role.ADMIN):
+        raise NotAllowed("error.admins_only")

@@ -1,0 +1,12 @@
+"""Judges command lines: which may run, which need a person, which are refused (SPEC 3).
+
+``classify`` reads a line by a small grammar (``lexer``), asks the rule files how each program may be used
+(``rules/*.toml``, ``options``, ``kinds``, ``paths``, ``scripts``), and takes the most that any part can do.
+What it does not know is L2. ``forbidden`` looks apart from all this for what nobody may approve.
+It is the first layer, not the boundary: what runs unasked also runs on an account without rights.
+"""
+
+from agent.risk.classify import classify
+from agent.risk.rules import RULES_VERSION
+
+__all__ = ["RULES_VERSION", "classify"]

@@ -1,0 +1,228 @@
+"""The kinds of values that the rule files name, each with what it accepts."""
+
+import re
+from collections.abc import Callable
+
+from agent.risk.lexer import Word
+from agent.risk.paths import judge_path
+from agent.risk.rules import Finding
+from agent.risk.scripts import (
+    awk_only_reads,
+    jq_only_reads,
+    psql_only_reads,
+    sed_only_prints,
+    sql_only_reads,
+)
+from core.texts import say
+from core.work import Risk
+
+_FORMS = {
+    "text": r"[\s\S]*",
+    "int": r"[+-]?\d{1,12}",
+    "num": r"[+-]?\d{1,12}(\.\d{1,9})?[a-zA-Z%]{0,5}",
+    "zero": r"0",
+    "name": r"[A-Za-z0-9_%][A-Za-z0-9_.@:+%,-]*",
+    "key": r"[\w.,]+",
+    "time": r"[\w :.,+@-]+",
+    "dateform": r"\+[\s\S]*",
+    "host": r"[A-Za-z0-9_][A-Za-z0-9._:-]*",
+    "device": r"/dev/[A-Za-z0-9_/-]+",
+    "field": r"_?[A-Z][A-Z_]*=[\w.@:/-]+",
+    "digarg": r"[@+]?[\w.:=-]+",
+    "selector": r"[\w.,!=()/ -]+",
+    "resource": r"[a-z0-9A-Z.,_-]+(/[a-z0-9A-Z._-]+)?",
+    "socketfilter": r"[\w.:/*=<>!()\[\] -]+",
+    "bsd": r"[acfgGhHjlLmnNopsSTtuUvwxX]{1,12}",
+    "image": r"[A-Za-z0-9][\w.:/@-]*",
+    "unitglob": r"[\w@.:*?\[\]][\w@.:*?\[\]-]*",
+    "bsdcolumns": r"(?!.*environ)\w+(,[\w%]+)+",
+    "property": r"(?!.*[Ee]nviron)[A-Za-z]+(,[A-Za-z]+)*",
+    "setting": r"(?!.*(pass|auth|user|acl|key))[a-z0-9-]+",
+    "sysctl": r"[\w./-]+",
+    "port": r"\d{1,5}(-\d{1,5})?(/(tcp|udp))?",
+    "localaddress": r"localhost|127\.0\.0\.1|::1|/(var/)?run/[\w/.-]+|/tmp",
+    "assign": r"(LC_ALL|LANG)=[\w.@-]*|TZ=(\w[\w/+-]*)?",
+    "yesno": r"true|false|yes|no|always|never|auto",
+    "reload": r"reload|reopen",
+    "nullfile": r"/dev/null|-",
+    "verb": r"GET|HEAD|get|head",
+}
+_SIMPLE = {name: re.compile(form) for name, form in _FORMS.items()}
+
+_ENVIRONMENT = re.compile(r"environ|\benv\b|\.env|secret|\bdata\b|password|token", re.IGNORECASE)
+_SECRET_RESOURCE = re.compile(r"(^|,)secrets?\b", re.IGNORECASE)
+_CONFIG_RESOURCE = re.compile(r"(^|,)(cm|configmaps?)\b", re.IGNORECASE)
+_WIDE_SERVICE = re.compile(
+    r"""(docker|containerd|podman|crio|kubelet|k3s.*|rke2.*|sshd?|dropbear|network(ing)?|NetworkManager|systemd-.*|dbus.*
+    |firewalld|iptables|ip6tables|nftables|ufw|libvirtd|multipathd?|iscsid?|lvm2-.*|mdmonitor|udev|polkit|all|halt|reboot
+    |poweroff|kexec|rescue|emergency|display-manager|gdm.*|wpa_supplicant|wg-quick@.*|openvpn.*|ipsec|strongswan)
+    (\.service)?""",
+    re.VERBOSE,
+)
+_SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@_:.-]*")
+_UNIT_SUFFIX = (
+    ".target",
+    ".mount",
+    ".automount",
+    ".socket",
+    ".slice",
+    ".scope",
+    ".path",
+    ".swap",
+    ".device",
+    ".js",
+    ".json",
+    ".sh",
+)
+_LOG_FILE = re.compile(r"/var/log(/[A-Za-z0-9_@%+=:,-][\w@%+=:,.-]*)+")
+_EVIDENCE = re.compile(
+    r".*/(auth\.log|secure|audit|wtmp|btmp|lastlog|faillog|sudo\.log|utmp|journal|tallylog)([./-].*)?"
+)
+_ROTATED = re.compile(r".*(\.\d{1,3}|[.-]\d{8}|\.old)(\.(gz|xz|bz2|zst))?")
+_LOCAL_URL = re.compile(r"(https?://)?(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(?P<path>/[\w./~%=&?,+-]*)?")
+_HEALTH = re.compile(
+    r"/?|/[\w./-]*(health\w*|live\w*|ready\w*|ping|status|stats|metrics|version|info|nodes|shards|indices|server-status"
+    r"|stub_status|nginx_status)/?(\?[\w=&,.-]*)?"
+)
+
+
+def _mismatch(word: Word) -> Finding:
+    return Finding(Risk.L2, say("risk.unknown_argument", argument=word.text))
+
+
+def _file(word: Word, recursive: bool) -> Finding | None:
+    if word.text == "-":
+        return None
+    if not word.text or word.text[0] in "-+":
+        return _mismatch(word)
+    return judge_path(word.text, glob=word.glob, recursive=recursive)
+
+
+def _place(word: Word, recursive: bool) -> Finding | None:
+    if not word.text or word.text[0] in "-+":
+        return _mismatch(word)
+    return judge_path(word.text, glob=word.glob, reads=False)
+
+
+def _certificate(word: Word, recursive: bool) -> Finding | None:
+    return (
+        _place(word, recursive)
+        if re.fullmatch(r"[\w./@%+-]+\.(pem|crt|cer|csr)", word.text)
+        else _mismatch(word)
+    )
+
+
+def _format(word: Word, recursive: bool) -> Finding | None:
+    if _ENVIRONMENT.search(word.text):
+        return Finding(Risk.L2, say("risk.reads_environment"))
+    return None
+
+
+def _process_columns(word: Word, recursive: bool) -> Finding | None:
+    if re.fullmatch(r"[\w%,:+=-]+", word.text) is None:
+        return _mismatch(word)
+    return _format(word, recursive)
+
+
+def _process_user(word: Word, recursive: bool) -> Finding | None:
+    # "ps -auxe" names no user "xe": ps then takes it for "ps auxe", which shows the environment.
+    if "e" in word.text and re.fullmatch(r"[acefgGhHjlLmnNopsSTtuUvwxX]+", word.text):
+        return _mismatch(word)
+    return judge_value("name", word)
+
+
+def _kube_output(word: Word, recursive: bool) -> Finding | None:
+    form = word.text.removeprefix("=")
+    if form in ("wide", "name"):
+        return None
+    if re.match(r"(jsonpath|custom-columns|go-template)=", form):
+        return _format(word, recursive)
+    if form in ("json", "yaml"):
+        return Finding(Risk.L1, say("risk.reads_configuration", path=f"-o {form}"))
+    return _mismatch(word)
+
+
+def _kube_resource(word: Word, recursive: bool) -> Finding | None:
+    if _SIMPLE["resource"].fullmatch(word.text) is None:
+        return _mismatch(word)
+    if _SECRET_RESOURCE.search(word.text):
+        return Finding(Risk.L2, say("risk.reads_secret", path=word.text))
+    if _CONFIG_RESOURCE.search(word.text):
+        return Finding(Risk.L1, say("risk.reads_configuration", path=word.text))
+    return None
+
+
+def _service(word: Word, recursive: bool) -> Finding | None:
+    name = word.text
+    if _SERVICE.fullmatch(name) is None or name.endswith(_UNIT_SUFFIX):
+        return _mismatch(word)
+    if _WIDE_SERVICE.fullmatch(name):
+        return Finding(Risk.L2, say("risk.wide_service", service=name))
+    return None
+
+
+def _log_file(word: Word, recursive: bool) -> Finding | None:
+    if _LOG_FILE.fullmatch(word.text) is None:
+        return _mismatch(word)
+    return (
+        Finding(Risk.L2, say("risk.deletes_evidence", path=word.text)) if _EVIDENCE.match(word.text) else None
+    )
+
+
+def _rotated_log(word: Word, recursive: bool) -> Finding | None:
+    return _log_file(word, recursive) if _ROTATED.fullmatch(word.text) else _mismatch(word)
+
+
+def _url(word: Word, recursive: bool) -> Finding | None:
+    local = _LOCAL_URL.fullmatch(word.text)
+    if local is None:
+        return Finding(Risk.L2, say("risk.other_host", host=word.text))
+    if _HEALTH.fullmatch(local["path"] or ""):
+        return None
+    return Finding(Risk.L1, say("risk.local_url", url=word.text), change=True)
+
+
+def _outside_file(word: Word, recursive: bool) -> Finding | None:
+    # curl reads a file for "@name", and writes one for %output{name}.
+    return _mismatch(word) if word.text.startswith("@") or "%output" in word.text else None
+
+
+def _script(accepts: Callable[[str], bool]) -> "Judge":
+    def judge(word: Word, recursive: bool) -> Finding | None:
+        return None if accepts(word.text) else Finding(Risk.L2, say("risk.unknown_script"))
+
+    return judge
+
+
+Judge = Callable[[Word, bool], Finding | None]
+
+_JUDGES: dict[str, Judge] = {
+    "path": _file,
+    "place": _place,
+    "cert": _certificate,
+    "format": _format,
+    "columns": _process_columns,
+    "psuser": _process_user,
+    "kubeoutput": _kube_output,
+    "kuberesource": _kube_resource,
+    "service": _service,
+    "logfile": _log_file,
+    "rotated": _rotated_log,
+    "url": _url,
+    "curltext": _outside_file,
+    "awk": _script(awk_only_reads),
+    "sed": _script(sed_only_prints),
+    "sql": _script(sql_only_reads),
+    "psql": _script(psql_only_reads),
+    "jq": _script(jq_only_reads),
+}
+
+KINDS = _SIMPLE.keys() | _JUDGES.keys()
+"""Every kind that a rule file may name."""
+
+
+def judge_value(kind: str, word: Word, *, recursive: bool = False) -> Finding | None:
+    """Return what speaks against ``word`` as a value of ``kind``, None when nothing does."""
+    if judge := _JUDGES.get(kind):
+        return judge(word, recursive)
+    return None if _SIMPLE[kind].fullmatch(word.text) else _mismatch(word)

@@ -1,0 +1,213 @@
+"""Reads a command's words by its rule: subcommands, flags with their values, operands, an inner command."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.risk.kinds import judge_value
+from agent.risk.lexer import Word
+from agent.risk.rules import Finding, Flag, Operand, Rule
+from core.texts import Say, say
+from core.work import Risk
+
+
+@dataclass(slots=True)
+class Use:
+    """How the words use the rule; ``inner``: the command that it wraps, None if it wraps none."""
+
+    rule: Rule
+    program: str
+    shared: dict[str, Flag] = field(default_factory=dict)
+    allowed: Mapping[str, Flag] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    values: list[tuple[str, Word]] = field(default_factory=list)
+    operands: list[Word] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    inner: tuple[Word, ...] | None = None
+
+
+def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[Word, ...] | None]:
+    """Return what the ``words`` after the program's name add, and the command that they wrap, if any."""
+    use = Use(rule, rule.name)
+    while True:
+        if use.rule.verb_last and len(words) > 1 and not words[0].text.startswith("-"):
+            words = (words[1], words[0], *words[2:])
+        rest = _take(use, words)
+        if rest is None:
+            break
+        child = use.rule.sub.get(rest[0].text)
+        if child is None:
+            _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=rest[0].text))
+            break
+        use.rule, words = child, rest[1:]
+    if not use.findings:
+        _judge(use)
+    return use.findings, use.inner
+
+
+def _ask(use: Use, why: Say) -> None:
+    """Note that an admin has to look: with the rule's own reason where it has one."""
+    reason = use.rule.otherwise
+    use.findings.append(Finding(Risk.L2, say(f"risk.{reason}", program=use.program) if reason else why))
+
+
+def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
+    """Note the flags and operands of one level; return the words from the subcommand on, None without one."""
+    use.shared |= use.rule.shared
+    use.allowed = {**use.shared, **use.rule.flags}
+    if words and words[0].text in use.rule.sub and not words[0].glob:
+        return words
+    at = 0
+    while at < len(words) and not use.findings:
+        text = words[at].text
+        if text.startswith("-") and text != "-":
+            if text == "--":
+                _after_dashes(use, words[at + 1 :])
+                return None
+            at += _flag(use, words, at)
+            continue
+        if use.rule.sub:
+            return words[at:]
+        if use.rule.wraps and not use.rule.dashes and not _wants(use, words[at]):
+            use.inner = tuple(words[at:])
+            return None
+        use.operands.append(words[at])
+        at += 1
+    if use.rule.sub and not use.rule.bare and not use.findings:
+        _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=""))
+    return None
+
+
+def _after_dashes(use: Use, words: Sequence[Word]) -> None:
+    """Note what follows ``--``: the inner command, or operands."""
+    if use.rule.wraps:
+        use.inner = tuple(words)
+    elif use.rule.sub or use.rule.exact:
+        _ask(use, say("risk.unknown_option", program=use.program, option="--"))
+    else:
+        use.operands.extend(words)
+
+
+def _wants(use: Use, word: Word) -> bool:
+    """Return whether a wrapper takes ``word`` for itself before the inner command begins."""
+    args = use.rule.args
+    if args and args[-1].times == "*":
+        return judge_value(args[-1].kind, word) is None
+    return len(use.operands) < len(args)
+
+
+def _flag(use: Use, words: Sequence[Word], at: int) -> int:
+    """Note the flag, or the cluster of flags, at ``at``; return how many words it takes."""
+    text = words[at].text
+    if re.fullmatch(r"-\d{1,9}", text) and "-#" in use.allowed:
+        return 1
+    name, equals, value = text.partition("=")
+    if use.rule.exact or text.startswith("--") or (name in use.allowed and len(name) > 2):
+        return _named(use, name, value if equals else None, words, at)
+    return _cluster(use, words, at)
+
+
+def _named(use: Use, name: str, value: str | None, words: Sequence[Word], at: int) -> int:
+    """Note one flag that is a whole word."""
+    flag = use.allowed.get(name)
+    if flag is None or (value is not None and not flag.kind):
+        _ask(use, say("risk.unknown_option", program=use.program, option=words[at].text))
+        return 1
+    use.seen.add(name)
+    if value is not None:
+        use.values.append((flag.kind, Word(value, words[at].glob)))
+    elif flag.kind and not flag.attached:
+        return _next_value(use, flag, words, at)
+    return 1
+
+
+def _next_value(use: Use, flag: Flag, words: Sequence[Word], at: int) -> int:
+    """Note the next word as the flag's value."""
+    if at + 1 >= len(words):
+        _ask(use, say("risk.unknown_option", program=use.program, option=words[at].text))
+        return 1
+    use.values.append((flag.kind, words[at + 1]))
+    return 2
+
+
+def _cluster(use: Use, words: Sequence[Word], at: int) -> int:
+    """Note short flags written together; the first one with a value takes what is left, or the next word."""
+    text = words[at].text
+    for place in range(1, len(text)):
+        name = f"-{text[place]}"
+        flag = use.allowed.get(name)
+        if flag is None:
+            _ask(use, say("risk.unknown_option", program=use.program, option=text))
+            return 1
+        use.seen.add(name)
+        if not flag.kind:
+            continue
+        if place + 1 < len(text):
+            use.values.append((flag.kind, Word(text[place + 1 :], words[at].glob)))
+            return 1
+        return 1 if flag.attached else _next_value(use, flag, words, at)
+    return 1
+
+
+def _judge(use: Use) -> None:
+    """Add what the rule, its flags, values and operands say of this use."""
+    rule = use.rule
+    if rule.need and not use.seen & rule.need:
+        _ask(use, say("risk.missing_option", program=use.program, option=sorted(rule.need)[0]))
+        return
+    if rule.wraps and not use.inner:
+        _ask(use, say("risk.missing_argument", program=use.program))
+        return
+    changes = rule.level > Risk.L0 and not rule.read
+    use.findings.append(Finding(rule.level, say(f"risk.{rule.reason}", program=use.program), change=changes))
+    for name, reason in rule.raises.items():
+        if name in use.seen:
+            use.findings.append(Finding(Risk.L1, say(f"risk.{reason}", program=use.program), change=True))
+    bound = _bind(use)
+    if bound is None:
+        return
+    recursive = bool(use.seen & rule.recursive)
+    for kind, word in use.values:
+        _add(use, Finding(Risk.L2, _unknown(word)) if word.glob else judge_value(kind, word))
+    for kind, word in bound:
+        _add(use, judge_value(kind, word, recursive=recursive))
+    if recursive and not any(kind == "path" for kind, _ in bound):
+        use.findings.append(Finding(Risk.L2, say("risk.reads_widely", path=".")))
+
+
+def _add(use: Use, finding: Finding | None) -> None:
+    if finding is not None:
+        use.findings.append(finding)
+
+
+def _unknown(word: Word) -> Say:
+    return say("risk.unknown_argument", argument=word.text)
+
+
+def _bind(use: Use) -> list[tuple[str, Word]] | None:
+    """Return each operand with its kind; None, with the reason noted, when they do not fit the rule."""
+    args: Sequence[Operand] = use.rule.args
+    if use.seen & use.rule.first_unless:
+        args = args[1:]
+    if use.rule.wraps:
+        if len(use.operands) > len(args) and args[-1:] and args[-1].times == "1":
+            _ask(use, _unknown(use.operands[-1]))
+        return [(arg.kind, word) for arg, word in zip(args, use.operands, strict=False)]
+    bound: list[tuple[str, Word]] = []
+    left = list(use.operands)
+    for arg in args:
+        if not left and arg.times in "1+":
+            _ask(use, say("risk.missing_argument", program=use.program))
+            return None
+        many = arg.times in "*+"
+        taken = left if many else left[:1]
+        # One glob may become many words, so it stands only where many are understood.
+        if not many and any(word.glob for word in taken):
+            _ask(use, _unknown(taken[0]))
+            return None
+        bound += [(arg.kind, word) for word in taken]
+        left = left[len(taken) :]
+    if left:
+        _ask(use, _unknown(left[0]))
+        return None
+    return bound

@@ -1,0 +1,148 @@
+"""Signing in: one-time links, sessions that can be ended, and who is asking."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import web
+
+from core.audit import Entry
+from core.clock import Clock
+from core.errors import NotAllowed
+from core.ids import new_id, new_token
+from core.store import people
+from core.store.database import Database
+from core.store.people import token_hash
+from core.tenant import Tenant, Tenants
+from core.work import User
+
+COOKIE = "it0_session"
+SEEN_EVERY = timedelta(minutes=5)
+"""The session's sliding end is written at most this often."""
+
+
+class Unauthenticated(NotAllowed):
+    """There is no session, or it has ended."""
+
+    key = "error.sign_in"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is asking, with their rights as they are now."""
+
+    session_id: str
+    csrf: str
+    tenant: Tenant
+    user: User
+    ip: str | None
+
+
+class Sessions:
+    """Links, sessions and visitors.
+
+    link_minutes, session_hours: how long they hold; secure: whether cookies are for https only.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tenants: Tenants,
+        clock: Clock,
+        *,
+        link_minutes: int,
+        session_hours: int,
+        secure: bool,
+    ) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._clock = clock
+        self._link_life = timedelta(minutes=link_minutes)
+        self._session_life = timedelta(hours=session_hours)
+        self._secure = secure
+
+    async def make_link(self, tenant: Tenant, user: User, url: str) -> str:
+        """Return a one-time sign-in link for ``user``."""
+        token = new_token()
+        async with tenant.transaction() as tx:
+            await tx.run(
+                people.ADD_LINK,
+                token_hash=token_hash(token),
+                tenant=tenant.id,
+                user_id=user.id,
+                expires_at=self._clock() + self._link_life,
+            )
+        return f"{url}/login?token={token}"
+
+    async def sign_in(self, token: str, ip: str | None) -> str | None:
+        """Use a link up; return the new session's token, or None when the link does not hold."""
+        now = self._clock()
+        secret = new_token()
+        async with self._database.transaction() as tx:
+            used = await tx.one(people.USE_LINK, token_hash=token_hash(token), now=now)
+            if used is None:
+                return None
+            session_id = new_id()
+            await tx.run(
+                people.ADD_SESSION,
+                token_hash=token_hash(secret),
+                id=session_id,
+                tenant=used["tenant_id"],
+                user_id=used["user_id"],
+                csrf=new_token(),
+                now=now,
+            )
+        tenant = await self._tenants.by_id(used["tenant_id"])
+        entry = Entry("user.sign_in", "user", used["user_id"], None, "session", session_id, "console", ip)
+        await tenant.audit.append(entry, now)
+        return secret
+
+    async def visitor(self, request: web.Request) -> Visitor:
+        """Return who is asking; raises Unauthenticated."""
+        return await self.visitor_of(request.cookies.get(COOKIE, ""), request.remote)
+
+    async def visitor_of(self, secret: str, ip: str | None) -> Visitor:
+        """Return whose session ``secret`` is, with their rights as they are now."""
+        now = self._clock()
+        async with self._database.reading() as db:
+            row = await db.one(people.SESSION, token_hash=token_hash(secret), oldest=now - self._session_life)
+            if row is None:
+                raise Unauthenticated
+            if now - row["seen_at"] > SEEN_EVERY:
+                await db.run(people.SEE_SESSION, session=row["id"], now=now)
+        tenant = await self._tenants.by_id(row["tenant_id"])
+        async with tenant.reading() as db:
+            user = await people.user(db, row["user_id"])
+        if user is None or not user.active:
+            raise Unauthenticated
+        return Visitor(row["id"], row["csrf"], tenant, user, ip)
+
+    async def sign_out(self, visitor: Visitor) -> None:
+        """End a session."""
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            await tx.run(people.END_SESSION, session=visitor.session_id, now=now)
+        entry = Entry("user.sign_out", "user", visitor.user.id, None, "session", visitor.session_id)
+        await visitor.tenant.audit.append(entry, now)
+
+    def set_cookie(self, response: web.StreamResponse, secret: str) -> None:
+        """Give the session's cookie to the browser."""
+        response.set_cookie(
+            COOKIE,
+            secret,
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+            path="/",
+            max_age=int(self._session_life.total_seconds()) * 60,
+        )
+
+    def drop_cookie(self, response: web.StreamResponse) -> None:
+        """Take the session's cookie away."""
+        response.del_cookie(COOKIE, path="/")
+
+
+def check_csrf(request: web.Request, visitor: Visitor) -> None:
+    """Raise NotAllowed unless the request carries the session's own token."""
+    if not hmac.compare_digest(request.headers.get("X-CSRF-Token", ""), visitor.csrf):
+        raise NotAllowed("error.csrf")

@@ -1,0 +1,350 @@
+"""The console's WebSocket: says come in, stored events and live pieces go out."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from agent.approvals import feed_address
+from bot import metrics
+from bot.catalogue import Catalogue
+from bot.console.auth import Sessions, Unauthenticated, Visitor
+from bot.front import Front
+from bot.render import Renderer
+from channels.console import Console, log_topic
+from core.errors import BadInput, It0Error, NotFound, Refused
+from core.messages import Address, Body, Click, Inbound, Sender, Text
+from core.ports import Bus, Subscription
+from core.store import inbox, log, runs
+from core.store.database import Row, Transaction
+from core.tenant import console_installation
+
+logger = structlog.get_logger()
+
+PAGE = 200
+MAX_OPEN = 20
+SESSION_CHECK_S = 30.0
+MESSAGES_A_MINUTE = 240
+ACT_KINDS = {"act", "settled", "performed"}
+
+
+class OpenRate:
+    """Lets a visitor open at most so many sockets a minute (SPEC 10)."""
+
+    def __init__(self, a_minute: int) -> None:
+        self._a_minute = a_minute
+        self._opens: dict[str, deque[float]] = {}
+
+    def allows(self, who: str) -> bool:
+        """Count an opening and return whether it is within the rate."""
+        now = time.monotonic()
+        if len(self._opens) > 10_000:
+            self._opens.clear()
+        opens = self._opens.setdefault(who, deque())
+        while opens and opens[0] < now - 60:
+            opens.popleft()
+        opens.append(now)
+        return len(opens) <= self._a_minute
+
+
+class Sockets:
+    """Serves ``/ws/agent``."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        front: Front,
+        console: Console,
+        bus: Bus,
+        texts: Catalogue,
+        me: str,
+        *,
+        opens_a_minute: int,
+        message_bytes: int,
+    ) -> None:
+        self._sessions = sessions
+        self.front = front
+        self.console = console
+        self.bus = bus
+        self.texts = texts
+        self.me = me
+        self._rate = OpenRate(opens_a_minute)
+        self.message_bytes = message_bytes
+        self._open: set[web.WebSocketResponse] = set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one page until it leaves."""
+        if not same_origin(request):
+            metrics.REFUSED.labels("origin").inc()
+            raise web.HTTPForbidden(text="origin")
+        visitor = await self._sessions.visitor(request)
+        if not self._rate.allows(visitor.session_id):
+            metrics.REFUSED.labels("socket_rate").inc()
+            raise web.HTTPTooManyRequests(text="too many sockets", headers={"Retry-After": "60"})
+        socket = web.WebSocketResponse(heartbeat=20, max_msg_size=self.message_bytes * 4)
+        await socket.prepare(request)
+        self._open.add(socket)
+        metrics.SOCKETS.inc()
+        try:
+            async with asyncio.TaskGroup() as group:
+                page = Page(self, socket, visitor, group)
+                keeper = group.create_task(self._keep_checking(socket, request))
+                await page.serve()
+                keeper.cancel()
+                page.close()
+        except* (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(socket)
+            metrics.SOCKETS.dec()
+        return socket
+
+    async def _keep_checking(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        """End the socket soon after its session or its user's rights end."""
+        while True:
+            await asyncio.sleep(SESSION_CHECK_S)
+            try:
+                await self._sessions.visitor(request)
+            except Unauthenticated:
+                await socket.close(code=4401, message=b"signed out")
+                return
+            except It0Error:
+                continue
+
+    async def close(self) -> None:
+        """Close every socket, so that pages look for another process."""
+        for socket in tuple(self._open):
+            with contextlib.suppress(ConnectionError):
+                await socket.close(code=1012, message=b"restarting")
+
+
+class Page:
+    """One open page."""
+
+    def __init__(
+        self, sockets: Sockets, socket: web.WebSocketResponse, visitor: Visitor, group: asyncio.TaskGroup
+    ) -> None:
+        self._sockets = sockets
+        self._socket = socket
+        self._visitor = visitor
+        self._group = group
+        self._renderer = Renderer(sockets.texts, visitor.user)
+        self._followed: dict[str, tuple[asyncio.Task[None], Subscription]] = {}
+        self._sent: dict[str, int] = {}
+        self._recent: deque[float] = deque()
+
+    async def serve(self) -> None:
+        """Answer the page's messages until it closes."""
+        await self._send({"type": "hello", "process": self._sockets.me})
+        feed = feed_address(console_installation(self._visitor.tenant.id), self._visitor.user.id)
+        self._follow_topic("feed", f"user:{self._visitor.tenant.id}", self._on_change)
+        self._feed_thread = feed.thread
+        async for message in self._socket:
+            if message.type is not WSMsgType.TEXT:
+                continue
+            await self._take(message.data)
+
+    def close(self) -> None:
+        """Stop following."""
+        for task, subscription in self._followed.values():
+            subscription.close()
+            task.cancel()
+
+    async def _take(self, raw: str) -> None:
+        event_id: str | None = None
+        try:
+            if len(raw.encode()) > self._sockets.message_bytes:
+                raise BadInput("message.too_long", length=len(raw), limit=self._sockets.message_bytes)
+            message = json.loads(raw)
+            if not isinstance(message, dict):
+                raise BadInput("error.bad_input")
+            given = message.get("id")
+            event_id = given if isinstance(given, str) else None
+            self._check_rate()
+            await self._route(message, event_id)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            await self._refuse(event_id, BadInput("error.bad_input"))
+        except It0Error as error:
+            await self._refuse(event_id, error)
+
+    def _check_rate(self) -> None:
+        now = time.monotonic()
+        while self._recent and self._recent[0] < now - 60:
+            self._recent.popleft()
+        self._recent.append(now)
+        if len(self._recent) > MESSAGES_A_MINUTE:
+            raise Refused("message.too_many", limit=MESSAGES_A_MINUTE)
+
+    async def _route(self, message: Mapping[str, Any], event_id: str | None) -> None:
+        match message:
+            case {"type": "ping"}:
+                await self._send({"type": "pong"})
+            case {"type": "feed"}:
+                pass
+            case {"type": "open", "conversation": str(conversation), "after": int(after)}:
+                await self._open(conversation, after)
+            case {"type": "say", "id": str(), "text": str(text)}:
+                await self._say(message, event_id or "", Text(text))
+            case {"type": "click", "id": str(), "button": str(button)}:
+                address = self._address(self._feed_thread)
+                await self._accept(event_id or "", address, Click(button))
+            case {"type": "stop", "id": str(), "conversation": str()}:
+                await self._say(message, event_id or "", Text("/stop"))
+            case _:
+                raise BadInput("error.bad_input")
+
+    def _address(self, thread: str) -> Address:
+        return Address("console", console_installation(self._visitor.tenant.id), thread)
+
+    async def _say(self, message: Mapping[str, Any], event_id: str, body: Body) -> None:
+        conversation, thread = message.get("conversation"), message.get("thread")
+        if isinstance(conversation, str):
+            async with self._visitor.tenant.reading() as db:
+                row = await self._mine(db, conversation)
+            thread = row["thread"]
+        elif not isinstance(thread, str) or not 8 <= len(thread) <= 64 or ":" in thread:
+            raise BadInput("error.bad_input")
+        else:
+            thread = f"{self._visitor.user.id}:{thread}"
+        accepted = await self._accept(event_id, self._address(thread), body)
+        if accepted and accepted not in self._followed:
+            await self._open(accepted, self._sent.get(accepted, 0))
+
+    async def _accept(self, event_id: str, address: Address, body: Body) -> str:
+        inbound = Inbound(
+            address,
+            f"{self._visitor.user.id}:{event_id}",
+            body,
+            Sender(self._visitor.user.id, self._visitor.ip),
+        )
+        reply = self._sockets.console.reply_to(address)
+        accepted = await self._sockets.front(inbound, reply)
+        if accepted is None:
+            raise NotFound("error.sign_in")
+        metrics.MESSAGES.labels("console", type(body).__name__.lower()).inc()
+        await self._send(
+            {
+                "type": "accepted",
+                "id": event_id,
+                "conversation": accepted.conversation_id,
+                "seq": accepted.seq,
+            }
+        )
+        topic = log_topic(accepted.tenant_id, accepted.conversation_id)
+        await self._sockets.bus.publish(topic, {"grown": accepted.seq})
+        return accepted.conversation_id
+
+    async def _mine(self, db: Transaction, conversation_id: str) -> Row:
+        row = await log.conversation(db, conversation_id)
+        if row is None or row["user_id"] != self._visitor.user.id or row["channel"] != "console":
+            raise NotFound("error.no_such_conversation")
+        return row
+
+    async def _open(self, conversation_id: str, after: int) -> None:
+        """Follow a conversation: first from the log, then as it grows."""
+        async with self._visitor.tenant.reading() as db:
+            row = await self._mine(db, conversation_id)
+        if conversation_id not in self._followed:
+            if len(self._followed) > MAX_OPEN:
+                self._unfollow(next(key for key in self._followed if key != "feed"))
+            topic = log_topic(self._visitor.tenant.id, conversation_id)
+            self._follow_topic(conversation_id, topic, self._on_log)
+        self._sent[conversation_id] = after if after else max(0, row["last_seq"] - PAGE)
+        await self._catch_up(conversation_id, always=True)
+
+    def _unfollow(self, key: str) -> None:
+        task, subscription = self._followed.pop(key)
+        subscription.close()
+        task.cancel()
+
+    def _follow_topic(self, key: str, topic: str, call: Any) -> None:
+        subscription = self._sockets.bus.subscribe(topic)
+        task = self._group.create_task(self._follow(key, subscription, call))
+        self._followed[key] = (task, subscription)
+
+    async def _follow(self, key: str, subscription: Subscription, call: Any) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            async for message in subscription:
+                try:
+                    await call(key, message)
+                except It0Error as error:
+                    await logger.awarning("page_missed", reason=str(error))
+
+    async def _on_log(self, conversation_id: str, message: Mapping[str, Any]) -> None:
+        if "live" not in message:
+            await self._catch_up(conversation_id)
+            return
+        frame = {
+            "type": "live",
+            "conversation": conversation_id,
+            "turn": message["turn"],
+            "kind": message["live"],
+            "data": message["data"],
+        }
+        await self._send(frame)
+
+    async def _on_change(self, _: str, message: Mapping[str, Any]) -> None:
+        user_id = message.get("user")
+        if user_id in (None, self._visitor.user.id):
+            await self._send({"type": "changed", "what": message["changed"]})
+
+    async def _catch_up(self, conversation_id: str, always: bool = False) -> None:
+        """Send what the log holds above what this page was sent."""
+        tenant = self._visitor.tenant
+        while True:
+            async with tenant.reading() as db:
+                after = self._sent.get(conversation_id, 0)
+                rows = await log.events_after(db, conversation_id, after, PAGE)
+                events = await self._renderer.events(db, rows) if rows else []
+                running = await db.value(inbox.RUNNING_TURN, tenant=tenant.id, conversation=conversation_id)
+            if rows and rows[-1]["seq"] <= self._sent.get(conversation_id, 0):
+                return
+            if rows or always:
+                if rows:
+                    self._sent[conversation_id] = rows[-1]["seq"]
+                await self._send(
+                    {
+                        "type": "events",
+                        "conversation": conversation_id,
+                        "events": events,
+                        "running": running,
+                    }
+                )
+            if len(rows) < PAGE:
+                return
+            always = False
+
+    async def _running(self, db: Transaction, conversation_id: str, rows: Sequence[Row]) -> str | None:
+        """Return the turn that runs in the conversation, or whose approved act does."""
+        tenant_id = self._visitor.tenant.id
+        seq = await db.value(inbox.RUNNING_TURN, tenant=tenant_id, conversation=conversation_id)
+        if seq is not None:
+            event = next((row for row in rows if row["seq"] == seq), None)
+            event = event or await log.event_at(db, conversation_id, seq)
+            return event["turn_id"] if event else None
+        if rows and not {row["kind"] for row in rows} & ACT_KINDS:
+            return None
+        acting = await db.one(runs.RUNNING_IN, conversation=conversation_id)
+        return acting["turn_id"] if acting else None
+
+    async def _refuse(self, event_id: str | None, error: It0Error) -> None:
+        message = self._sockets.texts(error.say, self._renderer.language)
+        metrics.REFUSED.labels("socket_message").inc()
+        await self._send({"type": "refused", "id": event_id, "code": error.say.key, "message": message})
+
+    async def _send(self, frame: Mapping[str, Any]) -> None:
+        if not self._socket.closed:
+            await self._socket.send_str(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+
+
+def same_origin(request: web.Request) -> bool:
+    """Return whether a browser's request comes from the console's own pages."""
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc == request.host

@@ -1,0 +1,60 @@
+/** The approvals page: what waits, as the same cards as in the chat, then what was decided. */
+import { get } from './api.js';
+import { on } from './bus.js';
+import { approvalCard, levelBadge } from './card.js';
+import { add, fill, h, icon } from './dom.js';
+import { visible } from './escape.js';
+import { t, when } from './i18n.js';
+import { emptyState, loading, page } from './page.js';
+import { refreshApprovals, state, takeApproval } from './store.js';
+
+/** Mount the page. */
+export function mountApprovals(root, scope) {
+  const waiting = h('div', { class: 'cards' });
+  const history = h('div', { class: 'history' });
+  const heading = h('h2', null, t('console.approvals_pending'));
+  const shown = new Map();
+  root.append(page(t('console.nav_approvals'), null,
+    h('section', { 'aria-label': t('console.approvals_pending') }, heading, waiting),
+    h('section', null, h('h2', null, t('console.approvals_history')), history)));
+
+  /** Cards stay where they are when they are decided, until the page is opened again. */
+  function draw() {
+    const now = state.pending.filter((id) => state.approvals.has(id));
+    for (const id of now) {
+      if (shown.has(id)) continue;
+      const node = approvalCard(state.approvals.get(id), { fresh: shown.size > 0, away: true });
+      if (!shown.size) fill(waiting);
+      shown.set(id, node);
+      add(waiting, node);
+    }
+    const open = now.filter((id) => state.approvals.get(id).status === 'pending').length;
+    fill(heading, t('console.approvals_pending'), h('span', { class: 'count' }, open));
+    if (!shown.size) fill(waiting, emptyState('shield', t('console.approvals_none')));
+  }
+
+  scope.keep(on('approvals', draw));
+  draw();
+  refreshApprovals();
+  loading(history, async () => {
+    const { approvals } = await get('approvals?status=');
+    for (const approval of approvals) takeApproval(approval);
+    const past = approvals.filter((approval) => approval.status !== 'pending');
+    return past.length ? h('ul', { class: 'past' }, past.map(line)) : h('p', { class: 'muted' }, t('console.approvals_no_history'));
+  });
+}
+
+/** One decided approval; its whole card unfolds. */
+function line(approval) {
+  const brief = h('code', { class: 'brief' });
+  brief.append(...visible(approval.command, { breaks: true }));
+  const place = h('div');
+  return h('li', null, h('details', {
+    ontoggle: (event) => { if (event.target.open && !place.firstChild) place.append(approvalCard(approval, { away: true })); },
+  },
+  h('summary', null, icon('chevron', 'turn'),
+    h('span', { class: `badge state state-${approval.status}` }, t(`status.${approval.status}`)),
+    h('span', { class: 'card-code' }, approval.code), brief, levelBadge(approval.level),
+    h('span', { class: 'muted' }, approval.settled_by, approval.settled_by && ' · ', when(approval.settled_at || approval.created_at))),
+  place));
+}

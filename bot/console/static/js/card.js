@@ -1,0 +1,210 @@
+/** The approval card: drawn from the stored approval only, and changed by the server's events only. */
+import { get, serverNow } from './api.js';
+import { on } from './bus.js';
+import { button, fill, h, icon } from './dom.js';
+import { visible } from './escape.js';
+import { countdown, short, t, tOr, when } from './i18n.js';
+import { codeBlock, copier } from './markup.js';
+import * as outbox from './outbox.js';
+import { press, state } from './store.js';
+
+const SETTLE_MS = 400;
+const cards = new Set();
+
+on('approval', (id) => redraw((card) => card.id === id));
+on('outbox', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
+on('connection', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
+setInterval(() => {
+  for (const card of cards) if (card.node.isConnected) tick(card);
+}, 1000);
+
+function redraw(which) {
+  for (const card of cards) {
+    if (card.drawn && !card.node.isConnected) cards.delete(card);
+    else if (which(card)) draw(card);
+  }
+}
+
+/** Return the level's badge: colour and words. */
+export const levelBadge = (level) =>
+  h('span', { class: `badge level level-${level}` }, `L${level} · ${t(`level.${level}`)}`);
+
+/** Return an environment's badge. */
+export const environmentBadge = (name) =>
+  h('span', { class: `badge env env-${name}` }, tOr(`environment.${name}`, name));
+
+/** Return a command whole: every hidden character and line break shown. */
+export function command(text) {
+  const code = h('code');
+  code.append(...visible(text, { breaks: true }));
+  return h('pre', { class: 'command', tabindex: '0', 'aria-label': t('console.card_command') }, code);
+}
+
+/** Return the card of an approval. fresh: it has just come in, so its buttons rest for a blink. */
+export function approvalCard(approval, { fresh = false, away = null } = {}) {
+  const node = h('article', { class: 'card', 'data-approval': approval.id });
+  const card = { id: approval.id, node, away, resting: fresh, drawn: false };
+  cards.add(card);
+  draw(card);
+  if (fresh) {
+    setTimeout(() => {
+      card.resting = false;
+      draw(card);
+    }, SETTLE_MS);
+  }
+  requestAnimationFrame(() => { card.drawn = true; });
+  return node;
+}
+
+function draw(card) {
+  const approval = state.approvals.get(card.id);
+  if (!approval) return;
+  const { node } = card;
+  const held = node.contains(document.activeElement) ? document.activeElement.dataset.press : null;
+  node.setAttribute('aria-label', t('console.card_label', { code: approval.code, status: t(`status.${approval.status}`) }));
+  node.className = `card card-${approval.status} card-level-${approval.level}`;
+  // What an approval is about never changes: it is drawn once, so that scrolling and selection stay.
+  if (!card.foot) {
+    card.head = h('header', { class: 'card-head' });
+    card.foot = h('div', { class: 'card-foot' });
+    fill(node, card.head, subject(approval), card.foot);
+  }
+  fill(card.head, head(approval, card));
+  fill(card.foot, approval.status === 'pending' ? pending(approval, card) : outcome(approval));
+  tick(card);
+  if (held) node.querySelector(`[data-press="${held}"]`)?.focus();
+}
+
+function head(approval, card) {
+  const title = approval.kind === 'trust' ? 'console.card_trust' : 'console.card_run';
+  return [
+    icon('shield'),
+    h('h3', null, t(title), h('span', { class: 'card-code' }, approval.code)),
+    levelBadge(approval.level),
+    approval.status === 'pending'
+      ? h('span', { class: 'timer', 'data-timer': '' })
+      : h('span', { class: `badge state state-${approval.status}` }, t(`status.${approval.status}`)),
+    card.away && approval.conversation &&
+      h('a', { class: 'card-away', href: `#/chat/${approval.conversation}` }, t('console.card_open')),
+  ];
+}
+
+function subject(approval) {
+  const lines = approval.command.split('\n').length;
+  const long = approval.command.length > 400 || lines > 6;
+  return h('div', { class: 'card-body' },
+    h('div', { class: 'command-box' },
+      h('div', { class: 'command-bar' },
+        h('span', null, t(approval.kind === 'trust' ? 'console.card_what' : 'console.card_command'),
+          long && ` · ${t('console.card_size', { characters: [...approval.command].length, lines })}`),
+        copier(() => approval.command)),
+      command(approval.command)),
+    h('dl', { class: 'facts' },
+      h('dt', null, t('console.card_servers', { count: approval.servers.length })),
+      h('dd', null, h('ul', { class: 'targets' }, approval.servers.map(target))),
+      approval.reasons.length > 0 && [
+        h('dt', null, t('console.card_reasons')),
+        h('dd', null, h('ul', { class: 'reasons' }, approval.reasons.map((reason) => h('li', null, reason))),
+          approval.part && approval.part !== approval.command &&
+            h('p', { class: 'part' }, t('console.card_part'), ' ', partOf(approval.part)))],
+      h('dt', null, t('console.card_requester')),
+      h('dd', null, h('b', null, approval.requester), ' · ', when(approval.created_at, true))),
+    h('details', { class: 'digest' },
+      h('summary', null, t('console.card_digest')),
+      h('p', null, t('console.card_digest_hint')),
+      h('code', null, approval.digest)));
+}
+
+function partOf(text) {
+  const code = h('code', { class: 'part-code' });
+  code.append(...visible(text, { breaks: true }));
+  return code;
+}
+
+const target = (server) =>
+  h('li', null, h('b', null, server.name), h('code', null, `${server.user}@${server.host}`),
+    environmentBadge(server.environment));
+
+function pending(approval, card) {
+  const approve = `approve:${approval.id}`;
+  const reject = `reject:${approval.id}`;
+  const now = { approve: outbox.pressed(approve), reject: outbox.pressed(reject) };
+  const busy = now.approve || now.reject;
+  const online = state.connection.state === 'open';
+  const error = state.cardErrors.get(approval.id);
+  const label = (which, key) => {
+    if (now[which] === 'taken') return t('console.taken');
+    if (now[which]) return t(online ? 'console.sending' : 'console.will_be_sent');
+    return t(key);
+  };
+  const one = (which, key, look, name) =>
+    button(label(which, key), {
+      look: `${look} btn-big`, icon: name, disabled: Boolean(busy) || card.resting, 'data-press': which,
+      'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code }),
+      onclick: () => press(`${which}:${approval.id}`),
+    });
+  return [
+    approval.needed > 1 && votes(approval),
+    error && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), error),
+    approval.may_decide
+      ? h('div', { class: 'decide' },
+        one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
+        one('reject', 'console.reject', 'danger', 'x'))
+      : h('p', { class: 'why-not' }, icon('ban'), approval.why_not || t('console.card_not_yours')),
+  ];
+}
+
+function votes(approval) {
+  const pips = Array.from({ length: Math.min(approval.needed, 12) }, (_, n) =>
+    h('span', { class: n < approval.approvals ? 'pip pip-on' : 'pip' }));
+  return h('p', { class: 'votes' }, h('span', { class: 'pips', 'aria-hidden': 'true' }, pips),
+    t('console.card_votes', { approvals: approval.approvals, needed: approval.needed }));
+}
+
+function outcome(approval) {
+  const names = { approved: 'check', rejected: 'x', expired: 'clock', cancelled: 'ban' };
+  const at = approval.settled_at ? short(approval.settled_at, true) : '';
+  const by = approval.settled_by;
+  const key = by ? `console.outcome_${approval.status}_by` : `console.outcome_${approval.status}`;
+  return [
+    h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
+    approval.needed > 1 && votes(approval),
+    approval.status === 'approved' && approval.kind === 'run' && ran(approval.id),
+  ];
+}
+
+/** What the approved command came to, read when somebody opens it. */
+function ran(id) {
+  const place = h('div', { class: 'run' });
+  const load = async () => {
+    fill(place, h('p', { class: 'muted' }, t('console.loading')));
+    try {
+      const { targets } = await get(`runs/${encodeURIComponent(id)}`);
+      fill(place, targets.map(result), button(t('console.reload'), { look: 'ghost btn-small', onclick: load }));
+    } catch (error) {
+      fill(place, h('p', { class: 'muted' }, error.status === 404 ? t('console.run_none') : error.message));
+    }
+  };
+  return h('details', { class: 'result', ontoggle: (event) => event.target.open && load() },
+    h('summary', null, icon('chevron', 'turn'), t('console.run_show')), place);
+}
+
+function result(one) {
+  const facts = [tOr(`status.${one.state}`, one.state),
+    one.exit_code !== null && one.exit_code !== undefined && t('console.run_exit', { code: one.exit_code }),
+    one.duration_ms && t('console.run_took', { seconds: (one.duration_ms / 1000).toFixed(1) }),
+    one.dropped > 0 && t('console.run_dropped', { bytes: one.dropped })].filter(Boolean);
+  return h('section', null,
+    h('p', null, h('b', null, one.server), ` · ${facts.join(' · ')}`),
+    one.stdout && codeBlock(one.stdout, 'stdout'),
+    one.stderr && codeBlock(one.stderr, 'stderr'));
+}
+
+function tick(card) {
+  const timer = card.node.querySelector('[data-timer]');
+  const approval = state.approvals.get(card.id);
+  if (!timer || !approval) return;
+  const left = Date.parse(approval.expires_at) - serverNow();
+  timer.classList.toggle('timer-soon', left < 60_000);
+  timer.textContent = left > 0 ? t('console.card_expires', { left: countdown(left) }) : t('console.card_time_up');
+}

@@ -1,0 +1,111 @@
+/** Dialogs, form fields and passing messages. */
+import { emit, on } from './bus.js';
+import { add, button, fill, h, icon } from './dom.js';
+import { t } from './i18n.js';
+
+let count = 0;
+
+/** Open a dialog; build(close) returns its content. Resolves with what close() was given. */
+export function openDialog(title, build, { wide = false } = {}) {
+  return new Promise((resolve) => {
+    let answer;
+    const id = `dialog-${(count += 1)}`;
+    const close = (value) => {
+      answer = value;
+      node.close();
+    };
+    const node = h('dialog', { class: wide ? 'dialog wide' : 'dialog', 'aria-labelledby': id },
+      h('header', { class: 'dialog-head' }, h('h2', { id }, title),
+        h('button', { type: 'button', class: 'btn btn-ghost', 'aria-label': t('console.close'), onclick: () => close() }, icon('x'))));
+    add(node, build(close));
+    node.addEventListener('close', () => {
+      node.remove();
+      resolve(answer);
+    });
+    document.body.append(node);
+    node.showModal();
+    node.querySelector('[autofocus]')?.focus();
+  });
+}
+
+/** Ask before something that matters; true when confirmed. */
+export function confirmed(title, text, yes, { danger = true } = {}) {
+  return openDialog(title, (close) => [
+    h('div', { class: 'dialog-body' }, [].concat(text).map((line) => (line instanceof Node ? line : h('p', null, line)))),
+    h('footer', { class: 'dialog-foot' },
+      button(t('console.cancel'), { onclick: () => close(false), autofocus: true }),
+      button(yes, { look: danger ? 'danger-solid' : 'primary', onclick: () => close(true), 'data-yes': '' })),
+  ]).then(Boolean);
+}
+
+/** A form in a dialog: submit(values) does the work; its error is shown and the form stays. */
+export function formDialog(title, fields, label, submit, options) {
+  return openDialog(title, (close) => {
+    const error = h('p', { class: 'form-error', role: 'alert', hidden: true });
+    const go = button(label, { look: 'primary', type: 'submit' });
+    const form = h('form', { class: 'form', autocomplete: 'off' },
+      h('div', { class: 'dialog-body fields' }, fields, error),
+      h('footer', { class: 'dialog-foot' }, button(t('console.cancel'), { onclick: () => close() }), go));
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      if (go.disabled) return;
+      error.hidden = true;
+      go.disabled = true;
+      fill(go, t('console.sending'));
+      try {
+        close((await submit(Object.fromEntries(new FormData(form)))) ?? true);
+      } catch (problem) {
+        fill(error, icon('alert'), problem.message);
+        error.hidden = false;
+        go.disabled = false;
+        fill(go, label);
+      }
+    });
+    return form;
+  }, options);
+}
+
+/** A labelled field. */
+export function field(label, input, hint) {
+  input.id ||= `field-${(count += 1)}`;
+  return h('div', { class: 'field' }, h('label', { class: 'field-label', for: input.id }, label), input,
+    hint && h('p', { class: 'hint' }, hint));
+}
+
+/** A choice; options are [value, words] pairs. */
+export function choice(name, options, value, props = {}) {
+  return h('select', { name, ...props }, options.map(([key, label]) =>
+    h('option', { value: key, selected: key === value }, label)));
+}
+
+/** Show a passing message. */
+export function toast(text, bad = false) {
+  const place = document.getElementById('toasts');
+  const node = h('div', { class: bad ? 'toast bad' : 'toast' }, icon(bad ? 'alert' : 'check'), h('span', null, text));
+  place.append(node);
+  setTimeout(() => node.remove(), bad ? 9000 : 4000);
+}
+
+/** Run what a button does, once at a time, with its error shown. */
+export async function working(node, act) {
+  if (node.disabled) return undefined;
+  node.disabled = true;
+  node.setAttribute('aria-busy', 'true');
+  try {
+    return await act();
+  } catch (error) {
+    toast(error.message, true);
+    return undefined;
+  } finally {
+    node.disabled = false;
+    node.removeAttribute('aria-busy');
+  }
+}
+
+/** Listen to what other parts want said. */
+export function startToasts() {
+  on('toast', ({ text, key, bad }) => toast(text ?? t(key), bad));
+}
+
+/** Say something in passing from anywhere. */
+export const say = (text, bad = false) => emit('toast', { text, bad });

@@ -1,0 +1,36 @@
+/** What the list pages share: a heading, tables that become cards on narrow screens, and loading. */
+import { button, fill, h, icon } from './dom.js';
+import { t } from './i18n.js';
+
+/** A page with a heading and its actions. */
+export function page(title, actions, ...content) {
+  return h('div', { class: 'page' },
+    h('header', { class: 'page-head' }, h('h1', null, title), h('div', { class: 'page-actions' }, actions)), content);
+}
+
+/** A table; columns are its headings, rows arrays of cells (or one full-width node). */
+export function table(caption, columns, rows) {
+  return h('table', { class: 'table' },
+    h('caption', { class: 'sr' }, caption),
+    h('thead', null, h('tr', null, columns.map((name) => h('th', { scope: 'col' }, name)))),
+    h('tbody', null, rows.map((cells) => row(columns, cells))));
+}
+
+/** A table's row. */
+export function row(columns, cells) {
+  return h('tr', null, cells.map((cell, n) => h('td', { 'data-label': columns[n] || null }, cell)));
+}
+
+/** Fill a place with what load() gives; show that it loads, and an error with a way to try again. */
+export async function loading(place, load) {
+  if (!place.childNodes.length) fill(place, h('p', { class: 'muted loading' }, t('console.loading')));
+  try {
+    fill(place, await load());
+  } catch (error) {
+    fill(place, h('div', { class: 'empty-state bad' }, icon('alert'), h('p', null, error.message),
+      button(t('console.reload'), { onclick: () => loading(place, load) })));
+  }
+}
+
+/** What is shown where there is nothing. */
+export const emptyState = (name, text, ...more) => h('div', { class: 'empty-state' }, icon(name), h('p', null, text), more);

@@ -1,0 +1,90 @@
+/** People: who may sign in and what they may do. */
+import { get, post } from './api.js';
+import { choice, confirmed, field, formDialog, openDialog, toast, working } from './dialog.js';
+import { button, h } from './dom.js';
+import { countdown, lang, t } from './i18n.js';
+import { copier } from './markup.js';
+import { loading, page, table } from './page.js';
+import { state } from './store.js';
+
+const ROLES = ['viewer', 'operator', 'admin'];
+const roles = () => ROLES.map((name) => [name, t(`role.${name}`)]);
+
+/** Mount the page. */
+export function mountPeople(root) {
+  const place = h('div');
+  const again = () => loading(place, list);
+  root.append(page(t('console.nav_people'),
+    button(t('console.person_add'), { look: 'primary', icon: 'plus', onclick: () => invite(again) }),
+    h('p', { class: 'muted' }, t('console.people_hint')), place));
+  again();
+
+  async function list() {
+    const { users } = await get('people');
+    const columns = ['name', 'role', 'language', 'state', 'actions'].map((name) => t(`console.person_${name}`));
+    return table(t('console.nav_people'), columns, users.map((user) => person(user, again)));
+  }
+}
+
+const path = (user) => `people/${encodeURIComponent(user.name)}`;
+
+function person(user, again) {
+  const self = user.id === state.me.user.id;
+  const pick = choice('role', roles(), user.role, {
+    'aria-label': t('console.person_role_of', { name: user.name }), disabled: self || !user.active,
+    onchange: async () => {
+      const role = pick.value;
+      const sure = await confirmed(t('console.person_role_change'),
+        t('console.person_role_sure', { name: user.name, role: t(`role.${role}`) }), t('console.change'), { danger: false });
+      if (sure) await working(pick, async () => { await post(path(user), { role }); toast(t('console.saved')); });
+      again();
+    },
+  });
+  const set = async (active) => {
+    if (!active) {
+      const sure = await confirmed(t('console.person_deactivate'), t('console.person_deactivate_sure', { name: user.name }),
+        t('console.person_deactivate'));
+      if (!sure) return;
+    }
+    await post(path(user), { active });
+    again();
+  };
+  return [
+    h('span', null, h('b', null, user.name), self && h('span', { class: 'muted' }, ` (${t('console.you')})`)),
+    pick, t(`console.language_${user.language}`),
+    h('span', { class: `badge state ${user.active ? 'state-approved' : 'state-cancelled'}` },
+      t(user.active ? 'status.active' : 'status.inactive')),
+    h('div', { class: 'row-actions' },
+      user.active && button(t('console.person_link'), {
+        look: 'plain btn-small', icon: 'key',
+        onclick: (event) => working(event.currentTarget, async () => showLink(user.name, (await post(`${path(user)}/link`)).link)),
+      }),
+      !self && button(t(user.active ? 'console.person_deactivate' : 'console.person_activate'), {
+        look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => set(!user.active)),
+      })),
+  ];
+}
+
+async function invite(again) {
+  const made = await formDialog(t('console.person_add'), [
+    field(t('console.person_name'), h('input', { name: 'name', required: true, maxlength: '64', autofocus: true, autocapitalize: 'off' })),
+    field(t('console.person_role'), choice('role', roles(), 'operator'), t('console.person_role_hint')),
+    field(t('console.person_language'), choice('language', state.me.languages.map((l) => [l, t(`console.language_${l}`)]), lang())),
+  ], t('console.person_add'), (values) => post('people', { ...values, name: values.name.trim() }));
+  if (!made) return;
+  again();
+  showLink(made.user.name, made.link);
+}
+
+/** Show a one-time link: it is there once, and works once. */
+function showLink(name, link) {
+  return openDialog(t('console.link_title', { name }), (close) => [
+    h('div', { class: 'dialog-body' },
+      h('p', null, t('console.link_text', { name, minutes: countdown(600_000) })),
+      h('div', { class: 'copy-line' },
+        h('input', { class: 'mono', readOnly: true, value: link, 'aria-label': t('console.link_label'),
+          onfocus: (event) => event.target.select() }),
+        copier(() => link, t('console.link_copy')))),
+    h('footer', { class: 'dialog-foot' }, button(t('console.done'), { look: 'primary', onclick: () => close() })),
+  ]);
+}

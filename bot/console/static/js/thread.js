@@ -1,0 +1,108 @@
+/** One conversation's events as this page knows them: in order, without repeats, without gaps. */
+const STUCK_MS = 5000;
+
+/** A conversation's log. ask(after) sends `open`; changed(what) tells the view. */
+export class Thread {
+  events = [];
+  running = null;
+  loaded = false;
+  more = false;
+  live = null;
+  #seen = new Set();
+  #asked = -1;
+  #stuck = 0;
+
+  constructor(id, { ask, changed }) {
+    this.id = id;
+    this.ask = ask;
+    this.changed = changed;
+  }
+
+  /** The last sequence number that is here. */
+  get last() {
+    return this.events.length ? this.events[this.events.length - 1].seq : 0;
+  }
+
+  /** The first sequence number that is here. */
+  get first() {
+    return this.events.length ? this.events[0].seq : 0;
+  }
+
+  /** Return whether an event is here. */
+  has(seq) {
+    return this.#seen.has(seq);
+  }
+
+  /** Subscribe, from what is here on. */
+  open() {
+    this.#asked = -1;
+    this.ask(this.last);
+  }
+
+  /** Forget everything and read it anew (the reader's language changed, or a gap would not close). */
+  reset() {
+    this.events = [];
+    this.#seen.clear();
+    this.#asked = -1;
+    this.loaded = false;
+    this.live = null;
+    this.changed({ kind: 'reset' });
+    this.ask(0);
+  }
+
+  /** Take an `events` message in. */
+  take(message) {
+    const fresh = this.#unseen(message.events);
+    if (this.loaded && fresh.length && fresh[0].seq > this.last + 1) return this.#gap();
+    clearTimeout(this.#stuck);
+    this.#stuck = 0;
+    const first = !this.loaded;
+    this.loaded = true;
+    this.running = message.running ?? null;
+    const later = fresh.filter((event) => event.seq > this.last);
+    const earlier = fresh.filter((event) => event.seq < this.first);
+    this.#insert(fresh);
+    if (first) this.more = this.first > 1;
+    if (!this.running) this.live = null;
+    if (earlier.length) this.changed({ kind: 'reset' });
+    else this.changed({ kind: 'events', events: later, first });
+    return undefined;
+  }
+
+  /** Take older events in, as the events route gave them. */
+  takeOlder(events, more) {
+    const fresh = this.#unseen(events);
+    this.#insert(fresh);
+    this.more = more && fresh.length > 0;
+    this.changed({ kind: 'older', events: fresh });
+  }
+
+  /** Take a live piece in; it is decoration and may be lost. */
+  takeLive(message) {
+    this.live = message.turn;
+    if (!this.running && this.loaded) this.running = message.turn;
+    this.changed({ kind: 'live', message });
+  }
+
+  #unseen(events) {
+    return events.filter((event) => !this.#seen.has(event.seq)).sort((a, b) => a.seq - b.seq);
+  }
+
+  #insert(fresh) {
+    for (const event of fresh) this.#seen.add(event.seq);
+    this.events = [...this.events, ...fresh];
+    if (fresh.length && fresh[0].seq < this.events[this.events.length - fresh.length - 1]?.seq) {
+      this.events.sort((a, b) => a.seq - b.seq);
+    }
+  }
+
+  /** Ask for what is missing, once; if that does not help, read the conversation anew. */
+  #gap() {
+    if (this.#asked === this.last) {
+      this.#stuck ||= setTimeout(() => this.reset(), STUCK_MS);
+      return;
+    }
+    this.#asked = this.last;
+    this.ask(this.last);
+  }
+}

@@ -1,0 +1,150 @@
+"""Commands about it0 itself, which hold for every engine: stop, halt, resume, approvals, language, …"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+
+from agent.approvals import Approvals
+from agent.context import Desk, Work
+from agent.fleet import NAME
+from bot.workers import CONTROL_TOPIC
+from core.audit import Entry
+from core.errors import BadInput, NotAllowed
+from core.ids import new_token
+from core.messages import Part
+from core.store import approvals as approval_store
+from core.store import fleet as fleet_store
+from core.store import inbox, people, preferences, runs
+from core.store.people import token_hash
+from core.tenant import Tenant
+from core.texts import LANGUAGES, say
+from core.work import Role, User
+
+Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
+
+FORM_MINUTES = 10
+STOP_WORDS = ("stop", "停止", "/stop")
+
+
+class Controls:
+    """The commands. url: the console's address; doctor: returns the report's lines."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        approvals: Approvals,
+        stop_here: Callable[[str, str | None], int],
+        url: str,
+        doctor: Callable[[], Awaitable[Sequence[Part]]],
+    ) -> None:
+        self._desk = desk
+        self._approvals = approvals
+        self._stop_here = stop_here
+        self._url = url
+        self._doctor = doctor
+        self._commands: Mapping[str, Command] = {
+            "/stop": self.stop,
+            "/halt": self.halt,
+            "/resume": self.resume,
+            "/approvals": self.list_approvals,
+            "/language": self.language,
+            "/credential": self.credential,
+            "/doctor": self.report,
+        }
+
+    def find(self, text: str) -> Command | None:
+        """Return the command that ``text`` calls, or None."""
+        words = text.strip().lower()
+        if words in STOP_WORDS:
+            return self.stop
+        return self._commands.get(words.split()[0])
+
+    def names(self) -> list[str]:
+        """Return every command."""
+        return list(self._commands)
+
+    async def stop(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """End what runs in this conversation, or withdraw what waits in it."""
+        tenant, conversation = work.tenant, work.conversation_id
+        async with tenant.transaction() as tx:
+            owner = await inbox.ask_to_stop(tx, tenant.id, conversation)
+            acting = await tx.all(runs.RUNNING_IN, conversation=conversation)
+            waiting = await tx.all(approval_store.PENDING_IN, conversation=conversation)
+        if owner or acting:
+            self._stop_here(tenant.id, conversation)
+            await self._desk.bus.publish(CONTROL_TOPIC, {"stop": [tenant.id, conversation]})
+            return [say("stop.stopping")]
+        withdrawn = 0
+        for row in waiting:
+            if row["requester_id"] == work.user.id or work.user.role.covers(Role.ADMIN):
+                approval = approval_store.approval_of(row)
+                withdrawn += await self._approvals.cancel(tenant, work.user, approval)
+        return [say("stop.withdrawn", count=withdrawn)] if withdrawn else [say("stop.nothing")]
+
+    async def halt(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """Stop every turn and act of the tenant until an admin resumes."""
+        await self.set_halted(work.tenant, work.user, work.address.channel, halted=True)
+        return [say("halt.done")]
+
+    async def resume(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """Let work go on after a halt."""
+        await self.set_halted(work.tenant, work.user, work.address.channel, halted=False)
+        return [say("halt.over")]
+
+    async def set_halted(self, tenant: Tenant, user: User, channel: str, *, halted: bool) -> None:
+        """Halt a tenant (operators), or end its halt (admins); what runs is stopped on its servers."""
+        if not user.role.covers(Role.OPERATOR if halted else Role.ADMIN):
+            raise NotAllowed("error.operators_only" if halted else "error.admins_only")
+        now = self._desk.clock()
+        action = "tenant.halt" if halted else "tenant.resume"
+        await tenant.audit.append(Entry(action, "user", user.id, channel=channel), now)
+        async with tenant.transaction() as tx:
+            await preferences.put(tx, "halted_by", user.name if halted else None, now, user.id)
+        if halted:
+            self._stop_here(tenant.id, None)
+            await self._desk.bus.publish(CONTROL_TOPIC, {"halt": tenant.id})
+        self._desk.changed(tenant.id, "halt")
+
+    async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """List what waits for people."""
+        async with work.tenant.reading() as db:
+            pending = await approval_store.newest(db, "pending", 20)
+        if not pending:
+            return [say("approvals.none")]
+        lines = [f"• {a.code}  L{int(a.level)}  {a.action.command}" for a in pending]
+        return [say("approvals.count", count=len(pending)), *lines]
+
+    async def language(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
+        """Set the user's language."""
+        wanted = words[0].lower() if words else ""
+        if wanted not in LANGUAGES:
+            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
+        async with work.tenant.transaction() as tx:
+            await tx.run(people.CHANGE, user=work.user.id, role=None, language=wanted, active=None)
+        return [say("language.set")]
+
+    async def credential(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
+        """Make a one-time form for a secret, because a chat is no place for one."""
+        if not work.user.role.covers(Role.ADMIN):
+            raise NotAllowed("error.admins_only")
+        name = words[0] if words else ""
+        kind = words[1] if len(words) > 1 else "ssh_key"
+        if not NAME.fullmatch(name) or kind not in ("ssh_key", "ssh_password"):
+            raise BadInput("credential.usage")
+        token, now = new_token(), self._desk.clock()
+        async with work.tenant.transaction() as tx:
+            await tx.run(
+                fleet_store.ADD_FORM,
+                token_hash=token_hash(token),
+                name=name,
+                kind=kind,
+                user_id=work.user.id,
+                expires_at=now + timedelta(minutes=FORM_MINUTES),
+            )
+        link = f"{self._url}/secret/{work.tenant.row.slug}.{token}"
+        return [say("credential.form", credential=name, minutes=FORM_MINUTES), link]
+
+    async def report(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """Say how it0 itself is."""
+        if not work.user.role.covers(Role.ADMIN):
+            raise NotAllowed("error.admins_only")
+        return await self._doctor()

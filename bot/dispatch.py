@@ -1,0 +1,152 @@
+"""Dispatch: what each kind of accepted work is for. Middleware stands before it, in one visible list."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import structlog
+
+from agent.approvals import Approvals
+from agent.approvals import Click as Decision
+from agent.context import Desk, Work
+from agent.speech import speak
+from agent.turns import Acts, Turns
+from bot.controls import Controls
+from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
+from core.messages import Outbound, Part
+from core.store import inbox, log, preferences
+from core.store.database import Row
+from core.tenant import Tenants
+from core.texts import say
+
+logger = structlog.get_logger()
+
+Handle = Callable[[Work, Mapping[str, Any]], Awaitable[None]]
+Middleware = Callable[[Handle], Handle]
+
+
+def fold(handle: Handle, middleware: Sequence[Middleware]) -> Handle:
+    """Return ``handle`` inside ``middleware``, the first of which sees the work first."""
+    return reduce(lambda inner, wrap: wrap(inner), reversed(middleware), handle)
+
+
+async def finish(desk: Desk, work: Work, parts: Sequence[Part]) -> None:
+    """End work with an answer, in one transaction."""
+    async with work.tenant.transaction() as tx:
+        if parts:
+            reply = Outbound("reply", parts)
+            await speak(
+                desk, tx, work.tenant, work.conversation_id, work.address, reply, work.turn_id or None
+            )
+        if await inbox.finish(tx, work.taken, desk.me):
+            tx.after_commit.append(desk.wake)
+    desk.grown(work.tenant.id, work.conversation_id)
+
+
+def errors_are_said(desk: Desk) -> Middleware:
+    """Return the middleware that turns an error into a sentence and an end."""
+
+    def wrap(inner: Handle) -> Handle:
+        async def handle(work: Work, event: Mapping[str, Any]) -> None:
+            try:
+                await inner(work, event)
+            except (Fenced, StoreUnavailable):
+                raise
+            except It0Error as error:
+                await finish(desk, work, [error.say])
+            except Exception:
+                await logger.aexception("handler_failed")
+                await finish(desk, work, [say("error.internal")])
+
+        return handle
+
+    return wrap
+
+
+def tenants_and_people(desk: Desk) -> Middleware:
+    """Return the middleware that lets only active users of active, running tenants through."""
+
+    def wrap(inner: Handle) -> Handle:
+        async def handle(work: Work, event: Mapping[str, Any]) -> None:
+            is_ours = event["kind"] in ("act", "decided")
+            if work.tenant.row.status != "active" and not is_ours:
+                return await finish(desk, work, [say("error.tenant_suspended")])
+            if not work.user.active and not is_ours:
+                return await finish(desk, work, [say("approval.not_yours_removed")])
+            if event["kind"] == "said" and not work.is_control:
+                async with work.tenant.reading() as db:
+                    halted = (await preferences.load(db)).halted_by
+                if halted:
+                    return await finish(desk, work, [say("error.halted")])
+            return await inner(work, event)
+
+        return handle
+
+    return wrap
+
+
+class Dispatch:
+    """Sends each kind of work to where it belongs."""
+
+    def __init__(
+        self, desk: Desk, turns: Turns, acts: Acts, approvals: Approvals, controls: Controls
+    ) -> None:
+        self._desk = desk
+        self._turns = turns
+        self._acts = acts
+        self._approvals = approvals
+        self._controls = controls
+
+    async def __call__(self, work: Work, event: Mapping[str, Any]) -> None:
+        """See one piece of work to its end; raises NotFound for a button that nobody made."""
+        body = event["body"]
+        match event["kind"]:
+            case "said":
+                await self._said(work, body["text"])
+            case "clicked":
+                await self._clicked(work, body["button"], event)
+            case "act":
+                await self._acts.perform(work, body["approval_id"])
+            case "decided":
+                await self._turns.resume(work, body["approval_id"])
+            case kind:
+                raise NotFound("error.bad_input", kind=kind)
+
+    async def _said(self, work: Work, text: str) -> None:
+        command = self._controls.find(text)
+        if command is None:
+            await self._turns.start(work, text)
+        else:
+            await finish(self._desk, work, await command(work, text.split()[1:]))
+
+    async def _clicked(self, work: Work, button: str, event: Mapping[str, Any]) -> None:
+        verb, _, ref = button.partition(":")
+        if verb not in ("approve", "reject") or not ref:
+            raise NotFound("button.unknown")
+        click = Decision(
+            ref,
+            "approve" if verb == "approve" else "reject",
+            work.address.channel,
+            event["event_id"],
+            event["ip"],
+        )
+        await self._approvals.decide(work.tenant, work.user, click)
+        await finish(self._desk, work, [])
+
+
+class SetAside:
+    """Tells people of a message whose handling ended with its process too often."""
+
+    def __init__(self, desk: Desk, tenants: Tenants) -> None:
+        self._desk = desk
+        self._tenants = tenants
+
+    async def __call__(self, row: Row) -> None:
+        """Say so where the message came from."""
+        tenant = await self._tenants.by_id(row["tenant_id"])
+        async with tenant.transaction() as tx:
+            place = await log.conversation(tx, row["conversation_id"])
+            if place is None:
+                return
+            notice = Outbound("notice", [say("message.set_aside")])
+            await speak(self._desk, tx, tenant, row["conversation_id"], log.address_of(place), notice)

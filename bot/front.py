@@ -1,0 +1,188 @@
+"""The front: an inbound is accepted when its row is committed, and only then does its platform hear so."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from core.audit import Entry
+from core.clock import Clock
+from core.errors import BadInput, NotFound
+from core.ids import Ids
+from core.messages import Accepted, Body, Click, Inbound, Outbound, Reply, Text
+from core.store import inbox, log, people
+from core.store.database import Database
+from core.store.inbox import Arrival, Repeat, Taken
+from core.store.log import Event
+from core.tenant import Tenant, Tenants
+from core.texts import Say, say
+
+logger = structlog.get_logger()
+
+MAX_TEXT = 64_000
+MAX_EVENT_ID = 200
+TITLE_LENGTH = 80
+IDENTITY_S = 5.0
+CONTROL = ("/stop", "/halt", "/resume", "停止", "stop")
+"""What passes by a running turn (decision 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Work that was accepted and taken, with its content still at hand."""
+
+    tenant: Tenant
+    taken: Taken
+    event: dict[str, Any]
+
+
+def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
+    """Return (the event's kind, its body, whether it needs the conversation's lane).
+
+    Raises BadInput for what is empty or too long.
+    """
+    match body:
+        case Text(text):
+            if not text.strip():
+                raise BadInput("message.empty")
+            if len(text) > MAX_TEXT:
+                raise BadInput("message.too_long", length=len(text), limit=MAX_TEXT)
+            words = text.strip().lower()
+            is_control = words in CONTROL or words.split()[0] in CONTROL[:3]
+            return "said", {"text": text.replace("\0", "")}, not is_control
+        case Click(button):
+            return "clicked", {"button": button[:200]}, False
+    raise BadInput
+
+
+class Front:
+    """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
+
+    start: takes the accepted work on in this process.
+    """
+
+    def __init__(
+        self,
+        me: str,
+        database: Database,
+        tenants: Tenants,
+        clock: Clock,
+        ids: Ids,
+        start: Callable[[Arrived], None],
+    ) -> None:
+        self._me = me
+        self._database = database
+        self._tenants = tenants
+        self._clock = clock
+        self._ids = ids
+        self._start = start
+        self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
+
+    async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
+        """Accept ``inbound``; None for a stranger, who leaves no content.
+
+        Raises BadInput for what cannot be taken and StoreUnavailable when it cannot be kept: then it is not
+        accepted, and its platform must send it again.
+        """
+        if not inbound.event_id or len(inbound.event_id) > MAX_EVENT_ID:
+            raise BadInput("message.bad_id", limit=MAX_EVENT_ID)
+        kind, body, laned = kind_of(inbound.body)
+        identity = await self._identity(inbound)
+        if identity is None:
+            await self._meet_stranger(inbound, reply)
+            return None
+        tenant_id, user_id = identity
+        tenant = await self._tenants.by_id(tenant_id)
+        event = Event(kind, body, self._ids(), user_id)
+        try:
+            return await self._commit(tenant, inbound, event, laned)
+        except Repeat:
+            return await self._repeated(inbound)
+
+    async def _commit(self, tenant: Tenant, inbound: Inbound, event: Event, laned: bool) -> Accepted:
+        now = self._clock()
+        address = inbound.address
+        async with tenant.transaction() as tx:
+            conversation_id = await log.open_conversation(
+                tx, self._ids(), address, event.user_id, now, _title(event)
+            )
+            seq = await log.append(tx, conversation_id, [event], now)
+            arrival = Arrival(
+                tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
+            )
+            taken = await inbox.accept(tx, arrival, self._me)
+        if taken is not None:
+            sender = inbound.sender
+            more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
+            self._start(Arrived(tenant, taken, {**event.as_json(), **more, "address": address}))
+        return Accepted(
+            tenant.id, taken.id if taken else 0, conversation_id, seq, taken.fence if taken else None
+        )
+
+    async def _repeated(self, inbound: Inbound) -> Accepted:
+        async with self._database.reading() as db:
+            row = await inbox.seen(db, inbound.address.installation_id, inbound.event_id)
+        if row is None:
+            raise NotFound
+        return Accepted(row["tenant_id"], row["id"], row["conversation_id"], row["seq"], None, repeat=True)
+
+    async def _identity(self, inbound: Inbound) -> tuple[str, str] | None:
+        """Return (tenant, user) of the sender; a stranger is told once how to be let in."""
+        if inbound.sender is None:
+            raise BadInput
+        key = (inbound.address.installation_id, inbound.sender.external_id)
+        until, tenant_id, user_id = self._known.get(key, (0.0, "", ""))
+        if until > time.monotonic():
+            return tenant_id, user_id
+        async with self._database.reading() as db:
+            row = await db.one(people.IDENTITY, installation_id=key[0], external_id=key[1])
+        if row is None:
+            return None
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[key] = (time.monotonic() + IDENTITY_S, row["tenant_id"], row["user_id"])
+        return row["tenant_id"], row["user_id"]
+
+    async def _meet_stranger(self, inbound: Inbound, reply: Reply) -> None:
+        """Pair by a code that an admin made, or say once how to get one."""
+        assert inbound.sender is not None
+        installation_id, external_id = inbound.address.installation_id, inbound.sender.external_id
+        now = self._clock()
+        words: Say | None = None
+        async with self._database.transaction() as tx:
+            installation = await tx.one(people.INSTALLATION, id=installation_id)
+            if installation is None:
+                raise NotFound("error.no_such_installation")
+            typed = inbound.body.text if isinstance(inbound.body, Text) else ""
+            paired = await tx.one(people.USE_CODE, token_hash=people.code_hash(typed), now=now)
+            if paired is not None and paired["tenant_id"] != installation["tenant_id"]:
+                raise NotFound("pair.other_tenant")
+            if paired is not None:
+                place = {"installation_id": installation_id, "external_id": external_id}
+                await people.add_identity(tx, paired["tenant_id"], user_id=paired["user_id"], at=now, **place)
+                words = say("pair.welcome")
+            else:
+                told = await tx.one(
+                    people.TELL_STRANGER,
+                    installation_id=installation_id,
+                    external_id=external_id,
+                    told_at=now,
+                )
+                words = say("pair.stranger") if told is not None else words
+        if paired is not None:
+            tenant = await self._tenants.by_id(paired["tenant_id"])
+            detail = {"installation": installation_id, "external_id": external_id}
+            entry = Entry(
+                "user.paired", "user", paired["user_id"], channel=inbound.address.channel, detail=detail
+            )
+            await tenant.audit.append(entry, now)
+        if words is not None:
+            body = Outbound("notice", [words]).as_json()
+            await reply.deliver(installation["tenant_id"], "", 0, body)
+
+
+def _title(event: Event) -> str:
+    text = str(event.body.get("text", ""))
+    return " ".join(text.split())[:TITLE_LENGTH]

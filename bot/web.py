@@ -1,0 +1,268 @@
+"""The HTTP server: console, health, metrics, and the middleware that every route stands behind."""
+
+import html
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from agent.fleet import Fleet
+from bot import metrics
+from bot.catalogue import Catalogue
+from bot.console.api import Api
+from bot.console.auth import Sessions, Unauthenticated, check_csrf
+from bot.console.socket import Sockets, same_origin
+from core.clock import Clock
+from core.errors import BadInput, It0Error, NotAllowed, NotFound, Refused, StoreUnavailable, Unavailable
+from core.store import fleet as fleet_store
+from core.store import people
+from core.store.database import Row
+from core.store.people import token_hash
+from core.tenant import Tenant, Tenants
+from core.texts import Language, Say, as_language, say
+
+logger = structlog.get_logger()
+
+BODY_BYTES = 256 * 1024
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
+}
+STATUS: Mapping[type[It0Error], int] = {
+    Unauthenticated: 401,
+    NotAllowed: 403,
+    NotFound: 404,
+    BadInput: 400,
+    Refused: 409,
+    StoreUnavailable: 503,
+    Unavailable: 503,
+}
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Ready = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+def language_of(request: web.Request) -> Language:
+    """Return the language that a browser without a session prefers."""
+    preferred = request.headers.get("Accept-Language", "en")[:2].lower()
+    return as_language(preferred)
+
+
+def status_of(error: It0Error) -> int:
+    """Return the HTTP status that says what kind of error it is."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+@cache
+def page(name: str) -> str:
+    """Return one of the console's files."""
+    return (files("bot.console") / "static" / name).read_text("utf-8")
+
+
+def filled(name: str, **values: str) -> web.Response:
+    """Return a page with its ``{{places}}`` filled in, escaped."""
+    text = page(name)
+    for place, value in values.items():
+        text = text.replace("{{" + place + "}}", html.escape(value))
+    return web.Response(text=text, content_type="text/html")
+
+
+class Web:
+    """The routes that are not the console's API.
+
+    ready: returns what ``/readyz`` shows; its key ``ready`` decides between 200 and 503.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        api: Api,
+        sockets: Sockets,
+        texts: Catalogue,
+        tenants: Tenants,
+        fleet: Fleet,
+        clock: Clock,
+        ready: Ready,
+    ) -> None:
+        self._sessions = sessions
+        self._api = api
+        self._sockets = sockets
+        self._texts = texts
+        self._tenants = tenants
+        self._fleet = fleet
+        self._clock = clock
+        self._ready = ready
+
+    def app(self) -> web.Application:
+        """Return the application."""
+        app = web.Application(middlewares=[self._outermost, self._errors], client_max_size=BODY_BYTES)
+        app.add_routes(
+            [
+                web.get("/healthz", self.healthz),
+                web.get("/readyz", self.readyz),
+                web.get("/metrics", self.metrics),
+                web.get("/", self.index),
+                web.get("/login", self.login_page),
+                web.post("/login", self.login),
+                web.post("/logout", self.logout),
+                web.get("/secret/{token}", self.secret_page),
+                web.post("/secret/{token}", self.secret),
+                web.get("/ws/agent", self._sockets.handle),
+                *self._api.routes(),
+            ]
+        )
+        app.router.add_static("/static/", str(files("bot.console") / "static"))
+        return app
+
+    @web.middleware
+    async def _outermost(self, request: web.Request, handler: Next) -> web.StreamResponse:
+        began = time.monotonic()
+        response = await handler(request)
+        route = request.match_info.route.resource
+        name = route.canonical if route is not None else "none"
+        if name != "/ws/agent":
+            took = time.monotonic() - began
+            metrics.REQUESTS.labels(name, request.method, str(response.status)).observe(took)
+        if not response.prepared:
+            response.headers.update(HEADERS)
+            response.headers.setdefault("Cache-Control", "no-store" if name != "/static" else "no-cache")
+        return response
+
+    @web.middleware
+    async def _errors(self, request: web.Request, handler: Next) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except It0Error as error:
+            return await self._error(request, status_of(error), error.say)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return await self._error(request, error.status, say(f"http.{error.status}"))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            await logger.aexception("request_failed", path=request.path)
+            return await self._error(request, 500, say("error.internal"))
+
+    async def _error(self, request: web.Request, status: int, words: Say) -> web.Response:
+        if status < 500:
+            metrics.REFUSED.labels(str(status)).inc()
+        language = language_of(request)
+        try:
+            language = (await self._sessions.visitor(request)).user.language
+        except It0Error:
+            pass
+        message = self._texts(words, language)
+        if request.path.startswith("/api/"):
+            error = {"error": {"code": words.key, "message": message}}
+            return web.json_response(error, status=status)
+        return web.Response(text=message + "\n", status=status)
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """The loop turns."""
+        return web.json_response({"alive": True})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Work can be taken."""
+        report = await self._ready()
+        return web.json_response(report, status=200 if report["ready"] else 503)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Figures for Prometheus."""
+        return web.Response(
+            body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def index(self, _: web.Request) -> web.Response:
+        """The console's page; without a session it says how to get in."""
+        return web.Response(text=page("index.html"), content_type="text/html")
+
+    async def login_page(self, request: web.Request) -> web.Response:
+        """A page with a button: following a link uses nothing up, so a preview of it cannot."""
+        language = language_of(request)
+        return filled(
+            "login.html",
+            token=request.query.get("token", "")[:200],
+            title=self._texts(say("login.title"), language),
+            message=self._texts(say("login.message"), language),
+            button=self._texts(say("login.button"), language),
+        )
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        """Use a link up."""
+        if request.headers.get("Origin") not in (None, "null") and not same_origin(request):
+            raise NotAllowed("error.csrf")
+        token = (await request.post()).get("token", "")
+        secret = await self._sessions.sign_in(token, request.remote) if isinstance(token, str) else None
+        if secret is None:
+            raise Unauthenticated("login.link_used")
+        response = web.HTTPSeeOther("/")
+        self._sessions.set_cookie(response, secret)
+        raise response
+
+    async def logout(self, request: web.Request) -> web.Response:
+        """End the session."""
+        visitor = await self._sessions.visitor(request)
+        check_csrf(request, visitor)
+        await self._sessions.sign_out(visitor)
+        response = web.json_response({})
+        self._sessions.drop_cookie(response)
+        return response
+
+    async def secret_page(self, request: web.Request) -> web.Response:
+        """The one-time form for a secret."""
+        form, _, _ = await self._form(request)
+        language = language_of(request)
+        return filled(
+            "secret.html",
+            token=request.match_info["token"],
+            name=form["name"],
+            title=self._texts(say("secret.title", credential=form["name"]), language),
+            message=self._texts(say(f"secret.{form['kind']}"), language),
+            button=self._texts(say("secret.button"), language),
+        )
+
+    async def secret(self, request: web.Request) -> web.Response:
+        """Take the secret, seal it, and use the form up."""
+        form, tenant, digest = await self._form(request)
+        given = (await request.post()).get("secret", "")
+        async with tenant.reading() as db:
+            user = await people.user(db, form["user_id"])
+        if user is None or not user.active or not isinstance(given, str):
+            raise NotAllowed("error.admins_only")
+        text = given.replace("\r\n", "\n")
+        shown = await self._fleet.add_credential(tenant, user, form["name"], form["kind"], text.encode())
+        async with tenant.transaction() as tx:
+            await tx.one(fleet_store.USE_FORM, hash=digest, now=self._clock())
+        return filled(
+            "login.html",
+            token="",
+            title=self._texts(say("secret.title", credential=form["name"]), user.language),
+            message=self._texts(
+                say("secret.done", credential=form["name"], fingerprint=shown or "-"), user.language
+            ),
+            button="",
+        )
+
+    async def _form(self, request: web.Request) -> tuple[Row, Tenant, bytes]:
+        slug, _, token = request.match_info["token"].partition(".")
+        digest = token_hash(token)
+        tenant = await self._tenants.by_slug(slug)
+        async with tenant.reading() as db:
+            form = await db.one(fleet_store.FORM, token_hash=digest, now=self._clock())
+        if form is None:
+            raise NotFound("secret.gone")
+        return form, tenant, digest

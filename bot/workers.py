@@ -1,0 +1,247 @@
+"""The workers of a process: they take accepted work, see it to its end, and take over from dead processes."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from agent.context import Work
+from bot.front import Arrived
+from core.errors import Fenced, It0Error, StoreUnavailable
+from core.messages import Address
+from core.ports import Bus, Channel
+from core.store import inbox, log, people
+from core.store.database import Database, Row, Transaction
+from core.store.inbox import Taken
+from core.tenant import Tenants
+from core.work import Role, User
+
+logger = structlog.get_logger()
+
+CONTROL_TOPIC = "control"
+BATCH = 50
+NOBODY = User("", "it0", Role.VIEWER, "en", active=False)
+"""Stands in where an event has no user: it0's own events carry rights of their own."""
+
+Handle = Callable[[Work, Mapping[str, Any]], Awaitable[None]]
+"""Sees one piece of work to its end; takes the event's row."""
+
+
+class Workers:
+    """Runs the handler for everything that this process has taken.
+
+    set_aside: tells people of a message whose handling died with its process too often.
+    handle: raises Fenced when the work went to another process, StoreUnavailable to be called again.
+    """
+
+    def __init__(
+        self,
+        me: str,
+        role: str,
+        database: Database,
+        tenants: Tenants,
+        channels: Mapping[str, Channel],
+        bus: Bus,
+        handle: Handle,
+        set_aside: Callable[[Row], Awaitable[None]],
+        *,
+        at_once: int,
+        heartbeat_s: float,
+        dead_after_s: float,
+        sweep_s: float,
+    ) -> None:
+        self._me = me
+        self._role = role
+        self._database = database
+        self._tenants = tenants
+        self._channels = channels
+        self._bus = bus
+        self._handle = handle
+        self._set_aside = set_aside
+        self._slots = asyncio.Semaphore(at_once)
+        self._heartbeat_s = heartbeat_s
+        self._dead_after_s = dead_after_s
+        self._sweep_s = sweep_s
+        self._running: dict[asyncio.Task[None], Work | None] = {}
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    async def enter(self, alone: bool) -> None:
+        """Write the heartbeat row. alone: no other process can be alive, so their work is free at once."""
+        async with self._database.transaction() as tx:
+            if alone:
+                await tx.run(inbox.BURY_OTHERS, me=self._me)
+            await inbox.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
+
+    async def leave(self) -> None:
+        """Remove the heartbeat row: what this process still holds may be taken over at once."""
+        async with self._database.transaction() as tx:
+            await tx.run(inbox.LEAVE, me=self._me)
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._wake.set()
+
+    def start(self, arrived: Arrived) -> None:
+        """Take on work that was just accepted."""
+        self._spawn(arrived.taken, arrived)
+
+    @property
+    def load(self) -> int:
+        """Return how many pieces of work are under way."""
+        return len(self._running)
+
+    def stop_where(self, tenant_id: str, conversation_id: str | None = None) -> int:
+        """Stop the turns and acts of a conversation, or of a whole tenant; return how many."""
+        stopped = 0
+        for task, work in tuple(self._running.items()):
+            if work is None or work.tenant.id != tenant_id or work.is_control:
+                continue
+            if conversation_id in (None, work.conversation_id):
+                work.stopping.set()
+                task.cancel()
+                stopped += 1
+        return stopped
+
+    async def run(self) -> None:
+        """Beat, claim and take over until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat())
+            group.create_task(self._claim())
+            group.create_task(self._listen())
+
+    async def drain(self, grace_s: float) -> None:
+        """Take nothing new, wait for what runs, and leave the rest to whoever comes after."""
+        self._stopping = True
+        if self._running:
+            await asyncio.wait(tuple(self._running), timeout=grace_s)
+
+    async def abandon(self) -> None:
+        """Cancel what still runs, without stopping it on the servers."""
+        tasks = tuple(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, taken: Taken, arrived: Arrived | None) -> None:
+        task = asyncio.ensure_future(self._work(taken, arrived))
+        self._running[task] = None
+        task.add_done_callback(lambda done: self._running.pop(done, None))
+
+    async def _work(self, taken: Taken, arrived: Arrived | None) -> None:
+        structlog.contextvars.bind_contextvars(
+            tenant=taken.tenant_id, conversation=taken.conversation_id, seq=taken.seq
+        )
+        delay_s = 0.2
+        while True:
+            try:
+                await self._once(taken, arrived)
+                return
+            except Fenced:
+                await logger.awarning("work_taken_over")
+                return
+            except StoreUnavailable as error:
+                await logger.awarning("store_unavailable", reason=str(error))
+            except It0Error as error:
+                await logger.aerror("work_failed", reason=str(error))
+                return
+            await asyncio.sleep(delay_s)
+            delay_s = min(5.0, delay_s * 2)
+            taken = _tried_again(taken)
+
+    async def _once(self, taken: Taken, arrived: Arrived | None) -> None:
+        tenant = arrived.tenant if arrived else await self._tenants.by_id(taken.tenant_id)
+        async with tenant.reading() as db:
+            if arrived:
+                event = arrived.event
+                address = arrived.event["address"]
+            else:
+                event, address = await _load(db, taken)
+            user = await people.user(db, event["user_id"]) if event["user_id"] else NOBODY
+        reply = self._channels[address.channel].reply_to(address)
+        turn_id = event["turn_id"] or ""
+        live = reply.live(tenant.id, taken.conversation_id, turn_id)
+        is_control = not taken.laned and event["kind"] != "act"
+        work = Work(tenant, taken, user or NOBODY, address, turn_id, live, is_control)
+        task = asyncio.current_task()
+        if task is not None:
+            self._running[task] = work
+        structlog.contextvars.bind_contextvars(turn=turn_id)
+        if is_control:
+            await self._handle(work, event)
+        else:
+            async with self._slots:
+                await self._handle(work, event)
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await self._beat_once()
+            except StoreUnavailable:
+                await logger.awarning("heartbeat_missed")
+            await asyncio.sleep(self._heartbeat_s)
+
+    async def _beat_once(self) -> None:
+        async with self._database.transaction() as tx:
+            if not await tx.run(inbox.BEAT, me=self._me):
+                await inbox.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
+            freed = await inbox.reclaim(tx, self._me, self._dead_after_s)
+            asked = await tx.all(inbox.STOPPED_OF_MINE, me=self._me)
+        for row in asked:
+            self.stop_where(row["tenant_id"], row["conversation_id"])
+        for row in freed:
+            if row["state"] == "set_aside":
+                await self._set_aside(row)
+        if freed:
+            await logger.awarning("work_reclaimed", count=len(freed))
+            self.wake()
+
+    async def _claim(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._sweep_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if self._stopping:
+                continue
+            try:
+                async with self._database.transaction() as tx:
+                    taken = await inbox.claim(tx, self._me, BATCH)
+            except StoreUnavailable:
+                await logger.awarning("claim_missed")
+                continue
+            for each in taken:
+                self._spawn(each, None)
+            if len(taken) == BATCH:
+                self._wake.set()
+
+    async def _listen(self) -> None:
+        async for message in self._bus.subscribe(CONTROL_TOPIC):
+            match message:
+                case {"stop": [tenant_id, conversation_id]}:
+                    self.stop_where(tenant_id, conversation_id)
+                case {"halt": tenant_id}:
+                    self.stop_where(tenant_id)
+                case {"wake": _}:
+                    self.wake()
+                case _:
+                    pass
+
+
+async def _load(db: Transaction, taken: Taken) -> tuple[dict[str, Any], Address]:
+    row = await log.conversation(db, taken.conversation_id)
+    event = await log.event_at(db, taken.conversation_id, taken.seq)
+    if row is None or event is None:
+        raise It0Error("error.internal")
+    return {**dict(event), "ip": None, "event_id": f"row:{taken.id}"}, log.address_of(row)
+
+
+def _tried_again(taken: Taken) -> Taken:
+    """Return ``taken`` as a further attempt, so that what its steps came to is read back."""
+    return replace(taken, attempts=taken.attempts + 1)

@@ -1,0 +1,96 @@
+"""Delivery, once for all channels: the outbox's parcels to their platforms, in order, with patience."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from core.errors import It0Error, NotFound, StoreUnavailable
+from core.ports import Channel
+from core.store import log, outbox
+from core.store.database import Database
+from core.store.outbox import Parcel
+from core.tenant import Tenants
+
+logger = structlog.get_logger()
+
+ATTEMPTS = 8
+BATCH = 50
+
+
+class Delivery:
+    """Hands parcels to channels and marks what was taken.
+
+    me: this process's id; only parcels that it has taken are delivered.
+    """
+
+    def __init__(
+        self, me: str, database: Database, tenants: Tenants, channels: Mapping[str, Channel], sweep_s: float
+    ) -> None:
+        self._me = me
+        self._database = database
+        self._tenants = tenants
+        self._channels = channels
+        self._sweep_s = sweep_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def post(self, parcel: Parcel) -> None:
+        """Deliver a parcel that this process has just put into the outbox."""
+        task = asyncio.ensure_future(self._deliver(parcel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def run(self) -> None:
+        """Deliver what others left, or what was put back, until cancelled."""
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            try:
+                await self.sweep()
+            except StoreUnavailable:
+                await logger.awarning("outbox_unreachable")
+
+    async def sweep(self) -> int:
+        """Take and deliver what is due; return how many parcels that were."""
+        async with self._database.transaction() as tx:
+            await tx.run(outbox.RECLAIM)
+            parcels = await outbox.claim(tx, self._me, BATCH)
+        await asyncio.gather(*(self._deliver(parcel) for parcel in parcels))
+        return len(parcels)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        try:
+            await self._hand_over(parcel)
+        except StoreUnavailable:
+            await logger.awarning("parcel_left", parcel=parcel.id)
+        except It0Error as error:
+            await self._again(parcel, str(error))
+        except Exception as error:  # one parcel's trouble must not stop the others
+            await logger.aexception("parcel_failed", parcel=parcel.id)
+            await self._again(parcel, type(error).__name__)
+
+    async def _hand_over(self, parcel: Parcel) -> None:
+        address, body = parcel.address, parcel.body
+        if address is None or body is None:
+            tenant = await self._tenants.by_id(parcel.tenant_id)
+            async with tenant.reading() as db:
+                row = await log.conversation(db, parcel.conversation_id)
+                event = await log.event_at(db, parcel.conversation_id, parcel.seq)
+            if row is None or event is None:
+                raise NotFound("error.not_found")
+            address, body = log.address_of(row), event["body"]
+        reply = self._channels[address.channel].reply_to(address)
+        await reply.deliver(parcel.tenant_id, parcel.conversation_id, parcel.seq, body)
+        async with self._database.reading() as db:
+            await outbox.sent(db, self._me, parcel)
+
+    async def _again(self, parcel: Parcel, reason: str) -> None:
+        delay_s = min(300.0, 2.0**parcel.attempts)
+        async with self._database.transaction() as tx:
+            row = await outbox.again(tx, self._me, parcel, reason[:500], delay_s, ATTEMPTS)
+        if row is not None and row["state"] == "set_aside":
+            await logger.aerror("parcel_set_aside", parcel=parcel.id, reason=reason[:500])

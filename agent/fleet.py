@@ -1,6 +1,7 @@
 """Looking after servers and credentials: adding, trusting, removing, and the way to each for the shell."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, It0Error, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
-from core.ports import Login, Order, Shell, Target
+from core.ports import Login, Shell, Target
 from core.store import fleet as store
 from core.store.database import Transaction
 from core.tenant import Tenant
@@ -208,15 +209,13 @@ class Fleet:
                 params = {"server": server.name, "expected": expected, "seen": shown}
                 await self._note(tenant, "server.key_changed", by, "server", server.id, params)
                 return False, say("error.host_key_changed", **params), shown
-        order = Order(f"check-{new_id()}", "true", 15)
-        result = await self._shell.run(await self.target(tenant, server), order)
-        if result.ok:
-            return True, say("server.reachable", server=server.name, ms=result.duration_ms or 0), ""
-        why = result.error or {
-            "say": "run.unknown",
-            "params": {"server": server.name, "seconds": 0, "code": 0},
-        }
-        return False, say("server.unreachable", server=server.name, reason=why), ""
+        began = time.monotonic()
+        try:
+            await self._shell.reach(await self.target(tenant, server))
+        except It0Error as error:
+            return False, say("server.unreachable", server=server.name, reason=error.say), ""
+        ms = round((time.monotonic() - began) * 1000)
+        return True, say("server.reachable", server=server.name, ms=ms), ""
 
     async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
         """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.
@@ -238,6 +237,7 @@ class Fleet:
         _admin(by)
         async with tenant.transaction() as tx:
             await tx.run(store.FORGET_KEY, server=server.id)
+        self._shell.forget(tenant.id, server.id)
         await self._note(tenant, "server.distrust", by, "server", server.id, {"name": server.name})
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
@@ -248,6 +248,7 @@ class Fleet:
             if behind:
                 raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
             await tx.run(store.REMOVE, server=server.id)
+        self._shell.forget(tenant.id, server.id)
         await self._note(tenant, "server.remove", by, "server", server.id, {"name": server.name})
 
     async def add_credential(
@@ -302,6 +303,7 @@ class Fleet:
             credential = await _credential_named(tx, name)
             await tx.run(store.REVOKE, credential=credential.id, now=self._clock())
             using = [row["name"] for row in await tx.all(store.USING, credential=credential.id)]
+        self._shell.forget_credential(credential.id)
         await self._note(tenant, "credential.revoke", by, "credential", credential.id, {"name": name})
         return using
 

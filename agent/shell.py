@@ -90,6 +90,7 @@ class SshShell:
         self._local = local or Local()
         self._runs: dict[tuple[str, str, str], Run] = {}
         self._endings: set[asyncio.Task[Report]] = set()
+        self._leaving = False
 
     async def run(self, target: Target, order: Order, on_output: OnOutput | None = None) -> RunTarget:
         """Start ``order`` on ``target`` once and return how it went."""
@@ -145,6 +146,15 @@ class SshShell:
     async def host_key(self, target: Target) -> str:
         """Return the key that the server shows now, "" for the bot's own machine; raises It0Error."""
         return "" if target.server.connection == "local" else await self._pool.host_key(target)
+
+    async def reach(self, target: Target) -> None:
+        """Connect and log in, and run nothing."""
+        if target.server.connection == "ssh":
+            await self._pool.reach(target)
+
+    async def leave(self) -> None:
+        """Let what runs go on on its server when its run is cancelled from now on."""
+        self._leaving = True
 
     def forget(self, tenant_id: str, server_id: str) -> None:
         """Close the connections to a server that was changed or removed."""
@@ -258,7 +268,7 @@ class SshShell:
 
     async def _call_off(self, run: Run) -> None:
         """End a cancelled run. A second cancellation ends the waiting, not the ending."""
-        if run.restricted:
+        if run.restricted or self._leaving:
             return
         door, run_id = self._door(run.target), run.order.run_id
         ending = asyncio.create_task(ask_end(door, run.target, run_id, "stopped", SETTLE_S))

@@ -158,7 +158,7 @@ def _alone() -> dict[str, Any]:
     """Return the options that keep asyncssh from everything but what it is given (SECURITY H1)."""
     return {
         "config": None,
-        
+        "agent_path": None,
         "agent_forwarding": False,
         "pkcs11_provider": None,
         "client_keys": None,

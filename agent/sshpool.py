@@ -108,6 +108,10 @@ class Pool:
                 self._release(entry)
         raise AssertionError("unreachable")
 
+    async def reach(self, target: Target) -> None:
+        """Make the connection to ``target`` if there is none; raises It0Error."""
+        self._release(await self._lease(target))
+
     async def host_key(self, target: Target) -> str:
         """Return the host key that ``target`` shows, reached through its jump servers."""
         if target.jump is None:

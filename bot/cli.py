@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -110,20 +110,13 @@ def classify() -> None:
     from agent.risk import classify as judge
 
     texts = load_catalogue()
-    for line in sys.stdin:
-        if not line.strip():
+    for line in filter(str.strip, sys.stdin):
+        asked = _asked(line)
+        if asked is None:
+            wrong = "not a command: a JSON string, or an object with command, environment, count"
+            click.echo(json.dumps({"error": wrong}))
             continue
-        try:
-            given = json.loads(line)
-            asked = {"command": given} if isinstance(given, str) else dict(given)
-            command, environment = asked["command"], asked.get("environment", "dev")
-            count = asked.get("count", 1)
-            if not (isinstance(command, str) and environment in ("dev", "staging", "prod") and count >= 1):
-                raise TypeError
-        except (ValueError, TypeError, KeyError):
-            click.echo(json.dumps({"error": "not a command: a JSON string, or an object with command"}))
-            continue
-        verdict = judge(command, environment, count)
+        verdict = judge(*asked)
         found = {
             "level": int(verdict.level),
             "reasons": [texts(reason, "en") for reason in verdict.reasons],
@@ -131,6 +124,21 @@ def classify() -> None:
             "rules": verdict.rules,
         }
         click.echo(json.dumps(found, ensure_ascii=False))
+
+
+def _asked(line: str) -> tuple[str, str, int] | None:
+    """Return (command, environment, count) of one line, or None if it is none."""
+    try:
+        given = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    asked = {"command": given} if isinstance(given, str) else given
+    match asked:
+        case {"command": str(command), **rest}:
+            environment, count = rest.get("environment", "dev"), rest.get("count", 1)
+            if environment in ("dev", "staging", "prod") and type(count) is int and count >= 1:
+                return command, environment, count
+    return None
 
 
 def _tenant_option(function: Any) -> Any:
@@ -412,7 +420,7 @@ def approval_list(status: str, tenant: str, as_json: bool) -> None:
     )
 
 
-def _decide(verdict: str) -> Any:
+def _decide(verdict: Literal["approve", "reject"]) -> Any:
     @approval.command(verdict)
     @click.argument("approval_id", metavar="ID")
     @click.option("--as", "name", required=True, metavar="USER", help="Who decides.")

@@ -1,6 +1,7 @@
 """How it0 itself is: what ``/readyz``, ``it0 doctor`` and ``/doctor`` show."""
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -92,10 +93,8 @@ class Doctor:
         """Keep the figures of the queues fresh until cancelled."""
         while True:
             self._seen = time.monotonic()
-            try:
+            with contextlib.suppress(It0Error):
                 await self._measure()
-            except It0Error:
-                pass
             await asyncio.sleep(WATCH_S)
 
     async def _measure(self) -> None:

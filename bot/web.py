@@ -1,5 +1,6 @@
 """The HTTP server: console, health, metrics, and the middleware that every route stands behind."""
 
+import contextlib
 import html
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -72,9 +73,9 @@ def page(name: str) -> str:
     return (files("bot.console") / "static" / name).read_text("utf-8")
 
 
-def filled(name: str, **values: str) -> web.Response:
+def filled(file: str, /, **values: str) -> web.Response:
     """Return a page with its ``{{places}}`` filled in, escaped."""
-    text = page(name)
+    text = page(file)
     for place, value in values.items():
         text = text.replace("{{" + place + "}}", html.escape(value))
     return web.Response(text=text, content_type="text/html")
@@ -161,10 +162,8 @@ class Web:
         if status < 500:
             metrics.REFUSED.labels(str(status)).inc()
         language = language_of(request)
-        try:
+        with contextlib.suppress(It0Error):
             language = (await self._sessions.visitor(request)).user.language
-        except It0Error:
-            pass
         message = self._texts(words, language)
         if request.path.startswith("/api/"):
             error = {"error": {"code": words.key, "message": message}}

@@ -64,12 +64,14 @@ HEADS = "audit_heads"
 class Parts:
     """What tests put in place of the real thing.
 
-    engines: more engines by name; shell: instead of SSH.
+    engines: more engines by name; shell: instead of SSH; wrap_shell: around the real one.
     """
 
     clock: Clock = system_clock
     shell: Shell | None = None
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    database: type[Database] = Database
+    wrap_shell: Callable[[Shell], Shell] = lambda shell: shell
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ async def build(
     me = new_id()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database.open(
+            parts.database.open(
                 database_url,
                 size=settings.database_pool,
                 statement_cache=settings.database_statement_cache,
@@ -142,9 +144,10 @@ async def build(
             waking = ArqQueue(arq_settings)
             stack.push_async_callback(waking.close)
             queue = waking
-        shell = parts.shell or SshShell(
+        hands = parts.shell or SshShell(
             output_cap_bytes=settings.output_cap_bytes, connect_timeout_s=settings.connect_timeout_s
         )
+        shell = parts.wrap_shell(hands)
         stack.push_async_callback(shell.close)
         app = _assemble(settings, parts, me, role, database, tenants, bus, queue, shell)
         app.background += background

@@ -119,6 +119,22 @@ class Shell(Protocol):
         """Return the key that the server shows now, in OpenSSH's one-line form, trusting nothing."""
         ...
 
+    async def reach(self, target: Target) -> None:
+        """Connect and log in, and run nothing; raises It0Error when that fails."""
+        ...
+
+    def forget(self, tenant_id: str, server_id: str) -> None:
+        """Close the connections to a server that was changed or removed."""
+        ...
+
+    def forget_credential(self, credential_id: str) -> None:
+        """Close what a credential opened."""
+        ...
+
+    async def leave(self) -> None:
+        """From now on a cancelled run goes on on its server: the process ends, the work does not."""
+        ...
+
     async def close(self) -> None:
         """Close every connection."""
         ...

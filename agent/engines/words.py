@@ -81,7 +81,9 @@ _TOPICS = (
         "谁登录了;登录用户;谁在线;谁登录着;谁在;登录的用户;谁登录",
     ),
     Topic("kernel", "uname -a", "kernel;kernel version;uname", "内核;内核版本"),
-    Topic("addresses", "ip -br addr", "ip addresses;ip address;ip;addresses;interfaces", "网卡;ip 地址;网络接口"),
+    Topic(
+        "addresses", "ip -br addr", "ip addresses;ip address;ip;addresses;interfaces", "网卡;ip 地址;网络接口"
+    ),
     Topic("time", "date", "time;date;system time", "时间;系统时间;日期"),
     Topic(
         "status",
@@ -118,11 +120,17 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("list", "查看所有服务器;看所有服务器;显示所有服务器;显示服务器;所有服务器列表;服务器清单;主机列表"),
     ("look", "check;show;show me;look at;look;take a look at;have a look at;see;view;display;get;give me"),
     ("look", "tell me;list;inspect;examine;print;check on;how's;what's"),
-    ("look", "检查;检查一下;查看;查看一下;查询;查一下;查下;查;看;看看;看一下;看下;显示;告诉我;列出;巡检;瞧瞧"),
+    (
+        "look",
+        "检查;检查一下;查看;查看一下;查询;查一下;查下;查;看;看看;看一下;看下;显示;告诉我;列出;巡检;瞧瞧",
+    ),
     ("ask", "is;are;there;any;what;which;how;how much;how many;left;used;free;available;currently;current"),
     ("opening", "open;打开;开放"),
     ("ask", "usage;use;using;doing;looking;being;enough;full;do;does;have;has;reachable;overview"),
-    ("ask", "情况;使用情况;使用;使用率;占用;占用率;怎么样;如何;多少;还有;还剩;剩;剩余;有;有没有;哪些;什么;是;了"),
+    (
+        "ask",
+        "情况;使用情况;使用;使用率;占用;占用率;怎么样;如何;多少;还有;还剩;剩;剩余;有;有没有;哪些;什么;是;了",
+    ),
     ("ask", "通;能通;开着;正常;够;够用;够不够;高不高;当前;目前;信息;列表;都;通不通;开着没;概况;是否"),
     ("mark", "?;吗;呢;么"),
     ("request", "can you;could you;would you;will you;能不能;能否;可否"),
@@ -137,8 +145,14 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("all", "all;all servers;all the servers;every server;each server;all hosts;all machines;everywhere"),
     ("all", "所有;全部;所有服务器;全部服务器;所有的服务器;所有机器;全部机器;每台服务器;所有主机;各服务器"),
     ("stop", "not;no;never;dont;cannot;cant;maybe;if;when;unless;except;without;but;or;then;why;should;must"),
-    ("stop", "it;them;they;that;this;these;those;i;we;you;my;everything;nothing;later;today;tomorrow;tonight"),
-    ("stop", "yesterday;again;after;before;until;because;need;needs;want;did;was;were;had;has been;to;be;ever"),
+    (
+        "stop",
+        "it;them;they;that;this;these;those;i;we;you;my;everything;nothing;later;today;tomorrow;tonight",
+    ),
+    (
+        "stop",
+        "yesterday;again;after;before;until;because;need;needs;want;did;was;were;had;has been;to;be;ever",
+    ),
     ("stop", "web server;db server;database server;cache server;other;others;only;just"),
 )
 _ENVIRONMENTS = {
@@ -149,7 +163,15 @@ _ENVIRONMENTS = {
 _ROLES = {"db": "db;database;数据库", "cache": "cache;缓存", "gateway": "gateway;网关"}
 _ROLE_FORMS = (
     ("all {} servers", "all the {} servers", "{} servers", "the {} servers", "{} hosts", "{} machines"),
-    ("所有 {} 服务器", "所有的 {} 服务器", "全部 {} 服务器", "{} 服务器", "{} 的服务器", "所有 {} 机器", "{} 机器"),
+    (
+        "所有 {} 服务器",
+        "所有的 {} 服务器",
+        "全部 {} 服务器",
+        "{} 服务器",
+        "{} 的服务器",
+        "所有 {} 机器",
+        "{} 机器",
+    ),
 )
 
 WHOLE: Mapping[str, str] = {
@@ -204,12 +226,21 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SPECIAL = (
     ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
     ("path", re.compile(r"/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
-    ("lines", re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I)),
+    (
+        "lines",
+        re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I),
+    ),
     ("lines", re.compile(r"(?:最近|最后|最新|末尾|后)的? ?(\d{1,9}) ?[行条]|(\d{1,9}) ?[行条]")),
 )
 _OTHER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9@._:-]*[A-Za-z0-9_])?")
 _NOTHING = re.compile(r"[\s.。;；:()]+")
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2019: 0x27}
+
+
+def environment_of(word: str) -> str | None:
+    """Return the environment that ``word`` names, None if none."""
+    kind, value = _BY_COMPACT.get(re.sub(r"\s", "", word.lower()), ("", ""))
+    return value if kind == "env" else None
 
 
 @dataclass(frozen=True, slots=True)

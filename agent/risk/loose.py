@@ -7,6 +7,9 @@ quotes and backslashes removed, substitutions opened. One pass with a stack: lin
 import re
 from dataclasses import dataclass, field
 
+_DEEPEST = 500
+"""Levels; below them a substitution only ends the command before it. Such text is L2 in any case."""
+
 HOLE = "\0"
 """Stands in a word where a substitution would put its output."""
 
@@ -100,6 +103,9 @@ class _Reader:
         """Enter a substitution or a group, or leave a backtick."""
         if mark == "`" and self.levels[-1].closes == "`":
             self.close("`")
+            return
+        if len(self.levels) > _DEEPEST:
+            self.end_command()
             return
         level = self.levels[-1]
         outer = self.found[level.at].outer

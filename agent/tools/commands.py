@@ -42,7 +42,7 @@ class TailArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    path: str = Field(description="Absolute path of the file.", pattern=r"^/[^\0\n\r]*$", max_length=4096)
+    path: str = Field(description="Absolute path of the file.", pattern=r"^/[^\x00\n\r]*$", max_length=4096)
     servers: list[str] = Field(description="Names of the servers.", min_length=1)
     lines: int = Field(default=50, ge=1, le=5000)
 

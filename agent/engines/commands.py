@@ -1,0 +1,291 @@
+"""The slash commands: one table, from which they are read and from which ``/help`` is made."""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.engines.targets import (
+    Intent,
+    Reading,
+    Suggestion,
+    Targets,
+    Unknown,
+    Why,
+    example,
+    listed,
+    named,
+    nearest,
+    only,
+    select,
+    shown,
+)
+from agent.engines.words import MAX_LINES, TOPICS, Topic, environment_of
+from core.texts import Say, say
+from core.work import ENVIRONMENTS, SERVER_ROLES, Role, Server
+
+Read = Callable[[str, Sequence[Server]], Reading]
+Group = Literal["work", "manage", "control"]
+GROUPS: tuple[Group, ...] = ("work", "manage", "control")
+SAMPLES = ("disk", "status", "logs", "restart", "run", "tail", "port", "http", "list")
+"""Sentences that ``/help`` shows; the words for the rest stand in one line below them."""
+
+_SELECTOR = re.compile(r"[^\s,，、]+(?:\s*[,，、]\s*[^\s,，、]+)*")
+_PATH = re.compile(r"/[^\0\n\r]{0,4095}")
+_SLASH = re.compile(r"[/／]|、(?=[A-Za-z])")  # a Chinese keyboard gives 、 or ／ for the key with the slash
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A slash command.
+
+    read: makes out what follows the name, None where another part of it0 answers the command.
+    role: the least that may use it; sample: an example of what follows, with a place for a server.
+    """
+
+    name: str
+    group: Group
+    role: Role
+    read: Read | None = None
+    sample: str = ""
+
+    @property
+    def line(self) -> Say:
+        """Return how it is written and what it does."""
+        return say(f"command.{self.name}", slash=f"/{self.name}")
+
+
+def is_command(text: str) -> bool:
+    """Return whether ``text`` is meant as a slash command."""
+    return _SLASH.match(text.strip()) is not None
+
+
+def read(text: str, servers: Sequence[Server]) -> Reading:
+    """Return what a slash command asks for."""
+    body = text.strip()[1:]
+    word = body.split(maxsplit=1)[0] if body.strip() and not body[0].isspace() else ""
+    command = COMMANDS.get(word.split("@")[0].lower())  # Telegram's groups write /run@the_bot
+    if command is None:
+        return _unknown(word, servers)
+    if command.read is None:
+        return only(say("direct.elsewhere", slash=f"/{command.name}"))
+    return command.read(body[len(word) :].strip(), servers)
+
+
+def _unknown(word: str, servers: Sequence[Server]) -> Suggestion:
+    if "/" in word:
+        return only(say("direct.path_alone", path=shown(f"/{word}"), example=example("tail", servers)))
+    near = nearest(word, COMMANDS)
+    if not near:
+        return only(say("direct.unknown_command", slash=shown(f"/{word}")))
+    return only(say("direct.unknown_command_near", slash=shown(f"/{word}"), near=f"/{near}"))
+
+
+def _usage(name: str) -> Suggestion:
+    return only(say("direct.usage", usage=COMMANDS[name].line))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of ``text``, quoted ones whole; [] where a quote is not closed."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
+def _bare(command: str) -> str:
+    """Return a command without the backticks around the whole of it."""
+    whole = len(command) > 2 and command[0] == command[-1] == "`" and command.count("`") == 2
+    return command[1:-1].strip() if whole else command
+
+
+def _on_servers(name: str, rest: str, servers: Sequence[Server]) -> tuple[Targets, str] | Suggestion:
+    """Return the servers at the head of ``rest``, and what follows them."""
+    found = _SELECTOR.match(rest)
+    if found is None or not (after := rest[found.end() :].strip()):
+        return _usage(name)
+    if not servers:
+        return only(say("servers.none"))
+    targets = select(found[0], servers)
+    match targets:
+        case Say():
+            return only(targets)
+        case Unknown(word, near) if near:
+            ready = f"/{name} {found[0].replace(word, near, 1)} {after}"
+            return only(say("direct.unknown_server_near", word=shown(word), near=near, ready=shown(ready)))
+        case Unknown(word):
+            known = listed([server.name for server in servers])
+            return only(say("direct.unknown_server", word=shown(word), servers=known))
+        case Targets():
+            return targets, after
+
+
+def _run(rest: str, servers: Sequence[Server]) -> Reading:
+    found = _on_servers("run", rest, servers)
+    if isinstance(found, Suggestion):
+        return found
+    targets, command = found
+    arguments = {"command": _bare(command), "servers": list(targets.names)}
+    return Intent("run_command", arguments, targets.notes)
+
+
+def _tail(rest: str, servers: Sequence[Server]) -> Reading:
+    found = _on_servers("tail", rest, servers)
+    if isinstance(found, Suggestion):
+        return found
+    targets, after = found
+    words = _words(after)
+    if not 1 <= len(words) <= 2 or not _PATH.fullmatch(words[0]):
+        return _usage("tail")
+    arguments: dict[str, Any] = {"path": words[0], "servers": list(targets.names)}
+    if len(words) == 2:
+        lines = _number(words[1], MAX_LINES)
+        if lines is None:
+            return only(say("direct.bad_lines", limit=MAX_LINES))
+        arguments["lines"] = lines
+    return Intent("tail_file", arguments, targets.notes)
+
+
+def _number(text: str, most: int) -> int | None:
+    """Return a number from 1 to ``most``, None if ``text`` is none."""
+    good = text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most
+    return int(text) if good else None
+
+
+def _servers(rest: str, servers: Sequence[Server]) -> Reading:
+    if not rest:
+        return Intent("list_servers", {})
+    environment = environment_of(rest)
+    if environment is None:
+        return only(say("direct.bad_environment", word=shown(rest), environments=", ".join(ENVIRONMENTS)))
+    return Intent("list_servers", {"environment": environment})
+
+
+def _http(rest: str, servers: Sequence[Server]) -> Reading:
+    good = len(rest.split()) == 1 and rest.lower().startswith(("http://", "https://"))
+    return Intent("check_http", {"url": rest}) if good else _usage("http")
+
+
+def _tcp(rest: str, servers: Sequence[Server]) -> Reading:
+    words = rest.split()
+    if len(words) != 2:
+        return _usage("tcp")
+    port = _number(words[1], 65535)
+    if port is None:
+        return only(say("direct.bad_port", port=shown(words[1])))
+    name = named(words[0], servers)
+    host = next((server.host for server in servers if server.name == name), words[0])
+    return Intent("check_tcp", {"host": host, "port": port})
+
+
+def _server(rest: str, servers: Sequence[Server]) -> Reading:
+    words = _words(rest)
+    if len(words) < 3 or words[0] != "add" or "=" in words[1] or "=" in words[2]:
+        return _usage("server")
+    arguments: dict[str, Any] = {"name": words[1], "host": words[2]}
+    for word in words[3:]:
+        key, _, value = word.partition("=")
+        if key not in _OPTIONS or not value:
+            return only(say("direct.bad_option", option=shown(word), allowed=", ".join(_OPTIONS)))
+        arguments[key] = value
+    if "user" not in arguments or "credential" not in arguments:
+        return _usage("server")
+    return _checked(arguments)
+
+
+_OPTIONS = ("user", "credential", "port", "environment", "role", "jump")
+
+
+def _checked(arguments: dict[str, Any]) -> Reading:
+    """Return the call that adds a server, its few-valued fields checked here for a sentence of our own."""
+    if "port" in arguments:
+        port = _number(arguments["port"], 65535)
+        if port is None:
+            return only(say("direct.bad_port", port=shown(arguments["port"])))
+        arguments["port"] = port
+    if "environment" in arguments:
+        environment = environment_of(arguments["environment"])
+        if environment is None:
+            return only(say("server.bad_environment"))
+        arguments["environment"] = environment
+    if arguments.get("role", "web") not in SERVER_ROLES:
+        return only(say("server.bad_role"))
+    return Intent("add_server", arguments)
+
+
+def _why(rest: str, servers: Sequence[Server]) -> Reading:
+    return Why(_bare(rest)) if rest else _usage("why")
+
+
+def _help(rest: str, servers: Sequence[Server]) -> Reading:
+    """Return the whole help, or that of one command or topic."""
+    word = rest.lower().lstrip("/").strip()
+    if not word:
+        return Suggestion(tuple(_overview(servers)))
+    if word in COMMANDS:
+        return Suggestion(tuple(_about(COMMANDS[word], servers)))
+    topic = _topic(word)
+    if topic is not None:
+        return Suggestion(_about_topic(topic, servers))
+    near = nearest(word, [*COMMANDS, *TOPICS])
+    if near:
+        return only(say("help.unknown_topic_near", word=shown(rest), near=f"/help {near}"))
+    return only(say("help.unknown_topic", word=shown(rest)))
+
+
+def _topic(word: str) -> Topic | None:
+    return next((t for t in TOPICS.values() if word == t.name or word in t.phrases), None)
+
+
+def _about_topic(topic: Topic, servers: Sequence[Server]) -> tuple[Say, ...]:
+    line = (topic.with_unit or topic.command).format(unit="nginx", lines=50)
+    return (say("help.topic", example=example(topic.name, servers), command=line),)
+
+
+def _about(command: Command, servers: Sequence[Server]) -> list[Say]:
+    parts = [_line(command)]
+    if command.sample:
+        first = servers[0].name if servers else "web-1"
+        sample = f"/{command.name} {command.sample.format(server=first)}"
+        parts.append(say("help.example", example=sample))
+    return parts
+
+
+def _line(command: Command) -> Say:
+    key = "help.line_admin" if command.role is Role.ADMIN else "direct.bullet"
+    return say(key, text=command.line)
+
+
+def _overview(servers: Sequence[Server]) -> list[Say]:
+    """Return the help in a page: sentences, words, commands by group."""
+    sentences = [say("direct.bullet", text=example(name, servers)) for name in SAMPLES]
+    more = [t for name, t in TOPICS.items() if name not in SAMPLES]
+    words = ", ".join(f"{t.en.split(';')[0]}/{t.zh.split(';')[0]}" for t in more)
+    parts = [say("help.sentences"), *sentences, say("help.words", words=words), say("help.targets")]
+    for group in GROUPS:
+        parts.append(say(f"help.group_{group}"))
+        parts.extend(_line(command) for command in COMMANDS.values() if command.group == group)
+    return parts
+
+
+_TABLE = (
+    Command("servers", "work", Role.VIEWER, _servers, "prod"),
+    Command("run", "work", Role.OPERATOR, _run, "{server} df -h"),
+    Command("tail", "work", Role.OPERATOR, _tail, "{server} /var/log/syslog 100"),
+    Command("http", "work", Role.OPERATOR, _http, "https://example.com"),
+    Command("tcp", "work", Role.OPERATOR, _tcp, "{server} 5432"),
+    Command("why", "work", Role.VIEWER, _why, "systemctl restart nginx"),
+    Command("server", "manage", Role.ADMIN, _server, "add web-9 10.0.0.9 user=ops credential=ops-key"),
+    Command("credential", "manage", Role.ADMIN),
+    Command("approvals", "manage", Role.VIEWER),
+    Command("doctor", "manage", Role.ADMIN),
+    Command("stop", "control", Role.VIEWER),
+    Command("halt", "control", Role.OPERATOR),
+    Command("resume", "control", Role.ADMIN),
+    Command("new", "control", Role.VIEWER),
+    Command("console", "control", Role.VIEWER),
+    Command("language", "control", Role.VIEWER),
+    Command("help", "control", Role.VIEWER, _help, "restart"),
+)
+COMMANDS: Mapping[str, Command] = {command.name: command for command in _TABLE}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Installs what the tests need from Debian: an OpenSSH server and Chromium. Says loudly what it could not do.
+missing=""
+[ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+[ -x /usr/bin/chromium ] || missing="$missing chromium"
+fc-list 2>/dev/null | grep -qi "noto.*cjk" || missing="$missing fontconfig fonts-noto-cjk"
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing for the tests:$missing"
+    apt-get update -qq >/dev/null 2>&1
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 && exit 0
+fi
+echo "*** NOT INSTALLED:$missing. The tests that need it are SKIPPED." >&2
+echo "*** Install it, or run make test as root on Debian." >&2
+exit 0

@@ -1,0 +1,284 @@
+"""A running it0 as its users meet it: a process of its own, a browser's client, and what only judges read."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"http://\S+/login\?token=(\S+)")
+FAST = {"HEARTBEAT_S": "0.2", "DEAD_AFTER_S": "1.5", "SWEEP_S": "0.2", "STOP_GRACE_S": "5"}
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class House:
+    """One IT0_HOME and the processes on it."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.environment = environment
+        self.process: subprocess.Popen[str] | None = None
+        self.link: str | None = None
+        self.log = home.parent / f"{home.name}.log"
+
+    @property
+    def url(self) -> str:
+        """Return the console's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        mine = {
+            "IT0_HOME": str(self.home),
+            "IT0_HTTP_PORT": str(self.port),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        }
+        return {**kept, **FAST, **mine, **self.environment, **more}
+
+    def start(self, role: str = "up", **more: str) -> None:
+        """Start it0 as a process of its own and wait until it says it is ready."""
+        log = self.log.open("a")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "support.launcher", role],
+            cwd=self.home.parent,
+            env=self._environment(more),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        assert self.process.stdout
+        if role != "up":
+            return
+        for line in self.process.stdout:
+            if found := LINK.search(line):
+                self.link = found[1]
+            if "it0 user link" in line or "/keys" in line:
+                return
+        raise AssertionError(f"it0 did not start: {self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """Kill it as power would."""
+        assert self.process
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> float:
+        """End it by SIGTERM; return how many seconds that took."""
+        assert self.process
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        if self.process and self.process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self.process and self.process.stdout:
+            self.process.stdout.close()
+
+    def command(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run ``it0 …`` beside it."""
+        return subprocess.run(
+            [sys.executable, "-m", "bot", *words],
+            cwd=self.home.parent,
+            env=self._environment({}),
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    @asynccontextmanager
+    async def database(self, role: str = "it0_owner") -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Yield a judge's connection."""
+        url = self.environment.get("DATABASE_ADMIN_URL") or (
+            f"postgresql://{role}@/it0?host={self.home / 'postgres'}&port=5432"
+        )
+        connection = await asyncpg.connect(url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def schema(self, slug: str = "default") -> str:
+        """Return a tenant's schema."""
+        async with self.database() as db:
+            return "it0_t_" + await db.fetchval("SELECT id FROM it0_shared.tenant WHERE slug=$1", slug)
+
+
+class Client:
+    """A console's page without a browser: it keeps what was not accepted and sends it again."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.events: dict[str, dict[int, dict[str, Any]]] = {}
+        self.live: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
+        self.accepted: dict[str, dict[str, Any]] = {}
+        self.unsent: dict[str, dict[str, Any]] = {}
+        self.csrf = ""
+        self._session: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    async def sign_in(self, token: str | None = None) -> None:
+        """Use a link up."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        self._session = aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=30))
+        link = token or self.house.link
+        async with self._session.post(f"{self.house.url}/login", data={"token": link}) as response:
+            assert response.status == 200, await response.text()
+        self.csrf = (await self.get("/api/console/me"))["csrf"]
+
+    async def get(self, path: str) -> Any:
+        """Return a route's JSON."""
+        assert self._session
+        async with self._session.get(self.house.url + path) as response:
+            return await response.json()
+
+    async def post(self, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return (status, JSON)."""
+        assert self._session
+        headers = {"X-CSRF-Token": self.csrf}
+        async with self._session.post(self.house.url + path, json=body or {}, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def connect(self) -> None:
+        """Open the socket, ask for what was missed, send what was not accepted."""
+        assert self._session
+        headers = {"Origin": self.house.url}
+        self._socket = await self._session.ws_connect(f"{self.house.url}/ws/agent", headers=headers)
+        self._task = asyncio.ensure_future(self._read(self._socket))
+        for conversation, events in self.events.items():
+            await self._send({"type": "open", "conversation": conversation, "after": max(events, default=0)})
+        for message in tuple(self.unsent.values()):
+            await self._send(message)
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            self._take(json.loads(message.data))
+            self._changed.set()
+        self._changed.set()
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "accepted":
+                self.accepted[frame["id"]] = frame
+                self.unsent.pop(frame["id"], None)
+                self.events.setdefault(frame["conversation"], {})
+            case "refused":
+                self.refused.append(frame)
+                self.unsent.pop(frame["id"], None)
+            case "events":
+                log = self.events.setdefault(frame["conversation"], {})
+                for event in frame["events"]:
+                    log[event["seq"]] = event
+            case "live":
+                self.live.append(frame)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                await self._socket.send_json(message)
+
+    async def raw(self, text: str) -> None:
+        """Send anything."""
+        assert self._socket
+        await self._socket.send_str(text)
+
+    async def say(self, text: str, conversation: str | None = None, event_id: str = "") -> str:
+        """Say something; return the event's id."""
+        message = {
+            "type": "say",
+            "id": event_id or secrets.token_hex(8),
+            "conversation": conversation,
+            "thread": None if conversation else secrets.token_hex(8),
+            "text": text,
+        }
+        self.unsent[message["id"]] = message
+        await self._send(message)
+        return str(message["id"])
+
+    async def click(self, button: str, event_id: str = "") -> str:
+        """Press a button; return the event's id."""
+        message = {"type": "click", "id": event_id or secrets.token_hex(8), "button": button}
+        self.unsent[message["id"]] = message
+        await self._send(message)
+        return str(message["id"])
+
+    async def until(self, condition: Callable[[], Any], timeout_s: float = 20) -> Any:
+        """Wait until ``condition`` is true and return it; fails with what was seen."""
+        deadline = time.monotonic() + timeout_s
+        while not (found := condition()):
+            self._changed.clear()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"not seen: events {self.events} refused {self.refused}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), min(left, 0.5))
+        return found
+
+    async def ask(self, text: str, conversation: str | None = None, timeout_s: float = 20) -> dict[str, Any]:
+        """Say something and return the reply or the card that follows it."""
+        event_id = await self.say(text, conversation)
+        accepted = await self.until(lambda: self.accepted.get(event_id), timeout_s)
+        return await self.until(lambda: self.answer(accepted), timeout_s)
+
+    def answer(self, accepted: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the first reply or card after an accepted message."""
+        log = self.events.get(accepted["conversation"], {})
+        for seq in sorted(log):
+            if seq > accepted["seq"] and log[seq]["kind"] in ("reply", "card", "notice"):
+                return {**log[seq], "conversation": accepted["conversation"]}
+        return None
+
+    def of_kind(self, conversation: str, kind: str) -> list[dict[str, Any]]:
+        """Return a conversation's events of a kind, in order."""
+        log = self.events.get(conversation, {})
+        return [log[seq] for seq in sorted(log) if log[seq]["kind"] == kind]
+
+    async def drop(self) -> None:
+        """Lose the connection."""
+        if self._task:
+            self._task.cancel()
+        if self._socket is not None:
+            await self._socket.close()
+        self._socket = None
+
+    async def close(self) -> None:
+        """Leave."""
+        await self.drop()
+        if self._session:
+            await self._session.close()
+
+
+def words_of(event: dict[str, Any]) -> str:
+    """Return a reply's words and code as one text."""
+    return "\n".join(part.get("text") or part.get("code", "") for part in event["body"]["parts"])

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys
-from bot.first import first_start, upgrade
+from bot.first import first_start, upgrade, upgrade_report
 from bot.logs import set_up_logs
 from bot.wiring import App, Parts, build, running
 from core.errors import SetupError
@@ -87,17 +87,20 @@ async def serve(role: str, parts: Parts | None = None) -> None:
 
 
 async def migrate() -> bool:
-    """Bring every schema to this version; return whether all are."""
+    """Bring every schema to this version, and make the default tenant; return whether all are there."""
     settings = load_settings()
     database_url, admin_url = _urls(settings)
     if database_url is None or admin_url is None:
         raise SetupError("setup.needs_admin_database")
-    from bot.first import upgrade_report
-
     report = await upgrade_report(database_url, admin_url)
     for line in report:
         click.echo(f"{line.schema}: {line.error or 'up to date'}")
-    return all(line.error is None for line in report)
+    if any(line.error for line in report):
+        return False
+    async with build(settings, database_url, None, "cli") as app:
+        if await first_start(app, database_url, admin_url) is not None:
+            click.echo(load_catalogue()(say("up.link_for_admin"), as_language(settings.it0_language)))
+    return True
 
 
 def _urls(settings: Settings) -> tuple[str | None, str | None]:

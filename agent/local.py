@@ -11,6 +11,9 @@ from agent.wrapper import PATH, REQUEST
 from core.errors import ServerUnreachable
 from core.ports import Target
 
+OUTER = ("-c", '"$@"; exit $?', "it0")
+"""asyncio kills its child when the bot ends. This shell is that child, and the wrapper outlives it."""
+
 
 class LocalProcess(asyncio.SubprocessProtocol):
     """A child process, without a terminal; close it when done."""
@@ -82,13 +85,14 @@ class Local:
 
     async def open(self, target: Target, request: str, on_data: OnData, extra: bool = False) -> LocalProcess:
         """Return a new process; raises ServerUnreachable when the machine cannot make one."""
-        arguments = ["-s"] if request == REQUEST else ["-c", request]
+        arguments = [*self._shell, *(["-s"] if request == REQUEST else ["-c", request])]
         stdin = asyncio.subprocess.PIPE if request == REQUEST else asyncio.subprocess.DEVNULL
         environment = self._environment()
         try:
             _, process = await asyncio.get_running_loop().subprocess_exec(
                 lambda: LocalProcess(on_data),
                 *self._shell,
+                *OUTER,
                 *arguments,
                 stdin=stdin,
                 cwd=environment["HOME"],

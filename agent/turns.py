@@ -57,7 +57,7 @@ class Turns:
         fleet: Fleet,
         tools: Mapping[str, Tool],
         engines: Mapping[str, Engine],
-        pick: Callable[[str | None, str, str], str],
+        pick: Callable[[str | None, str | None, str], str],
         timeout_s: float,
     ) -> None:
         self._desk = desk

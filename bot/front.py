@@ -11,7 +11,7 @@ from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
 from core.ids import Ids
-from core.messages import Accepted, Body, Click, Inbound, Outbound, Reply, Text
+from core.messages import Accepted, Body, Click, Inbound, Outbound, Progress, Reply, Text
 from core.store import inbox, log, people
 from core.store.database import Database
 from core.store.inbox import Arrival, Repeat, Taken
@@ -97,9 +97,13 @@ class Front:
         tenant = await self._tenants.by_id(tenant_id)
         event = Event(kind, body, self._ids(), user_id)
         try:
-            return await self._commit(tenant, inbound, event, laned)
+            accepted = await self._commit(tenant, inbound, event, laned)
         except Repeat:
             return await self._repeated(inbound)
+        if laned and accepted.fence is None:
+            live = reply.live(tenant.id, accepted.conversation_id, event.turn_id or "")
+            await live.update(Progress("state", {"waits": accepted.seq}))
+        return accepted
 
     async def _commit(self, tenant: Tenant, inbound: Inbound, event: Event, laned: bool) -> Accepted:
         now = self._clock()

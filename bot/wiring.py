@@ -42,7 +42,7 @@ from bot.workers import Workers
 from channels.console import Console, log_topic
 from channels.delivery import Delivery
 from core.clock import Clock, system_clock
-from core.errors import SetupError
+from core.errors import Refused, SetupError
 from core.ids import new_id
 from core.ports import Channel, Shell
 from core.settings import Settings
@@ -100,14 +100,21 @@ class App:
     background: list[Callable[[], Any]]
 
 
-def pick_engine(engines: Mapping[str, Engine]) -> Callable[[str | None, str, str], str]:
-    """Return the rule by which a turn gets its engine: commands are ``direct``'s, whatever else is set."""
+def pick_engine(engines: Mapping[str, Engine], default: str) -> Callable[[str | None, str | None, str], str]:
+    """Return the rule by which a turn gets its engine: the conversation's, the tenant's, else ``default``.
 
-    def pick(own: str | None, tenants: str, text: str) -> str:
+    Commands are ``direct``'s, whatever else is set. Raises SetupError when ``default`` is not there.
+    """
+    if default not in engines:
+        raise SetupError("setup.unknown_engine", engine=default, engines=", ".join(engines))
+
+    def pick(own: str | None, tenants: str | None, text: str) -> str:
         if text.lstrip().startswith("/"):
             return "direct"
-        wanted = own or tenants
-        return wanted if wanted in engines else "direct"
+        wanted = own or tenants or default
+        if wanted not in engines:
+            raise Refused("turn.engine_gone", engine=wanted, engines=", ".join(engines))
+        return wanted
 
     return pick
 
@@ -206,7 +213,9 @@ def _assemble(
     )
     engines: dict[str, Engine] = {"direct": Direct(classify), **parts.engines}
     tools = all_tools(gate, fleet)
-    turns = Turns(desk, gate, fleet, tools, engines, pick_engine(engines), settings.turn_timeout_s)
+    turns = Turns(
+        desk, gate, fleet, tools, engines, pick_engine(engines, settings.it0_engine), settings.turn_timeout_s
+    )
     sessions = Sessions(
         database,
         tenants,
@@ -250,7 +259,7 @@ def _assemble(
     )
     staff = Staff(clock, settings.pairing_code_minutes)
     heads = Heads(settings.home / "audit")
-    api = Api(sessions, fleet, staff, controls, texts, settings.url)
+    api = Api(sessions, fleet, staff, controls, texts, settings.url, settings.it0_engine)
     site = Web(sessions, api, sockets, texts, tenants, fleet, clock, doctor.ready)
     timer_worker = TimerWorker(
         me,

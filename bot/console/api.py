@@ -72,6 +72,7 @@ class Api:
         controls: Controls,
         texts: Catalogue,
         url: str,
+        engine: str,
     ) -> None:
         self._sessions = sessions
         self._fleet = fleet
@@ -79,6 +80,7 @@ class Api:
         self._controls = controls
         self._texts = texts
         self._url = url
+        self._engine = engine
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route."""
@@ -147,7 +149,7 @@ class Api:
             "tenant": {"slug": tenant.row.slug, "name": tenant.row.name},
             "csrf": visitor.csrf,
             "halted_by": wishes.halted_by,
-            "engine": wishes.engine,
+            "engine": wishes.engine or self._engine,
             "languages": list(LANGUAGES),
         }
 

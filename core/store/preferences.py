@@ -42,13 +42,14 @@ class Preferences:
 
     four_eyes: an L2 needs somebody else than its requester; approvals_needed: N of M for L2.
     halted_by: the user who called a halt, None while work goes on.
+    engine: None for the installation's (IT0_ENGINE).
     """
 
     four_eyes: bool = False
     approvals_needed: int = 1
     halted_by: str | None = None
     language: str = "en"
-    engine: str = "direct"
+    engine: str | None = None
 
 
 async def load(tx: Transaction) -> Preferences:

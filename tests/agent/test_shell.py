@@ -143,11 +143,11 @@ class TestContract:
         assert (result.state, result.exit_code) == ("done", 4)
 
     async def test_outcome_of_a_run_that_goes_on_is_running(self, place: Place) -> None:
-        command = "sleep 1; exit 5"
-        place.script(command, exit_code=5, after_s=1)
+        command = "sleep 0.7; exit 5"
+        place.script(command, exit_code=5, after_s=0.7)
         long = order(command)
         task = asyncio.create_task(place.shell.run(place.target, long))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         assert (await place.shell.outcome(place.target, long.run_id)).state == "running"
         assert (await task).exit_code == 5
 
@@ -161,7 +161,7 @@ class TestContract:
         place.script("sleep 30", hang=True)
         long = order("sleep 30", 20)
         task = asyncio.create_task(place.shell.run(place.target, long))
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.3)
         assert await place.shell.stop(place.target, long.run_id)
         result = await task
         assert (result.state, error_of(result)) == ("stopped", "shell.stopped")
@@ -177,21 +177,42 @@ class TestContract:
     async def test_a_run_out_of_time_is_ended(self, place: Place) -> None:
         place.script("echo begun; sleep 30", stdout="begun\n", hang=True)
         began = time.monotonic()
-        late = order("echo begun; sleep 30", 0.7)
+        late = order("echo begun; sleep 30", 0.5)
         result = await place.shell.run(place.target, late)
         assert (result.state, result.stdout, error_of(result)) == ("timeout", "begun\n", "shell.timeout")
-        assert time.monotonic() - began < 0.7 + 2
+        assert time.monotonic() - began < 0.5 + 2
         assert (await place.shell.outcome(place.target, late.run_id)).state == "timeout"
 
     async def test_cancelling_stops_the_command(self, place: Place) -> None:
         place.script("sleep 30", hang=True)
         long = order("sleep 30", 20)
         task = asyncio.create_task(place.shell.run(place.target, long))
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (await place.shell.outcome(place.target, long.run_id)).state == "stopped"
+
+    async def test_a_run_that_is_left_goes_on(self, place: Place) -> None:
+        command = "sleep 0.8; exit 5"
+        place.script(command, exit_code=5, after_s=0.8)
+        long = order(command)
+        task = asyncio.create_task(place.shell.run(place.target, long))
+        await asyncio.sleep(0.3)
+        await place.shell.leave()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await place.shell.outcome(place.target, long.run_id)).state == "running"
+        result = await outcome_at_last(place, long.run_id)
+        assert (result.state, result.exit_code) == ("done", 5)
+
+    async def test_reaching_a_server_runs_nothing(self, place: Place) -> None:
+        await place.shell.reach(place.target)
+        if place.target.server.connection == "ssh":
+            unknown = replace(place.target.server, host_key=None)
+            with pytest.raises(HostKeyUnknown):
+                await place.shell.reach(replace(place.target, server=unknown))
 
 
 @pytest.fixture(params=["sshd", "local"])
@@ -308,16 +329,26 @@ class TestOnRealShells:
         # It writes more than a pipe holds after the bot is gone, so SIGPIPE or a full pipe would show.
         writes = "head -c 300000 /dev/zero || exit 50; for i in 1 2 3; do echo $i >&2; sleep 0.1; done"
         command = f"echo begun >{tmp_path}/begun; sleep 0.8; {writes}; exit 7"
-        run_id, kind = new_id(), real.target.server.connection
-        bot = subprocess.Popen(  # noqa: ASYNC220
-            [sys.executable, "-c", BOT.format(root=ROOT, **bot_words(kind, sshd, tmp_path, run_id, command))]
-        )
+        run_id = new_id()
+        bot = start_bot(real, sshd, tmp_path, run_id, command)
         await until(lambda: (tmp_path / "begun").exists())
         bot.send_signal(signal.SIGKILL)
         bot.wait()
         assert (await real.shell.outcome(real.target, run_id)).state == "running"
         result = await outcome_at_last(real, run_id)
         assert (result.state, result.exit_code) == ("done", 7)
+
+    async def test_a_bot_that_leaves_and_exits_does_not_end_the_command(
+        self, real: Place, sshd: Sshd, tmp_path: Path
+    ) -> None:
+        """asyncio kills the children that it still has when it ends."""
+        command = f"echo begun >{tmp_path}/begun; sleep 1; exit 8"
+        run_id = new_id()
+        bot = start_bot(real, sshd, tmp_path, run_id, command, leave_after_s=0.5)
+        await asyncio.to_thread(bot.wait)
+        assert (tmp_path / "begun").exists()
+        result = await outcome_at_last(real, run_id)
+        assert (result.state, result.exit_code) == ("done", 8)
 
     async def test_a_process_that_vanished_without_a_code_is_unknown(self, real: Place) -> None:
         lost = order("kill -9 $(ps -o ppid= -p $$); kill -9 $$", 10)
@@ -358,9 +389,28 @@ from core.ports import Login, Order
 from support.sshd import a_server, a_target
 server = a_server(**{server!r})
 login = Login(server.ssh_user, "ssh_key", {key!r}, "c", 1)
-shell = SshShell(local=Local(home=Path({home!r})))
-asyncio.run(shell.run(a_target(server, login), Order({run_id!r}, {command!r}, 30)))
+target = a_target(server, login)
+
+async def main():
+    shell = SshShell(local=Local(home=Path({home!r})))
+    run = asyncio.create_task(shell.run(target, Order({run_id!r}, {command!r}, 30)))
+    await asyncio.wait({{run}}, timeout={leave_after_s})
+    await shell.leave()
+    run.cancel()
+    await asyncio.wait({{run}})
+    await shell.close()
+
+asyncio.run(main())
 """
+
+
+def start_bot(
+    place: Place, sshd: Sshd, home: Path, run_id: str, command: str, leave_after_s: float = 30
+) -> "subprocess.Popen[bytes]":
+    """Start a process of its own that runs ``command`` through the shell, and leaves it after a while."""
+    words = bot_words(place.target.server.connection, sshd, home, run_id, command)
+    code = BOT.format(root=ROOT, leave_after_s=leave_after_s, **words)
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
 
 
 def bot_words(kind: str, sshd: Sshd, home: Path, run_id: str, command: str) -> dict[str, Any]:

@@ -55,10 +55,12 @@ class ScriptedShell:
         self.started: list[tuple[str, Order]] = []
         self.stopped: list[tuple[str, str]] = []
         self.forgotten: list[str] = []
+        self.left = False
         self.host_keys = dict(host_keys or {})
         self._default: Script = default or Answer()
         self._scripts: list[tuple[re.Pattern[str], str | None, Script]] = []
         self._runs: dict[tuple[str, str], _Run | None] = {}
+        self._going_on: set[asyncio.Task[RunTarget]] = set()
 
     def on(
         self, command: str, script: Script | None = None, server: str | None = None, **fields: Any
@@ -91,10 +93,12 @@ class ScriptedShell:
                     on_output(stream, text)
             result = await self._work(target, order, run)
         except asyncio.CancelledError:
-            run.result = _ended(target, "stopped", answer)
+            if self.left:
+                self._go_on(target, order, run)
+            else:
+                run.result = _ended(target, "stopped", answer)
+                run.over.set()
             raise
-        finally:
-            run.over.set()
         return replace(result, duration_ms=round((time.monotonic() - began) * 1000))
 
     async def outcome(self, target: Target, run_id: str) -> RunTarget:
@@ -126,6 +130,17 @@ class ScriptedShell:
             raise HostKeyUnknown(server=target.server.name)
         return shown
 
+    async def reach(self, target: Target) -> None:
+        """Raise what ``on("", error=…)`` says of the server, if anything."""
+        if target.server.connection == "ssh" and target.server.host_key is None:
+            raise HostKeyUnknown(server=target.server.name)
+        if error := self._answer(target, Order("", "", 1)).error:
+            raise error
+
+    async def leave(self) -> None:
+        """Let runs that are cancelled from now on go on."""
+        self.left = True
+
     def forget(self, tenant_id: str, server_id: str) -> None:
         """Note it."""
         self.forgotten.append(server_id)
@@ -135,7 +150,10 @@ class ScriptedShell:
         self.forgotten.append(credential_id)
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Break off what goes on."""
+        for task in list(self._going_on):
+            task.cancel()
+        await asyncio.gather(*self._going_on, return_exceptions=True)
 
     def _answer(self, target: Target, order: Order) -> Answer:
         fits = (
@@ -145,6 +163,11 @@ class ScriptedShell:
         )
         script = next(fits, self._default)
         return script if isinstance(script, Answer) else script(target, order)
+
+    def _go_on(self, target: Target, order: Order, run: _Run) -> None:
+        task = asyncio.create_task(self._work(target, order, run))
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
 
     async def _work(self, target: Target, order: Order, run: _Run) -> RunTarget:
         """Wait until the command ends, or is ended."""
@@ -159,6 +182,7 @@ class ScriptedShell:
             run.result = _result(target, "unknown", error=say("shell.lost", server=target.server.name))
         else:
             run.result = _ended(target, run.why, answer)
+        run.over.set()
         return run.result
 
 

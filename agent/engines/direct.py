@@ -1,0 +1,156 @@
+"""The engine without a model: slash commands and a small grammar, one tool call at most, step 0.
+
+The same text and servers always come to the same call, so a turn that is run again after a crash asks for
+the very step that stands in the journal.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from agent.engine import (
+    ApprovalRequired,
+    Completed,
+    EngineEvent,
+    Outcome,
+    Request,
+    ToolResult,
+    ToolUse,
+    Tools,
+    outputs,
+)
+from agent.engines import commands, grammar
+from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, shown
+from core.messages import Part
+from core.texts import Say, say
+from core.work import Approval, Risk, Role, Server, User, Verdict
+
+STEP = 0
+
+
+class Direct:
+    """Runs what it understands, and says plainly what it does not.
+
+    judge: the classifier, asked by ``/why``: (command, environment, count of servers).
+    """
+
+    name = "direct"
+
+    def __init__(self, judge: Callable[[str, str, int], Verdict]) -> None:
+        self._judge = judge
+
+    async def turn(self, request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
+        """Do the one thing that the text asks for, or say why nothing was done."""
+        match read(request.text, await tools.servers()):
+            case Suggestion(parts):
+                yield Completed(parts)
+            case Why(command):
+                yield Completed(tuple(self._why(command)))
+            case Intent() as intent if (refusal := _refusal(intent, request.user)) is not None:
+                yield Completed((refusal,))
+            case Intent() as intent:
+                async for event in _perform(intent, tools):
+                    yield event
+
+    def _why(self, command: str) -> Iterator[Say]:
+        """Yield how a command is judged, and where it would be judged more strictly."""
+        verdict = self._judge(command, "dev", 1)
+        level = int(verdict.level)
+        yield say(f"direct.why_{level}", part=shown(verdict.part))
+        for reason in verdict.reasons:
+            yield say("direct.bullet", text=reason)
+        in_prod = self._judge(command, "prod", 1).level
+        if in_prod > verdict.level:
+            yield say("direct.why_raised", level=int(in_prod))
+        if verdict.level == Risk.L1:
+            yield say("direct.why_by_operator")
+
+    async def resume(self, request: Request, outcome: Outcome, tools: Tools) -> AsyncIterator[EngineEvent]:
+        """Say what was decided and what came of it."""
+        approval = outcome.approval
+        if approval.status == "pending":
+            yield ApprovalRequired(approval.id)
+            return
+        servers = await tools.servers()
+        if approval.action.kind == "trust":
+            yield Completed(tuple(_trust_parts(outcome, servers)))
+        elif approval.status == "approved":
+            yield Completed(tuple(_run_parts(outcome)))
+        else:
+            yield Completed((_not_run(approval),))
+
+    async def interrupt(self, turn_id: str) -> None:
+        """Nothing runs outside this process."""
+
+    async def health(self) -> Say | None:
+        """It needs nothing, so it always works."""
+        return None
+
+
+def read(text: str, servers: Sequence[Server]) -> Reading:
+    """Return what a typed text asks for, a command or a sentence."""
+    return commands.read(text, servers) if commands.is_command(text) else grammar.read(text, servers)
+
+
+def _refusal(intent: Intent, user: User) -> Say | None:
+    """Return why ``user`` may not ask for this, or None; the gate and the fleet look again for themselves."""
+    if user.role.covers(intent.role):
+        return None
+    return say("error.admins_only" if intent.role is Role.ADMIN else "error.operators_only")
+
+
+async def _perform(intent: Intent, tools: Tools) -> AsyncIterator[EngineEvent]:
+    """Make the call and answer with what it came to."""
+    yield ToolUse(STEP, intent.tool, intent.arguments)
+    answer = await tools.call(STEP, intent.tool, intent.arguments)
+    yield ToolResult(STEP, answer)
+    if answer.status == "waiting" and answer.approval_id is not None:
+        yield ApprovalRequired(answer.approval_id)
+        return
+    ran = answer.status in ("done", "failed")
+    header = _header(intent) if ran else ()
+    parts: tuple[Part, ...] = (*header, *answer.parts)
+    yield Completed(parts or (say("direct.nothing_said"),))
+
+
+def _header(intent: Intent) -> tuple[Say, ...]:
+    """Return a line that tells what ran where, for calls that ran something."""
+    if "servers" not in intent.arguments:
+        return intent.notes
+    what = intent.arguments.get("command") or intent.arguments["path"]
+    return (say("direct.ran", what=shown(what), servers=listed(intent.arguments["servers"])), *intent.notes)
+
+
+def _run_parts(outcome: Outcome) -> Iterator[Part]:
+    """Yield what became of an approved command."""
+    approval = outcome.approval
+    params = {"code": approval.code, "command": shown(approval.action.command)}
+    if outcome.refusal is not None:
+        yield say("direct.approved_refused", **params)
+        yield outcome.refusal
+    elif not outcome.results:
+        yield say("direct.approved_no_record", **params)
+    else:
+        yield say("direct.approved_ran", **params)
+        yield from outputs(outcome.results)
+    unclear = [result.server for result in outcome.results if result.state == "unknown"]
+    if unclear:
+        yield say("direct.unclear", servers=listed(unclear))
+
+
+def _not_run(approval: Approval) -> Say:
+    """Return why a command was not run: rejected, expired or cancelled."""
+    return say(f"direct.{approval.status}", code=approval.code, command=shown(approval.action.command))
+
+
+def _trust_parts(outcome: Outcome, servers: Sequence[Server]) -> Iterator[Part]:
+    """Yield what became of the question whether a server's host key is its own."""
+    approval = outcome.approval
+    by_id = {server.id: server.name for server in servers}
+    words = approval.action.command.split()
+    name = by_id.get(approval.action.server_ids[0]) or (words[1] if len(words) > 1 else "?")
+    if approval.status != "approved":
+        yield say(f"direct.trust_{approval.status}", server=name, code=approval.code)
+    elif outcome.refusal is not None:
+        yield say("direct.trust_failed", server=name)
+        yield outcome.refusal
+    else:
+        yield say("direct.trusted", server=name, example=example("disk", server=name))

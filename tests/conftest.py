@@ -1,0 +1,34 @@
+"""What all tests share: one PostgreSQL a run, fresh databases on it, and a clock."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fakes.clock import FakeClock
+from support.store import Cluster, Store, fresh_store, running_cluster
+
+
+@pytest.fixture(scope="session")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """Return a real PostgreSQL with a migrated template."""
+    async with running_cluster(tmp_path_factory.mktemp("cluster") / "home") as running:
+        yield running
+
+
+@pytest.fixture
+async def store(cluster: Cluster) -> AsyncIterator[Store]:
+    """Return a fresh database with two tenants, of this test alone."""
+    async with fresh_store(cluster) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+async def module_store(cluster: Cluster) -> AsyncIterator[Store]:
+    """Return a fresh database that the tests of a module share."""
+    async with fresh_store(cluster) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock of the test's own."""
+    return FakeClock()

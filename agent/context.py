@@ -41,7 +41,8 @@ class Work:
 
     user: who asked, as their rights are now. turn_id: given at acceptance, the same after a restart.
     is_control: a click or a command that passes by the running turn; Stop does not stop it.
-    stopping: set before the work is cancelled because a person wants it ended.
+    stopping: set before the work is cancelled because a person wants it ended; closing: set when its end
+    is being written, which nothing may interrupt.
     """
 
     tenant: Tenant
@@ -52,6 +53,7 @@ class Work:
     live: Live
     is_control: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def conversation_id(self) -> str:

@@ -55,6 +55,12 @@ class Executor:
         self._desk = desk
         self._redactions = redactions
         self._fan_out = fan_out
+        self._leaving = False
+
+    async def leave(self) -> None:
+        """The process ends: from now on a cancelled run goes on on its server and stays open in its row."""
+        self._leaving = True
+        await self._shell.leave()
 
     async def run(self, tenant: Tenant, job: Job) -> list[RunTarget]:
         """Run once and return how it went on each server.
@@ -75,6 +81,8 @@ class Executor:
         try:
             await self._all(job, redact, results)
         except asyncio.CancelledError:
+            if self._leaving:
+                raise
             await asyncio.shield(self._end(tenant, job, _stopped(job, results), redact))
             raise
         return await self._end(tenant, job, [results[t.server.id] for t in job.targets], redact)

@@ -116,6 +116,7 @@ class Turns:
         try:
             async with asyncio.timeout(self._timeout_s):
                 ending = await self._consume(work, events)
+            work.closing.set()
         except TimeoutError:
             await engine.interrupt(work.turn_id)
             ending = Ending("failed", (say("turn.timeout", seconds=int(self._timeout_s)),))
@@ -132,6 +133,7 @@ class Turns:
         except Exception:
             await logger.aexception("turn_failed", turn=work.turn_id)
             ending = Ending("failed", (say("error.internal"),))
+        work.closing.set()
         await self._finish(work, engine.name, started_at, ending)
 
     async def _consume(self, work: Work, events: AsyncIterator[EngineEvent]) -> Ending:
@@ -203,7 +205,8 @@ class Acts:
             raise NotFound("approval.unknown")
         work = replace(work, user=decider or work.user)
         try:
-            refusal = await self._gate.perform(work, approval)
+            refusal = await self._perform(work, approval)
+            work.closing.set()
         except asyncio.CancelledError:
             if not work.stopping.is_set():
                 raise
@@ -213,7 +216,17 @@ class Acts:
             raise
         except It0Error as error:
             refusal = error.say
+        work.closing.set()
         await self._hand_over(work, approval, refusal)
+
+    async def _perform(self, work: Work, approval: Approval) -> Say | None:
+        """Run the act, unless it was stopped before it began."""
+        if work.stopping.is_set():
+            async with work.tenant.reading() as db:
+                begun = await runs.get(db, approval.id) is not None
+            if not begun:
+                return say("turn.stopped")
+        return await self._gate.perform(work, approval)
 
     async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:
         body = {"approval_id": approval.id, "refusal": refusal.as_json() if refusal else None}

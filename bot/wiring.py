@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from agent.engines.direct import Direct
 from aiohttp import web
 from arq.connections import RedisSettings
 from redis.asyncio import Redis
@@ -17,6 +16,7 @@ from redis.asyncio import Redis
 from agent.approvals import EXPIRY, Approvals
 from agent.context import Desk
 from agent.engine import Engine
+from agent.engines.direct import Direct
 from agent.execution import Executor
 from agent.fleet import Fleet
 from agent.gate import Gate
@@ -89,6 +89,7 @@ class App:
     staff: Staff
     sessions: Sessions
     shell: Shell
+    executor: Executor
     workers: Workers
     delivery: Delivery
     timers: TimerWorker
@@ -280,6 +281,7 @@ def _assemble(
         staff,
         sessions,
         shell,
+        executor,
         workers,
         delivery,
         timer_worker,
@@ -344,7 +346,7 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         await app.sockets.close()
         await runner.cleanup()
         await app.workers.drain(settings.stop_grace_s)
-        await app.shell.leave()
+        await app.executor.leave()
         await app.workers.abandon()
         await app.delivery.drain(2)
         for loop in loops:

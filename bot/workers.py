@@ -99,7 +99,7 @@ class Workers:
         """Stop the turns and acts of a conversation, or of a whole tenant; return how many."""
         stopped = 0
         for task, work in tuple(self._running.items()):
-            if work is None or work.tenant.id != tenant_id or work.is_control:
+            if work is None or work.tenant.id != tenant_id or work.is_control or work.closing.is_set():
                 continue
             if conversation_id in (None, work.conversation_id):
                 work.stopping.set()
@@ -136,24 +136,38 @@ class Workers:
         structlog.contextvars.bind_contextvars(
             tenant=taken.tenant_id, conversation=taken.conversation_id, seq=taken.seq
         )
+        stopping = asyncio.Event()
         delay_s = 0.2
         while True:
             try:
-                await self._once(taken, arrived)
+                await self._once(taken, arrived, stopping)
                 return
+            except asyncio.CancelledError:
+                if not stopping.is_set():
+                    raise
+                _uncancel()  # stopped before its handler could write an end: that is written now
             except Fenced:
                 await logger.awarning("work_taken_over")
                 return
             except StoreUnavailable as error:
                 await logger.awarning("store_unavailable", reason=str(error))
-            except It0Error as error:
-                await logger.aerror("work_failed", reason=str(error))
-                return
+            except Exception:
+                await logger.aexception("work_failed", attempts=taken.attempts)
+                if taken.attempts >= inbox.MAX_ATTEMPTS:
+                    return await self._give_up(taken)
             await asyncio.sleep(delay_s)
             delay_s = min(5.0, delay_s * 2)
-            taken = _tried_again(taken)
+            taken = replace(taken, attempts=taken.attempts + 1)
 
-    async def _once(self, taken: Taken, arrived: Arrived | None) -> None:
+    async def _give_up(self, taken: Taken) -> None:
+        """Set work aside that cannot be seen to its end, and let its lane go."""
+        async with self._database.transaction() as tx:
+            row = await inbox.give_up(tx, taken, self._me)
+        if row is not None:
+            await self._set_aside(row)
+            self.wake()
+
+    async def _once(self, taken: Taken, arrived: Arrived | None, stopping: asyncio.Event) -> None:
         tenant = arrived.tenant if arrived else await self._tenants.by_id(taken.tenant_id)
         async with tenant.reading() as db:
             if arrived:
@@ -166,7 +180,7 @@ class Workers:
         turn_id = event["turn_id"] or ""
         live = reply.live(tenant.id, taken.conversation_id, turn_id)
         is_control = not taken.laned and event["kind"] != "act"
-        work = Work(tenant, taken, user or NOBODY, address, turn_id, live, is_control)
+        work = Work(tenant, taken, user or NOBODY, address, turn_id, live, is_control, stopping)
         task = asyncio.current_task()
         if task is not None:
             self._running[task] = work
@@ -242,6 +256,7 @@ async def _load(db: Transaction, taken: Taken) -> tuple[dict[str, Any], Address]
     return {**dict(event), "ip": None, "event_id": f"row:{taken.id}"}, log.address_of(row)
 
 
-def _tried_again(taken: Taken) -> Taken:
-    """Return ``taken`` as a further attempt, so that what its steps came to is read back."""
-    return replace(taken, attempts=taken.attempts + 1)
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

@@ -13,8 +13,8 @@ from agent.engine import (
     Outcome,
     Request,
     ToolResult,
-    ToolUse,
     Tools,
+    ToolUse,
     outputs,
 )
 from agent.engines import commands, grammar

@@ -8,9 +8,11 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from agent.engines import commands
 from agent.engines.sentence import (
     SERVERS,
     Sentence,
+    Token,
     not_understood,
     parse,
     stray,
@@ -27,7 +29,7 @@ from agent.engines.targets import (
     only,
     shown,
 )
-from agent.engines.words import MAX_LINES, OVERVIEW, TOPICS, WHOLE, Token, narrow
+from agent.engines.words import MAX_LINES, OVERVIEW, TOPICS, WHOLE, narrow
 from core.texts import say
 from core.work import Server
 
@@ -66,8 +68,8 @@ def read(text: str, servers: Sequence[Server]) -> Reading:
 
 def _whole(what: str, servers: Sequence[Server]) -> Reading:
     """Return what a text means that is nothing but a greeting, a yes, a cry for help."""
-    if what == "list":
-        return Intent("list_servers", {})
+    if what in ("list", "help"):
+        return commands.read({"list": "/servers", "help": "/help"}[what], servers)
     if what != "hello":
         return only(say(f"direct.{what}"))
     samples = (say("direct.bullet", text=example(name, servers)) for name in ("disk", "logs", "restart"))

@@ -1,7 +1,8 @@
 """A sentence cut into tokens: who stands where in it, which servers it means, and what to say of it."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.engines.targets import (
     Suggestion,
@@ -9,11 +10,12 @@ from agent.engines.targets import (
     example,
     group,
     listed,
+    named,
     nearest,
     only,
     shown,
 )
-from agent.engines.words import TOPICS, Token, cut
+from agent.engines.words import TOPICS, phrase_at
 from core.texts import Say, say
 from core.work import Server
 
@@ -22,6 +24,34 @@ SERVERS = ("server", "env", "role", "all")
 
 _LOOSE = frozenset({"polite", "noun", "and", "on", "of", "the", "de", "request"})
 _QUOTES = (("`", "`"), ("“", "”"), ('"', '"'))
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SPECIAL = (
+    ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
+    ("path", re.compile(r"/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
+    (
+        "lines",
+        re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I),
+    ),
+    ("lines", re.compile(r"(?:最近|最后|最新|末尾|后)的? ?(\d{1,9}) ?[行条]|(\d{1,9}) ?[行条]")),
+)
+_OTHER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9@._:-]*[A-Za-z0-9_])?")
+_NOTHING = re.compile(r"[\s.。;；:()]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or phrase at [start, end) of the text.
+
+    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, lines, other (a word that may be a
+    name), stop (what the grammar does not know), or double (a server that is called like a group).
+    """
+
+    kind: str
+    value: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +77,7 @@ class Sentence:
         return self.tokens[index].kind if 0 <= index < len(self.tokens) else ""
 
     def is_place(self, token: Token) -> bool:
-        """Return whether ``token`` stands where a server stands: on it, 在它上, or joined to one that does."""
+        """Return whether ``token`` stands where a server stands: on it, 在它上, or beside one that does."""
         if self.beside(token, 1) == "the" or self.beside(token, -1) == "on":
             return True
         if token.kind == "server" and self.beside(token, 1) == "de":
@@ -68,6 +98,64 @@ def parse(flat: str, text: str, servers: Sequence[Server]) -> Sentence:
             around = flat[: pair[0]] + " " * (pair[1] + 1 - pair[0]) + flat[pair[1] + 1 :]
             return Sentence(flat, _settled(cut(around, servers)), servers, inner)
     return Sentence(flat, _settled(cut(flat, servers)), servers, None)
+
+
+def cut(text: str, servers: Sequence[Server]) -> list[Token]:
+    """Return the tokens of a narrowed text; nothing in it is passed over but punctuation."""
+    tokens: list[Token] = []
+    position = 0
+    while position < len(text):
+        blank = _NOTHING.match(text, position)
+        if blank:
+            position = blank.end()
+            continue
+        token = _special(text, position) or _word(text, position, servers, tokens)
+        tokens.append(token)
+        position = token.end
+    return tokens
+
+
+def _special(text: str, at: int) -> Token | None:
+    for kind, pattern in _SPECIAL:
+        if match := pattern.match(text, at):
+            value = next(filter(None, match.groups()), "") or match[0].rstrip(".,;:!?)")
+            return Token(kind, value, at, match.end())
+    return None
+
+
+def _word(text: str, at: int, servers: Sequence[Server], before: Sequence[Token]) -> Token:
+    """Return the token at ``at``: the longer of a phrase and a server's name, else an unknown word."""
+    phrase, name = phrase_at(text, at), _NAME.match(text, at)
+    server = named(name[0], servers) or named(name[0].rstrip("."), servers) if name else None
+    if phrase is not None:
+        kind, value, end = phrase
+        token = Token(kind, value, at, end)
+        if server is None or end > at + len(server):
+            return token
+        if kind in ("all", "env"):
+            return replace(token, kind="double", value=server)
+        if not _expects_server(text, token, before):
+            return token
+    if server is not None:
+        return Token("server", server, at, at + len(server))
+    other = _OTHER.match(text, at)
+    if other:
+        return Token("other", other[0], at, other.end())
+    return _odd(text, at)
+
+
+def _expects_server(text: str, token: Token, before: Sequence[Token]) -> bool:
+    """Return whether a server must be meant at ``token``, although its name is a word of the grammar."""
+    after = text[token.end :].lstrip()
+    return after.startswith(("上", "的")) or bool(before and before[-1].kind in ("on", "of"))
+
+
+def _odd(text: str, at: int) -> Token:
+    """Return what is no word of the grammar, up to the next thing that is."""
+    end = at + 1
+    while end < len(text) and not text[end].isascii() and not phrase_at(text, end):
+        end += 1
+    return Token("stop", text[at:end], at, end)
 
 
 def _settled(tokens: list[Token]) -> tuple[Token, ...]:

@@ -1,11 +1,10 @@
-"""The words of the grammar in both languages, and the cutting of a text into them."""
+"""The words of the grammar in both languages: topics, what they run, and whatever may stand around them."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from agent.engines.targets import named
-from core.work import SERVER_ROLES, Server
+from core.work import SERVER_ROLES
 
 DF = "df -hT -x tmpfs -x devtmpfs -x overlay"
 MAX_LINES = 5000
@@ -177,9 +176,9 @@ _ROLE_FORMS = (
 WHOLE: Mapping[str, str] = {
     phrase: what
     for what, phrases in {
-        "hello": "hi;hello;hey;hi there;hello there;good morning;good evening;你好;您好;嗨;哈喽;在吗;早;早上好;hi it0",
+        "hello": "hi;hello;hey;hi there;hello there;hi it0;good morning;你好;您好;嗨;哈喽;在吗;早;早上好",
         "thanks": "thanks;thank you;thx;谢谢;多谢;谢谢你;辛苦了",
-        "help": "help;help me;what can you do;how does this work;帮助;你能做什么;你会什么;怎么用;使用说明;能做什么",
+        "help": "help;help me;what can you do;commands;帮助;你能做什么;你会什么;怎么用;使用说明",
         "yes": "yes;y;ok;okay;sure;approve;go ahead;do it;好;好的;是;是的;可以;同意;批准;行;确认",
         "stop": "stop;stop it;停;停止;停下;别动;停一下",
         "list": "servers;my servers;hosts;服务器;机器",
@@ -222,18 +221,6 @@ def _pattern(phrase: str) -> str:
 _WORDS = _words()
 _BY_COMPACT = {phrase.replace(" ", ""): meaning for phrase, meaning in _WORDS.items()}
 _PHRASE = re.compile("|".join(map(_pattern, sorted(_WORDS, key=len, reverse=True))), re.IGNORECASE | re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SPECIAL = (
-    ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
-    ("path", re.compile(r"/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
-    (
-        "lines",
-        re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I),
-    ),
-    ("lines", re.compile(r"(?:最近|最后|最新|末尾|后)的? ?(\d{1,9}) ?[行条]|(\d{1,9}) ?[行条]")),
-)
-_OTHER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9@._:-]*[A-Za-z0-9_])?")
-_NOTHING = re.compile(r"[\s.。;；:()]+")
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2019: 0x27}
 
 
@@ -243,78 +230,12 @@ def environment_of(word: str) -> str | None:
     return value if kind == "env" else None
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word or phrase at [start, end) of the text.
-
-    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, lines, other (a word that may be a
-    name), stop (what the grammar does not know), or double (a server that is called like a group).
-    """
-
-    kind: str
-    value: str
-    start: int
-    end: int
-
-
 def narrow(text: str) -> str:
     """Return ``text`` with full-width signs as ASCII and every space as a blank, each at its place."""
     return "".join(" " if char.isspace() else char for char in text.translate(_WIDE))
 
 
-def cut(text: str, servers: Sequence[Server]) -> list[Token]:
-    """Return the tokens of a narrowed text; nothing in it is passed over but punctuation."""
-    tokens: list[Token] = []
-    position = 0
-    while position < len(text):
-        blank = _NOTHING.match(text, position)
-        if blank:
-            position = blank.end()
-            continue
-        token = _special(text, position) or _word(text, position, servers, tokens)
-        tokens.append(token)
-        position = token.end
-    return tokens
-
-
-def _special(text: str, at: int) -> Token | None:
-    for kind, pattern in _SPECIAL:
-        if match := pattern.match(text, at):
-            value = next(filter(None, match.groups()), "") or match[0].rstrip(".,;:!?)")
-            return Token(kind, value, at, match.end())
-    return None
-
-
-def _word(text: str, at: int, servers: Sequence[Server], before: Sequence[Token]) -> Token:
-    """Return the token at ``at``: the longer of a phrase and a server's name, else an unknown word."""
-    phrase, name = _PHRASE.match(text, at), _NAME.match(text, at)
-    server = named(name[0], servers) or named(name[0].rstrip("."), servers) if name else None
-    if phrase is not None:
-        kind, value = _BY_COMPACT[re.sub(r"\s", "", phrase[0].lower())]
-        token = Token(kind, value, at, phrase.end())
-        if server is None or phrase.end() > at + len(server):
-            return token
-        if kind in ("all", "env"):
-            return replace(token, kind="double", value=server)
-        if not _expects_server(text, token, before):
-            return token
-    if server is not None:
-        return Token("server", server, at, at + len(server))
-    other = _OTHER.match(text, at)
-    if other:
-        return Token("other", other[0], at, other.end())
-    return _odd(text, at)
-
-
-def _expects_server(text: str, token: Token, before: Sequence[Token]) -> bool:
-    """Return whether a server must be meant at ``token``, although its name is a word of the grammar."""
-    after = text[token.end :].lstrip()
-    return after.startswith(("上", "的")) or bool(before and before[-1].kind in ("on", "of"))
-
-
-def _odd(text: str, at: int) -> Token:
-    """Return what is no word of the grammar, up to the next thing that is."""
-    end = at + 1
-    while end < len(text) and not text[end].isascii() and not _PHRASE.match(text, end):
-        end += 1
-    return Token("stop", text[at:end], at, end)
+def phrase_at(text: str, at: int) -> tuple[str, str, int] | None:
+    """Return (kind, value, end) of the longest phrase that begins at ``at``, None if none does."""
+    match = _PHRASE.match(text, at)
+    return (*_BY_COMPACT[re.sub(r"\s", "", match[0].lower())], match.end()) if match else None

@@ -122,6 +122,12 @@ DONE = Statement(
     .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
     .values(state="done", owner=None, done_at=func.now())
 )
+GIVE_UP = Statement(
+    update(I)
+    .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
+    .values(state="set_aside", owner=None)
+    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
+)
 RELEASE = Statement(
     update(L)
     .where(
@@ -391,6 +397,14 @@ async def finish(tx: Transaction, taken: Taken, me: str) -> bool:
     if taken.fence is None:
         return False
     return await tx.one(NEXT_IN_LANE, tenant=taken.tenant_id, conversation=taken.conversation_id) is not None
+
+
+async def give_up(tx: Transaction, taken: Taken, me: str) -> Row | None:
+    """Set work aside and let its lane go; return its row, or None if another process owns it."""
+    lane = {"tenant": taken.tenant_id, "conversation": taken.conversation_id}
+    if taken.fence is not None:
+        await tx.run(RELEASE, me=me, fence=taken.fence, **lane)
+    return await tx.one(GIVE_UP, id=taken.id, me=me)
 
 
 async def waiting(tx: Transaction, tenant_id: str, conversation_id: str) -> list[int]:

@@ -120,7 +120,8 @@ class Controls:
             raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
         async with work.tenant.transaction() as tx:
             await tx.run(people.CHANGE, user=work.user.id, role=None, language=wanted, active=None)
-        return [say("language.set")]
+        self._desk.changed(work.tenant.id, "people")
+        return [say(f"language.set_{wanted}")]
 
     async def credential(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Make a one-time form for a secret, because a chat is no place for one."""

@@ -260,7 +260,7 @@ def _assemble(
     )
     staff = Staff(clock, settings.pairing_code_minutes)
     heads = Heads(settings.home / "audit")
-    api = Api(sessions, fleet, staff, controls, texts, settings.url, settings.it0_engine)
+    api = Api(sessions, fleet, staff, controls, texts, settings.url, settings.it0_engine, desk.changed)
     site = Web(sessions, api, sockets, texts, tenants, fleet, clock, doctor.ready)
     timer_worker = TimerWorker(
         me,

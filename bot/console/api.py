@@ -73,6 +73,7 @@ class Api:
         texts: Catalogue,
         url: str,
         engine: str,
+        changed: Callable[[str, str], None],
     ) -> None:
         self._sessions = sessions
         self._fleet = fleet
@@ -81,6 +82,7 @@ class Api:
         self._texts = texts
         self._url = url
         self._engine = engine
+        self._changed = changed
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route."""
@@ -296,6 +298,7 @@ class Api:
             raise BadInput("error.bad_field", field="role", kind="str")
         name = request.match_info["name"]
         await self._staff.change(visitor.tenant, visitor.user, name, role=role, active=active)
+        self._changed(visitor.tenant.id, "people")
         return {}
 
     async def person_link(self, request: web.Request, visitor: Visitor) -> Answer:
@@ -342,6 +345,7 @@ class Api:
         async with visitor.tenant.transaction() as tx:
             change = {"role": None, "active": None, "language": body["language"]}
             await tx.run(people.CHANGE, user=visitor.user.id, **change)
+        self._changed(visitor.tenant.id, "people")
         return {}
 
     async def halt(self, _: web.Request, visitor: Visitor) -> Answer:

@@ -95,7 +95,7 @@ class Sockets:
         try:
             async with asyncio.TaskGroup() as group:
                 page = Page(self, socket, visitor, group)
-                keeper = group.create_task(self._keep_checking(socket, request))
+                keeper = group.create_task(self._keep_checking(socket, request, page))
                 await page.serve()
                 keeper.cancel()
                 page.close()
@@ -106,12 +106,15 @@ class Sockets:
             metrics.SOCKETS.dec()
         return socket
 
-    async def _keep_checking(self, socket: web.WebSocketResponse, request: web.Request) -> None:
-        """End the socket soon after its session or its user's rights end."""
+    async def _keep_checking(self, socket: web.WebSocketResponse, request: web.Request, page: "Page") -> None:
+        """End the socket soon after its session ends; show what the user may do by now."""
         while True:
-            await asyncio.sleep(SESSION_CHECK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SESSION_CHECK_S):
+                    await page.stale.wait()
+            page.stale.clear()
             try:
-                await self._sessions.visitor(request)
+                page.know(await self._sessions.visitor(request))
             except Unauthenticated:
                 await socket.close(code=4401, message=b"signed out")
                 return
@@ -135,6 +138,7 @@ class Page:
         self._socket = socket
         self._visitor = visitor
         self._group = group
+        self.stale = asyncio.Event()
         self._renderer = Renderer(sockets.texts, visitor.user)
         self._followed: dict[str, tuple[asyncio.Task[None], Subscription]] = {}
         self._sent: dict[str, int] = {}
@@ -156,6 +160,11 @@ class Page:
         for task, subscription in self._followed.values():
             subscription.close()
             task.cancel()
+
+    def know(self, visitor: Visitor) -> None:
+        """Show everything from now on as ``visitor`` may see it, in their language."""
+        self._visitor = visitor
+        self._renderer = Renderer(self._sockets.texts, visitor.user)
 
     async def _take(self, raw: str) -> None:
         event_id: str | None = None
@@ -293,6 +302,8 @@ class Page:
     async def _on_change(self, _: str, message: Mapping[str, Any]) -> None:
         user_id = message.get("user")
         if user_id in (None, self._visitor.user.id):
+            if message["changed"] == "people":
+                self.stale.set()
             await self._send({"type": "changed", "what": message["changed"]})
 
     async def _catch_up(self, conversation_id: str, always: bool = False) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -35,6 +35,8 @@ PUT = Statement(
     )
 )
 
+UNSET = Statement(delete(S).where(of_tenant(S), S.c.key == param("key")))
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
@@ -59,10 +61,13 @@ async def load(tx: Transaction) -> Preferences:
 
 
 async def put(tx: Transaction, key: str, value: Any, at: datetime, by: str | None) -> None:
-    """Set one setting.
+    """Set one setting, or with None let its default hold again.
 
     Raises KeyError for a name that ``Preferences`` does not have.
     """
     if key not in Preferences.__slots__:
         raise KeyError(key)
+    if value is None:
+        await tx.run(UNSET, key=key)
+        return
     await tx.run(PUT, key=key, value=value, at=at, by=by)

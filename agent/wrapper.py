@@ -66,6 +66,7 @@ fi
 # ignored signals, which the command would inherit) keep this shell alive to write the exit code. Its own
 # output is closed, and the fifos are opened by the child only, because shells print "Killed" for a child.
 # A reader takes the exit code only with its newline, so writing it needs no second file and no mv.
+# The bot's own IT0_HOME may be this ~/.it0, so sweeping takes only what a marker is made of.
 _RUN = r"""
 no() { say "$1"; exit 125; }
 command -v setsid >/dev/null 2>&1 || no no-setsid
@@ -88,7 +89,10 @@ code=$?
 printf '%s\n' "$code" >"$m/exit"
 (
   rm -f "$m/out" "$m/err"
-  [ -z "$sweep" ] || exec find "$base" -mindepth 1 -maxdepth 1 -type d -mtime "+$sweep" -exec rm -rf {} +
+  [ -z "$sweep" ] || find "$base" -mindepth 1 -maxdepth 1 -type d -name '*.*' -mtime "+$sweep" |
+  while IFS= read -r d; do
+    rm -f "$d/pid" "$d/exit" "$d/end" "$d/out" "$d/err" && rmdir "$d"
+  done
 ) &
 exit "$code"
 """

@@ -14,6 +14,14 @@ from core.texts import LANGUAGES, Language, Say
 logger = structlog.get_logger()
 
 
+class Places(dict[str, Any]):
+    """What goes into a sentence's places. What an older it0 stored may lack one: then it shows its name."""
+
+    def __missing__(self, name: str) -> str:
+        logger.error("place_missing", place=name)
+        return f"{{{name}}}"
+
+
 class Catalogue:
     """Puts a ``Say`` in words."""
 
@@ -29,7 +37,9 @@ class Catalogue:
         if sentence is None:
             logger.error("text_missing", key=key, language=language)
             return f"{key} {dict(params)}"
-        return sentence.format_map({name: self._word(value, language) for name, value in params.items()})
+        return sentence.format_map(
+            Places({name: self._word(value, language) for name, value in params.items()})
+        )
 
     def _word(self, value: Any, language: Language) -> Any:
         return self(value, language) if isinstance(value, Mapping) and "say" in value else value

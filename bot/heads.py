@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+
 from core.audit import Head
 from core.tenant import Tenant
+
+logger = structlog.get_logger()
 
 
 class Heads:
@@ -29,8 +33,14 @@ class Heads:
         path = self._folder / f"{tenant_id}.heads"
         if not path.exists():
             return []
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        return [Head(line["seq"], line["hash"]) for line in lines]
+        found = []
+        for line in filter(str.strip, path.read_text().splitlines()):
+            try:
+                raw = json.loads(line)
+                found.append(Head(raw["seq"], raw["hash"]))
+            except (ValueError, KeyError, TypeError):  # cut short by a full disk
+                logger.warning("audit_head_unreadable", path=str(path))
+        return found
 
     def _append(self, tenant_id: str, head: Head, at: datetime) -> None:
         kept = self.read(tenant_id)
@@ -38,8 +48,11 @@ class Heads:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         line = json.dumps({"at": at.isoformat(), "seq": head.seq, "hash": head.hash})
+        path = self._folder / f"{tenant_id}.heads"
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            line = "\n" + line
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        descriptor = os.open(self._folder / f"{tenant_id}.heads", flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
         with os.fdopen(descriptor, "a") as file:
             file.write(line + "\n")
             file.flush()

@@ -9,22 +9,24 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.engines import commands
+from agent.engines.cmdline import is_unquoted, with_quotes
 from agent.engines.sentence import (
     SERVERS,
     Sentence,
     Token,
     not_understood,
     parse,
+    sample,
     stray,
     targets_of,
     unknown_server,
 )
 from agent.engines.targets import (
+    UNIT,
     Intent,
     Reading,
     Suggestion,
     example,
-    named,
     nearest,
     only,
     shown,
@@ -38,13 +40,8 @@ LONGEST = 2000
 LINES = 50
 """Lines of a log when no number is named."""
 
-UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._-]{0,200}")
+_DECISION = re.compile(r"(?:approve|reject|deny|批准|同意|拒绝) ?[a-z0-9-]+")
 _ASKING = ("look", "ask", "mark", "opening")
-_UNQUOTED = re.compile(
-    r"(?:please )?(?:run|execute|执行|运行) ?(?P<command>\S.*?) ?(?: on |@|在) ?(?P<server>\S+?) ?上?"
-    r"|在 ?(?P<server2>\S+?) ?上? ?(?:执行|运行) ?(?P<command2>\S.*)",
-    re.IGNORECASE,
-)
 
 
 def read(text: str, servers: Sequence[Server]) -> Reading:
@@ -53,17 +50,21 @@ def read(text: str, servers: Sequence[Server]) -> Reading:
     flat = narrow(text)
     if len(flat) > LONGEST:
         return only(say("direct.too_long", limit=LONGEST))
-    whole = WHOLE.get(flat.lower().strip(" !.?~。"))
+    bare = flat.lower().strip(" !.?~。")
+    whole = WHOLE.get(bare)
     if whole is not None:
         return _whole(whole, servers)
+    if _DECISION.fullmatch(bare):
+        return only(say("direct.yes"))
     sentence = parse(flat, text, servers)
     if double := sentence.of("double"):
         return only(say("direct.two_meanings", word=double[0].value))
     acts = frozenset(token.kind for token in sentence.of(*_ACTS))
-    if acts == {"run"} and sentence.quoted is None:
-        return _unquoted(sentence)
     reader = _READERS.get(acts | ({"quoted"} if sentence.quoted is not None else frozenset()))
-    return not_understood(sentence) if reader is None or sentence.of("stop") else reader(sentence)
+    reading = not_understood(sentence) if reader is None or sentence.of("stop") else reader(sentence)
+    if isinstance(reading, Suggestion) and is_unquoted(sentence, reading):
+        return with_quotes(sentence)
+    return reading
 
 
 def _whole(what: str, servers: Sequence[Server]) -> Reading:
@@ -82,7 +83,10 @@ def _topics(sentence: Sentence) -> Reading:
     others = sentence.of("other")
     if names == ["ports"] and any(token.value.isdecimal() for token in others):
         return _port(sentence)
-    if not sentence.has_only("topic", "other", "lines", "look", "ask", "mark", *SERVERS):
+    also = {"ports": "opening", "logs": "tail"}.get(names[0], "") if len(names) == 1 else ""
+    if also == "opening" and not sentence.of("ask", "mark"):
+        also = ""
+    if not sentence.has_only("topic", "other", "lines", "look", "ask", "mark", also, *SERVERS):
         return not_understood(sentence)
     plain = [name for name in names if not TOPICS[name].with_unit]
     if not plain:
@@ -127,7 +131,7 @@ def _change(sentence: Sentence) -> Reading:
     if isinstance(unit, Suggestion):
         return unit
     if not unit:
-        return only(say("direct.which_service", example=example(name, sentence.servers)))
+        return only(say("direct.which_service", example=sample(sentence, name)))
     return _on_servers(sentence, TOPICS[name].with_unit.format(unit=shlex.quote(unit)), name, skip)
 
 
@@ -201,23 +205,6 @@ def _run(sentence: Sentence) -> Reading:
     return _on_servers(sentence, sentence.quoted, "run")
 
 
-def _unquoted(sentence: Sentence) -> Suggestion:
-    """Ask for the quotes: where a command ends, only the person who typed it knows."""
-    found = _UNQUOTED.fullmatch(sentence.text)
-    parts = found.groupdict() if found else {}
-    server = named(parts.get("server") or parts.get("server2") or "", sentence.servers)
-    command = parts.get("command") or parts.get("command2")
-    ready = shown(f"/run {server} {command}") if server and command else example("run", sentence.servers)
-    return only(say("direct.quote_command", ready=ready))
-
-
-def _quoted(sentence: Sentence) -> Suggestion:
-    """Answer a quoted command without "run"."""
-    server = next((token.value for token in sentence.of("server")), "")
-    ready = shown(f"/run {server} {sentence.quoted}") if server else example("run", sentence.servers)
-    return only(say("direct.quote_command", ready=ready))
-
-
 def _url(sentence: Sentence) -> Reading:
     """Read "check https://example.com"."""
     urls = sentence.of("url")
@@ -253,13 +240,14 @@ def _reboot(sentence: Sentence) -> Suggestion:
 def _overview(sentence: Sentence) -> Reading:
     """Read "check web-1": no topic, so the few figures that everyone looks at first."""
     if others := sentence.of("other"):
-        return stray(sentence, others)
+        about_unit = len(others) == 1 and sentence.has_only("look", "ask", "mark", "other", *SERVERS)
+        return stray(sentence, others, "status" if about_unit else "")
     asks = sentence.of("look", "ask", "mark") and sentence.of(*SERVERS)
     if not asks or not sentence.has_only("look", "ask", "mark", *SERVERS):
         return not_understood(sentence)
     shows = {token.value for token in sentence.of("look")} & {"list", "show", "show me", "列出", "显示"}
-    if shows and not sentence.of("server", "role"):  # "show prod servers"
-        return _list(sentence)
+    if shows and not sentence.of("server"):  # "show prod servers"
+        return not_understood(sentence, name="list") if sentence.of("role") else _list(sentence)
     return _on_servers(sentence, _joined(OVERVIEW), "overview")
 
 
@@ -285,6 +273,7 @@ def _on_servers(sentence: Sentence, command: str, name: str, skip: Token | None 
 _READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
     frozenset(): _overview,
     frozenset({"topic"}): _topics,
+    frozenset({"topic", "tail"}): _topics,
     frozenset({"change"}): _change,
     frozenset({"path"}): _tail,
     frozenset({"path", "tail"}): _tail,
@@ -296,7 +285,8 @@ _READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
     frozenset({"list"}): _list,
     frozenset({"ping"}): _ping,
     frozenset({"reboot"}): _reboot,
-    frozenset({"quoted"}): _quoted,
+    frozenset({"quoted"}): with_quotes,
+    frozenset({"run"}): with_quotes,
     frozenset({"run", "quoted"}): _run,
 }
 _ACTS = ("topic", "change", "run", "tail", "list", "ping", "reboot", "path", "url")

@@ -1,16 +1,17 @@
 """A sentence cut into tokens: who stands where in it, which servers it means, and what to say of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.engines.targets import (
+    UNIT,
     Suggestion,
     Targets,
     example,
+    finder,
     group,
     listed,
-    named,
     nearest,
     only,
     shown,
@@ -24,12 +25,10 @@ SERVERS = ("server", "env", "role", "all")
 
 _LOOSE = frozenset({"polite", "noun", "and", "on", "of", "the", "de", "request"})
 _QUOTES = (("`", "`"), ("“", "”"), ('"', '"'))
-
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SPECIAL = (
     ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
-    ("path", re.compile(r"/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
+    ("path", re.compile(r"(?<![A-Za-z0-9_.])/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
     (
         "lines",
         re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I),
@@ -71,19 +70,20 @@ class Sentence:
         """Return whether all tokens are of these kinds, or words that bear no meaning of their own."""
         return all(token.kind in kinds or token.kind in _LOOSE for token in self.tokens)
 
-    def beside(self, token: Token, step: int) -> str:
-        """Return the kind of the token before (-1) or after (1) ``token``, "" at an end."""
-        index = self.tokens.index(token) + step
+    def kind_at(self, index: int) -> str:
+        """Return the kind of the token at ``index``, "" beyond the ends."""
         return self.tokens[index].kind if 0 <= index < len(self.tokens) else ""
 
     def is_place(self, token: Token) -> bool:
         """Return whether ``token`` stands where a server stands: on it, 在它上, or beside one that does."""
-        if self.beside(token, 1) == "the" or self.beside(token, -1) == "on":
-            return True
-        if token.kind == "server" and self.beside(token, 1) == "de":
-            return True
         index = self.tokens.index(token)
-        return index > 1 and self.tokens[index - 1].kind == "and" and self.is_place(self.tokens[index - 2])
+        while index > 1 and self.kind_at(index - 1) == "and" and not self._is_marked(index):
+            index -= 2
+        return self._is_marked(index)
+
+    def _is_marked(self, index: int) -> bool:
+        before, after = self.kind_at(index - 1), self.kind_at(index + 1)
+        return before == "on" or after == "the" or (self.kind_at(index) == "server" and after == "de")
 
 
 def parse(flat: str, text: str, servers: Sequence[Server]) -> Sentence:
@@ -103,13 +103,14 @@ def parse(flat: str, text: str, servers: Sequence[Server]) -> Sentence:
 def cut(text: str, servers: Sequence[Server]) -> list[Token]:
     """Return the tokens of a narrowed text; nothing in it is passed over but punctuation."""
     tokens: list[Token] = []
+    find = finder(servers)
     position = 0
     while position < len(text):
         blank = _NOTHING.match(text, position)
         if blank:
             position = blank.end()
             continue
-        token = _special(text, position) or _word(text, position, servers, tokens)
+        token = _special(text, position) or _word(text, position, find, tokens)
         tokens.append(token)
         position = token.end
     return tokens
@@ -123,10 +124,10 @@ def _special(text: str, at: int) -> Token | None:
     return None
 
 
-def _word(text: str, at: int, servers: Sequence[Server], before: Sequence[Token]) -> Token:
+def _word(text: str, at: int, find: Callable[[str], str | None], before: Sequence[Token]) -> Token:
     """Return the token at ``at``: the longer of a phrase and a server's name, else an unknown word."""
     phrase, name = phrase_at(text, at), _NAME.match(text, at)
-    server = named(name[0], servers) or named(name[0].rstrip("."), servers) if name else None
+    server = find(name[0]) or find(name[0].rstrip(".")) if name else None
     if phrase is not None:
         kind, value, end = phrase
         token = Token(kind, value, at, end)
@@ -153,6 +154,8 @@ def _expects_server(text: str, token: Token, before: Sequence[Token]) -> bool:
 def _odd(text: str, at: int) -> Token:
     """Return what is no word of the grammar, up to the next thing that is."""
     end = at + 1
+    if text[at].isascii():  # "-rf" is shown whole
+        end = re.compile(r"[!-~]*").match(text, at).end()
     while end < len(text) and not text[end].isascii() and not phrase_at(text, end):
         end += 1
     return Token("stop", text[at:end], at, end)
@@ -180,7 +183,7 @@ def targets_of(sentence: Sentence, name: str, skip: Token | None = None) -> Targ
         return only(say("servers.none"))
     names = list(dict.fromkeys(token.value for token in sentence.of("server") if token is not skip))
     if not sentence.of("env", "role", "all"):
-        return Targets(tuple(names)) if names else _the_one(servers, name)
+        return Targets(tuple(names)) if names else _the_one(sentence, name)
     if names:
         members = {server.name for server in _members(sentence)}
         fits = not sentence.of("all") and members.issuperset(names)
@@ -191,12 +194,19 @@ def targets_of(sentence: Sentence, name: str, skip: Token | None = None) -> Targ
     return only(found) if isinstance(found, Say) else found
 
 
-def _the_one(servers: Sequence[Server], name: str) -> Targets | Suggestion:
+def _the_one(sentence: Sentence, name: str) -> Targets | Suggestion:
     """Return the only server there is, or ask which."""
-    if len(servers) == 1:
-        return Targets((servers[0].name,))
-    known = listed([server.name for server in servers])
-    return only(say("direct.which_server", servers=known, example=example(name, servers)))
+    names = [server.name for server in sentence.servers]
+    if len(names) == 1:
+        return Targets((names[0],))
+    return only(say("direct.which_server", servers=listed(names), example=sample(sentence, name)))
+
+
+def sample(sentence: Sentence, name: str) -> Say:
+    """Return an example with the server and the unit that the sentence names."""
+    server = next((token.value for token in sentence.of("server")), "")
+    units = [token.value for token in sentence.of("other") if UNIT.fullmatch(token.value)]
+    return example(name, sentence.servers, server, units[0] if len(units) == 1 else "nginx")
 
 
 def _members(sentence: Sentence) -> list[Server]:
@@ -217,16 +227,20 @@ def _mixed(sentence: Sentence) -> bool:
     return any(middle == "and" and left != right for left, middle, right in joined)
 
 
-def stray(sentence: Sentence, words: Sequence[Token]) -> Suggestion:
-    """Answer words that nobody knows: likely a server's name gone wrong, else not understood."""
+def stray(sentence: Sentence, words: Sequence[Token], name: str = "") -> Suggestion:
+    """Answer words that nobody knows: likely a server's name gone wrong, else not understood.
+
+    name: of the example, "" for the closest.
+    """
     names = [server.name for server in sentence.servers]
-    for word in words:
+    for word in words[:4]:
         if nearest(word.value, names, 0.7):
             return unknown_server(sentence, word)
-    for word in words:
-        if sentence.is_place(word) or (len(words) == 1 and sentence.beside(word, -1) == "of"):
+    for word in words[:4]:
+        of = len(words) == 1 and sentence.kind_at(sentence.tokens.index(word) - 1) == "of"
+        if of or sentence.is_place(word):
             return unknown_server(sentence, word)
-    return not_understood(sentence, words[0] if words else None)
+    return not_understood(sentence, words[0] if words else None, name)
 
 
 def unknown_server(sentence: Sentence, word: Token) -> Suggestion:
@@ -241,22 +255,30 @@ def unknown_server(sentence: Sentence, word: Token) -> Suggestion:
     return only(say("direct.unknown_server_near", word=shown(word.value), near=near, ready=shown(ready)))
 
 
-def not_understood(sentence: Sentence, word: Token | None = None) -> Suggestion:
-    """Say plainly that nothing was understood and nothing run, with the closest sentence that would be."""
-    word = word or next(iter(sentence.of("stop", "other")), None)
-    said = [token.value for token in sentence.of("topic", "change")]
-    said += [token.kind for token in sentence.of("tail", "run", "ping", "list")]
-    server = next((token.value for token in sentence.of("server")), "")
-    closest = example(said[0] if said else _nearest_topic(sentence), sentence.servers, server)
+def not_understood(sentence: Sentence, word: Token | None = None, name: str = "") -> Suggestion:
+    """Say plainly that nothing was understood and nothing run, with the closest sentence that would be.
+
+    word: what was not understood, if it is known; name: of the example, "" for the closest.
+    """
+    about_unit = sentence.of("topic", "change")
+    word = word or next(iter(sentence.of("stop") or ([] if about_unit else sentence.of("other"))), None)
+    closest = sample(sentence, _nearest_topic(sentence) if not name or _is_slip(word) else name)
     if word is None:
         return only(say("direct.not_understood", example=closest))
     return only(say("direct.not_understood_word", word=shown(word.value), example=closest))
 
 
+_PHRASES = {phrase: topic.name for topic in TOPICS.values() for phrase in topic.phrases}
+
+
+def _is_slip(word: Token | None) -> bool:
+    return word is not None and nearest(word.value, _PHRASES, 0.75) != ""
+
+
 def _nearest_topic(sentence: Sentence) -> str:
-    """Return the topic whose phrase is most like one of the unknown words."""
-    phrases = {phrase: topic.name for topic in TOPICS.values() for phrase in topic.phrases}
-    for token in sentence.of("other", "stop"):
-        if near := nearest(token.value, phrases):
-            return phrases[near]
-    return "disk"
+    """Return the topic that is named, else the one whose phrase is most like one of the unknown words."""
+    named = [token.value for token in sentence.of("topic", "change")]
+    named += [token.kind for token in sentence.of("tail", "run", "ping", "list")]
+    unknown = [token.value for token in sentence.of("other", "stop")[:4] if len(token.value.encode()) > 2]
+    named += [_PHRASES[near] for word in unknown if (near := nearest(word, _PHRASES))]
+    return named[0] if named else "disk"

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from core.work import Role, Server
 
 MOST_NAMES = 12
 """Server names in one sentence; more are counted."""
+
+UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._-]{0,200}")
+"""A systemd unit's name; none begins with a dash, because that would be an option."""
 
 _LONGEST_SHOWN = 200
 _SEPARATOR = re.compile(r"\s*[,，、]\s*")
@@ -68,13 +71,23 @@ def only(what: Say) -> Suggestion:
     return Suggestion((what,))
 
 
+def finder(servers: Sequence[Server]) -> Callable[[str], str | None]:
+    """Return what finds a server's name for a word, in any case of letters unless two differ by it."""
+    names = {server.name for server in servers}
+    by_lower: dict[str, list[str]] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), []).append(name)
+
+    def find(word: str) -> str | None:
+        alike = by_lower.get(word.lower(), [])
+        return word if word in names else alike[0] if len(alike) == 1 else None
+
+    return find
+
+
 def named(word: str, servers: Sequence[Server]) -> str | None:
-    """Return the name of the server that ``word`` names, in any case of letters unless two differ by it."""
-    names = [server.name for server in servers]
-    if word in names:
-        return word
-    alike = [name for name in names if name.lower() == word.lower()]
-    return alike[0] if len(alike) == 1 else None
+    """Return the name of the server that ``word`` names, None if none."""
+    return finder(servers)(word)
 
 
 def nearest(word: str, names: Collection[str], cutoff: float = 0.6) -> str:
@@ -104,8 +117,9 @@ def select(selector: str, servers: Sequence[Server]) -> Targets | Unknown | Say:
     if selector.lower() == "all" or selector.startswith(("@", "#")):
         return group([server for server in servers if _fits(server, selector)])
     names: list[str] = []
+    find = finder(servers)
     for word in filter(None, _SEPARATOR.split(selector)):
-        name = named(word, servers)
+        name = find(word)
         if name is None:
             return Unknown(word, nearest(word, [server.name for server in servers]))
         names.append(name)
@@ -132,7 +146,7 @@ def shown(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
-def example(name: str, servers: Sequence[Server] = (), server: str = "") -> Say:
+def example(name: str, servers: Sequence[Server] = (), server: str = "", unit: str = "nginx") -> Say:
     """Return a sentence that a person can type. server: to be named in it, else the first one."""
     first = server or (servers[0].name if servers else "web-1")
-    return say(f"example.{name}", server=first)
+    return say(f"example.{name}", server=first, unit=unit)

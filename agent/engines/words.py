@@ -130,7 +130,10 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
         "ask",
         "情况;使用情况;使用;使用率;占用;占用率;怎么样;如何;多少;还有;还剩;剩;剩余;有;有没有;哪些;什么;是;了",
     ),
-    ("ask", "通;能通;开着;正常;够;够用;够不够;高不高;当前;目前;信息;列表;都;通不通;开着没;概况;是否"),
+    (
+        "ask",
+        "通;能通;开着;正常;够;够用;够不够;高不高;当前;目前;信息;列表;都;通不通;开着没;概况;是否;满;还好;够不够用",
+    ),
     ("mark", "?;吗;呢;么"),
     ("request", "can you;could you;would you;will you;能不能;能否;可否"),
     ("polite", "please;pls;plz;kindly;hi;hello;hey;it0;the;a;an;service;unit;daemon;now;me;for me;help me"),

@@ -356,14 +356,18 @@ class TestOnRealShells:
         result = await real.shell.outcome(real.target, lost.run_id)
         assert (result.state, error_of(result)) == ("unknown", "shell.unknown")
 
-    async def test_old_markers_are_removed(self, sshd: Sshd, shell: SshShell) -> None:
-        old = sshd.home / ".it0" / "run" / "old"
-        old.mkdir(parents=True, exist_ok=True)
-        (old / "exit").write_text("0\n")
-        week = time.time() - 8 * 86_400
-        os.utime(old, (week, week))
+    async def test_old_markers_are_removed_and_nothing_else(self, sshd: Sshd, shell: SshShell) -> None:
+        base, week = sshd.home / ".it0" / "run", time.time() - 8 * 86_400
+        marked, foreign, plain = base / "old.server", base / "not.ours", base / "sockets"
+        for folder, name in ((marked, "exit"), (foreign, "data"), (plain, "exit")):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("0\n")
+            os.utime(folder, (week, week))
         await shell.run(sshd.target(), order("true"))
-        await until(lambda: not old.exists())
+        await until(lambda: not marked.exists())
+        await asyncio.sleep(0.1)
+        assert (foreign / "data").exists()
+        assert (plain / "exit").exists()
 
     @pytest.mark.parametrize(
         ("bad", "key"),
@@ -400,6 +404,9 @@ async def main():
     await asyncio.wait({{run}})
     await shell.close()
 
+# Python 3.12's default, which ends children as it goes.
+if sys.version_info < (3, 12):
+    asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 asyncio.run(main())
 """
 
@@ -535,6 +542,24 @@ class TestConnections:
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert time.monotonic() - began < 0.5
+
+    async def test_a_channel_that_opens_after_a_cancellation_is_closed(
+        self, sshd: Sshd, shell: SshShell
+    ) -> None:
+        async with relay_to(sshd.port) as relay:
+            target = sshd.target(port=relay.port)
+            await shell.reach(target)
+            conn = next(iter(shell._pool._all)).conn
+            relay.hanging = True
+            task = asyncio.create_task(shell.run(target, order("true")))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            relay.hanging = False
+            assert conn is not None
+            await until(lambda: not conn._channels)
+            assert (await shell.run(target, order("true"))).ok
 
     async def test_many_that_run_out_of_time_at_once_are_all_ended(self, sshd: Sshd, shell: SshShell) -> None:
         late = [order("sleep 60", 0.5) for _ in range(8)]
@@ -824,7 +849,7 @@ class TestEveryShellOfAServer:
         result = await shell.run(target, done)
         assert (result.state, result.exit_code, result.stdout, result.stderr) == ("done", 3, "out\n", "err\n")
         assert error_of(await shell.run(target, done)) == "shell.run_twice"
-        result = await shell.run(target, order("trap '' TERM; (setsid sleep 60 &) ; kill -9 $$"))
+        result = await shell.run(target, order("trap '' TERM; (setsid sleep 2 &) ; kill -9 $$"))
         assert (result.state, result.exit_code, result.stderr) == ("done", 137, "")
         late = await shell.run(target, order("echo begun; sleep 60", 0.4))
         assert (late.state, late.exit_code, late.stdout, late.stderr) == ("timeout", 143, "begun\n", "")
@@ -916,7 +941,12 @@ class TestPieces:
                 )
             )
         for process in asked:
-            said, complaint = process.communicate(script)
+            assert process.stdin
+            process.stdin.write(script)
+            process.stdin.close()
+            process.stdin = None
+        for process in asked:
+            said, complaint = process.communicate()
             assert b"KILL" not in complaint
             assert b"gone" in said
 

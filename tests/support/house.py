@@ -19,6 +19,9 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from bot.embedded.postgres import socket_url
+from bot.embedded.valkey import socket_url as valkey_url
+
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"http://\S+/login\?token=(\S+)")
 FAST = {"HEARTBEAT_S": "0.2", "DEAD_AFTER_S": "1.5", "SWEEP_S": "0.2", "STOP_GRACE_S": "5"}
@@ -41,6 +44,9 @@ class House:
         self.process: subprocess.Popen[str] | None = None
         self.link: str | None = None
         self.log = home.parent / f"{home.name}.log"
+        self.target = home.parent / f"{home.name}.target"
+        """The home directory of the user as whom the server ``local`` runs commands."""
+        self.arm = home.parent / f"{home.name}.arm"
 
     @property
     def url(self) -> str:
@@ -48,34 +54,92 @@ class House:
         return f"http://127.0.0.1:{self.port}"
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR")}
+        self.target.mkdir(exist_ok=True)
         mine = {
+            "HOME": str(self.target),
             "IT0_HOME": str(self.home),
             "IT0_HTTP_PORT": str(self.port),
+            "IT0_TEST_ARM": str(self.arm),
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
         }
         return {**kept, **FAST, **mine, **self.environment, **more}
 
     def start(self, role: str = "up", **more: str) -> None:
-        """Start it0 as a process of its own and wait until it says it is ready."""
-        log = self.log.open("a")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "support.launcher", role],
-            cwd=self.home.parent,
-            env=self._environment(more),
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
+        """Start it0 as a process of its own; wait until it is ready, or was killed before."""
+        self._end_pipe()
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "support.launcher", role],
+                cwd=self.home.parent,
+                env=self._environment(more),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        if role == "bot":
+            return self._until_served()
         assert self.process.stdout
-        if role != "up":
-            return
-        for line in self.process.stdout:
+        for line in self.process.stdout if role == "up" else ():
             if found := LINK.search(line):
                 self.link = found[1]
             if "it0 user link" in line or "/keys" in line:
+                return None
+        if role == "up" and self.process.wait(30) != -signal.SIGKILL:
+            raise AssertionError(f"it0 did not start: {self.log.read_text()[-3000:]}")
+        return None
+
+    def _until_served(self) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not self.died:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
+            time.sleep(0.02)
         raise AssertionError(f"it0 did not start: {self.log.read_text()[-3000:]}")
+
+    @property
+    def died(self) -> bool:
+        """Return whether its process is gone."""
+        return self.process is None or self.process.poll() is not None
+
+    def replica(self, **environment: str) -> "House":
+        """Return a bot to be started (``start("bot")``) on this house's database."""
+        keys = {
+            setting: (self.home / "keys" / name).read_text().strip()
+            for setting, name in (
+                ("VAULT_MASTER_KEY", "vault"),
+                ("AUDIT_KEY", "audit"),
+                ("JWT_SECRET", "jwt"),
+            )
+        }
+        urls = {
+            "DATABASE_URL": socket_url(self.home, "it0_app"),
+            "DATABASE_ADMIN_URL": socket_url(self.home, "it0_owner"),
+            "REDIS_URL": valkey_url(self.home),
+        }
+        other = House(self.home.with_name(f"{self.home.name}-{free_port()}"), **keys, **urls, **environment)
+        other.target = self.target
+        return other
+
+    def child(self, name: str) -> int:
+        """Return the process id of its ``postgres`` or ``valkey``."""
+        return int((self.home / "run" / f"{name}.pid").read_text().split()[0])
+
+    def freeze(self) -> None:
+        """Stop the process where it is (SIGSTOP)."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
+
+    @property
+    def frozen(self) -> bool:
+        """Return whether it has stopped itself, or was."""
+        assert self.process
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def kill(self) -> None:
         """Kill it as power would."""
@@ -88,16 +152,20 @@ class House:
         assert self.process
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(40)
         return time.monotonic() - began
 
     def close(self) -> None:
         """End whatever still runs."""
-        if self.process and self.process.poll() is None:
+        if not self.died:
             try:
+                self.thaw()
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.kill()
+        self._end_pipe()
+
+    def _end_pipe(self) -> None:
         if self.process and self.process.stdout:
             self.process.stdout.close()
 
@@ -117,9 +185,7 @@ class House:
     @asynccontextmanager
     async def database(self, role: str = "it0_owner") -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """Yield a judge's connection."""
-        url = self.environment.get("DATABASE_ADMIN_URL") or (
-            f"postgresql://{role}@/it0?host={self.home / 'postgres'}&port=5432"
-        )
+        url = self.environment.get("DATABASE_ADMIN_URL") or (socket_url(self.home, role))
         connection = await asyncpg.connect(url)
         try:
             yield connection
@@ -143,6 +209,7 @@ class Client:
         self.accepted: dict[str, dict[str, Any]] = {}
         self.unsent: dict[str, dict[str, Any]] = {}
         self.csrf = ""
+        self.user = ""
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
@@ -155,7 +222,8 @@ class Client:
         link = token or self.house.link
         async with self._session.post(f"{self.house.url}/login", data={"token": link}) as response:
             assert response.status == 200, await response.text()
-        self.csrf = (await self.get("/api/console/me"))["csrf"]
+        me = await self.get("/api/console/me")
+        self.csrf, self.user = me["csrf"], me["user"]["id"]
 
     async def get(self, path: str) -> Any:
         """Return a route's JSON."""
@@ -226,6 +294,19 @@ class Client:
         await self._send(message)
         return str(message["id"])
 
+    async def stop(self, conversation: str) -> str:
+        """Stop what runs in a conversation; return the event's id."""
+        message = {"type": "stop", "id": secrets.token_hex(8), "conversation": conversation}
+        self.unsent[message["id"]] = message
+        await self._send(message)
+        return message["id"]
+
+    async def link_for(self, name: str, role: str = "admin") -> str:
+        """Add a person and return the token of a sign-in link."""
+        status, made = await self.post("/api/console/people", {"name": name, "role": role, "language": "en"})
+        assert status == 200, made
+        return str(made["link"].rpartition("token=")[2])
+
     async def click(self, button: str, event_id: str = "") -> str:
         """Press a button; return the event's id."""
         message = {"type": "click", "id": event_id or secrets.token_hex(8), "button": button}
@@ -264,10 +345,16 @@ class Client:
         log = self.events.get(conversation, {})
         return [log[seq] for seq in sorted(log) if log[seq]["kind"] == kind]
 
+    @property
+    def connected(self) -> bool:
+        """Return whether the socket is open."""
+        return self._socket is not None and not self._socket.closed
+
     async def drop(self) -> None:
         """Lose the connection."""
         if self._task:
             self._task.cancel()
+            await asyncio.wait({self._task})
         if self._socket is not None:
             await self._socket.close()
         self._socket = None

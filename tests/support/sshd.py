@@ -167,7 +167,10 @@ def a_target(
 
 
 class Relay:
-    """A TCP relay in front of a server, which can be made to hang or to break."""
+    """A TCP relay in front of a server, which can be made to hang or to break.
+
+    hanging: while true nothing gets through; it is held back, not lost.
+    """
 
     def __init__(self) -> None:
         self.port = 0
@@ -182,13 +185,14 @@ class Relay:
         self._writers.clear()
 
     async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on bytes, or swallow them while hanging."""
+        """Pass on bytes, or hold them while hanging."""
         self._writers.append(writer)
         try:
             while data := await reader.read(65536):
-                if not self.hanging:
-                    writer.write(data)
-                    await writer.drain()
+                while self.hanging and not writer.is_closing():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                writer.write(data)
+                await writer.drain()
         except OSError:
             pass
         finally:

@@ -144,9 +144,7 @@ class Store:
             await schemas.close()
 
     @asynccontextmanager
-    async def connection(
-        self, role: str = OWNER
-    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def connection(self, role: str = OWNER) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """Yield a bare connection: a judge's, or an attacker's."""
         connection = await asyncpg.connect(self.cluster.url(role, self.name))
         try:
@@ -179,9 +177,7 @@ async def add_user(
     async with tenant.transaction() as tx:
         row = {"id": user.id, "name": name, "role": str(role), "language": language}
         await tx.run(people.ADD_USER, **row, created_at=clock())
-        await people.add_identity(
-            tx, tenant.id, console_installation(tenant.id), user.id, user.id, clock()
-        )
+        await people.add_identity(tx, tenant.id, console_installation(tenant.id), user.id, user.id, clock())
     return user
 
 

@@ -76,7 +76,8 @@ function draw(card) {
 }
 
 function head(approval, card) {
-  const title = approval.kind === 'trust' ? 'console.card_trust' : 'console.card_run';
+  const asks = approval.kind === 'trust' ? 'console.card_trust' : 'console.card_run';
+  const title = approval.status === 'pending' ? asks : 'console.card_settled';
   return [
     icon('shield'),
     h('h3', null, t(title), h('span', { class: 'card-code' }, approval.code)),
@@ -84,7 +85,7 @@ function head(approval, card) {
     approval.status === 'pending'
       ? h('span', { class: 'timer', 'data-timer': '' })
       : h('span', { class: `badge state state-${approval.status}` }, t(`status.${approval.status}`)),
-    card.away && approval.conversation &&
+    card.away && state.conversations.some((one) => one.id === approval.conversation) &&
       h('a', { class: 'card-away', href: `#/chat/${approval.conversation}` }, t('console.card_open')),
   ];
 }
@@ -123,7 +124,7 @@ function partOf(text) {
 
 const target = (server) =>
   h('li', null, h('b', null, server.name), h('code', null, `${server.user}@${server.host}`),
-    environmentBadge(server.environment));
+    server.environment && environmentBadge(server.environment));
 
 function pending(approval, card) {
   const approve = `approve:${approval.id}`;

@@ -62,6 +62,12 @@ function cells(server, admin, again) {
   ];
 }
 
+/** Ask which key an untrusted server shows now; null where it cannot be told. */
+async function shownKey(server) {
+  if (server.fingerprint) return server.fingerprint;
+  return (await post(path(server, 'check')).catch(() => null))?.fingerprint || null;
+}
+
 const tags = (all) => Object.entries(all || {}).map(([key, value]) =>
   h('span', { class: 'tag' }, Array.isArray(all) ? value : `${key}=${value}`));
 
@@ -100,7 +106,8 @@ function actions(server, admin, again, outcome) {
   return [
     may && !untrusted && button(t('console.server_check'), { look: 'plain btn-small', onclick: check }),
     admin && untrusted && button(t('console.server_confirm'), {
-      look: 'primary btn-small', onclick: () => confirmKey(server, server.fingerprint, again),
+      look: 'primary btn-small',
+      onclick: (event) => working(event.currentTarget, async () => confirmKey(server, await shownKey(server), again)),
     }),
     admin && !untrusted && server.connection !== 'local' && button(t('console.server_distrust'), {
       look: 'ghost btn-small', onclick: sure('console.server_distrust', 'console.server_distrust_sure', 'distrust'),

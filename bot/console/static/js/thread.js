@@ -1,5 +1,6 @@
 /** One conversation's events as this page knows them: in order, without repeats, without gaps. */
 const STUCK_MS = 5000;
+const QUIET_MS = 8000;
 
 /** A conversation's log. ask(after) sends `open`; changed(what) tells the view. */
 export class Thread {
@@ -11,6 +12,7 @@ export class Thread {
   #seen = new Set();
   #asked = -1;
   #stuck = 0;
+  #quiet = 0;
 
   constructor(id, { ask, changed }) {
     this.id = id;
@@ -59,6 +61,7 @@ export class Thread {
     const first = !this.loaded;
     this.loaded = true;
     this.running = message.running ?? null;
+    this.#listen();
     const later = fresh.filter((event) => event.seq > this.last);
     const earlier = fresh.filter((event) => event.seq < this.first);
     this.#insert(fresh);
@@ -80,8 +83,15 @@ export class Thread {
   /** Take a live piece in; it is decoration and may be lost. */
   takeLive(message) {
     this.live = message.turn;
+    this.#listen();
     if (!this.running && this.loaded) this.running = message.turn;
     this.changed({ kind: 'live', message });
+  }
+
+  /** The end of a turn may bring no event: while one runs and is quiet, ask how it stands. */
+  #listen() {
+    clearTimeout(this.#quiet);
+    if (this.running && this.loaded) this.#quiet = setTimeout(() => this.running && this.ask(this.last), QUIET_MS);
   }
 
   #unseen(events) {

@@ -29,7 +29,7 @@ export class Timeline {
     if (kind === 'tool') return this.#step(event);
     if (kind === 'result') return this.#result(event);
     if (kind === 'reply' || kind === 'notice') return this.#spoken(event);
-    if (kind === 'card') return h('div', { class: 'entry entry-card' }, approvalCard(body.approval, { fresh }));
+    if (kind === 'card' && body.approval) return h('div', { class: 'entry entry-card' }, approvalCard(body.approval, { fresh }));
     if (kind === 'steered') for (const seq of body.seqs) this.said.get(seq)?.classList.add('steered');
     if (kind === 'performed') this.#performed(event);
     return null;

@@ -1,0 +1,41 @@
+"""Commands typed as if at a prompt: never run from there, but offered in a form that can be."""
+
+import re
+
+from agent.engines.sentence import Sentence, sample
+from agent.engines.targets import Suggestion, named, only, shown
+from core.texts import say
+
+_PROGRAMS = (
+    "systemctl|service|journalctl|docker|podman|kubectl|curl|wget|cat|less|head|grep|zgrep|awk|sed|ls|find|du|df"
+    "|ps|top|ss|netstat|ip|dig|free|vmstat|iostat|lsof|kill|rm|cp|mv|mkdir|chmod|chown|apt|apt-get|yum|dnf|crontab"
+    "|psql|mysql|redis-cli|nginx|dmesg|lsblk|mount|sudo|echo|tail|openssl|git|nslookup|traceroute|reboot|shutdown"
+)
+_PROMPT = re.compile(rf"(?:{_PROGRAMS}) \S.*")
+_VERB = r"(?:please )?(?:run|execute|执行|运行) ?"
+_UNQUOTED = re.compile(
+    rf"(?:{_VERB}|(?=(?:{_PROGRAMS}) ))(?P<command>\S.*?) ?(?: on | from |@|在) ?(?P<server>\S+?) ?上?"
+    r"|在 ?(?P<server2>\S+?) ?上? ?(?:执行|运行) ?(?P<command2>\S.*)",
+    re.IGNORECASE,
+)
+
+
+def is_unquoted(sentence: Sentence, reading: Suggestion) -> bool:
+    """Return whether a sentence that came to nothing is a command line, with "run" before it or without."""
+    if sentence.quoted is not None or not reading.parts[0].key.startswith("direct.not_understood"):
+        return False
+    return _PROMPT.fullmatch(sentence.text) is not None or _UNQUOTED.fullmatch(sentence.text) is not None
+
+
+def with_quotes(sentence: Sentence) -> Suggestion:
+    """Ask for the quotes: where a command ends, only the person who typed it knows."""
+    found = _UNQUOTED.fullmatch(sentence.text)
+    parts = found.groupdict() if found else {}
+    server = named(parts.get("server") or parts.get("server2") or "", sentence.servers)
+    command = parts.get("command") or parts.get("command2")
+    if sentence.quoted:
+        server = next((token.value for token in sentence.of("server")), None)
+        command = sentence.quoted
+    clear = server and command and "`" not in command
+    ready = shown(f"/run {server} {command}") if clear else sample(sentence, "run")
+    return only(say("direct.quote_command", ready=ready))

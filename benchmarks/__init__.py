@@ -1,0 +1,1 @@
+"""Benchmarks: it0 beside a bare baseline, measured in one run. ``python -m benchmarks [NAME…] [--quick]``."""

@@ -1,0 +1,56 @@
+"""Houses that the fault tests share: started once a module, with an admin's page open."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.house import Client, House
+from support.judge import Judge
+from support.marks import Marks
+
+
+@dataclass
+class Yard:
+    """A running house, an admin's page, the commands' counters and a judge."""
+
+    house: House
+    client: Client
+    marks: Marks
+    judge: Judge
+
+
+Build = Callable[..., Awaitable[Yard]]
+
+
+@pytest.fixture(scope="module")
+async def build(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Build]:
+    """Return what builds a yard, and clean up after it."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**environment: str) -> Yard:
+            folder: Path = tmp_path_factory.mktemp("yard")
+            return await yard_in(folder, stack, **environment)
+
+        yield make
+
+
+async def yard_in(folder: Path, stack: AsyncExitStack, **environment: str) -> Yard:
+    """Start a house in ``folder``; ``stack`` ends it."""
+    settings = {"WEBSOCKET_OPENS_PER_MINUTE": "100000", "LOG_LEVEL": "WARNING"}
+    house = House(folder / "home", **settings, **environment)
+    stack.callback(house.close)
+    house.start()
+    client = Client(house)
+    stack.push_async_callback(client.close)
+    await client.sign_in()
+    await client.connect()
+    marks = Marks(folder / "marks")
+    return Yard(house, client, marks, Judge(house, marks))
+
+
+@pytest.fixture(scope="module")
+async def yard(build: Build) -> Yard:
+    """Return a yard of the module's own."""
+    return await build()

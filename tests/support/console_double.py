@@ -1,0 +1,500 @@
+"""A double of the console's server: the protocol with canned data, so that a browser can drive the page.
+
+Run it by hand to look at the page: ``python tests/support/console_double.py [PORT]``.
+"""
+
+import asyncio
+import contextlib
+import html
+import itertools
+import json
+import sys
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "bot" / "console" / "static"
+TEXTS = ROOT / "bot" / "texts" / "console.toml"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SHOWN = ("console.", "level.", "role.", "status.", "environment.")
+CSRF = "csrf-of-the-double"
+PAGE = 200
+Json = dict[str, Any]
+DF = """Filesystem      Size  Used Avail Use% Mounted on
+/dev/vda1        40G   31G  7.2G  82% /
+tmpfs           2.0G  1.1M  2.0G   1% /run
+/dev/vdb1       200G  188G  2.1G  99% /var/lib/postgresql"""
+SERVERS: list[Json] = [
+    {
+        "id": f"s{n}",
+        "name": name,
+        "connection": "ssh",
+        "host": host,
+        "port": 22 if n != 2 else 2222,
+        "user": "it0",
+        "environment": environment,
+        "role": role,
+        "credential": "fleet-key",
+        "jump": "bastion" if n == 2 else None,
+        "tags": {"team": "shop"} if n < 2 else {},
+        "status": "untrusted" if n == 3 else "active",
+        "description": "Storefront" if n == 0 else "",
+        "fingerprint": None if n == 3 else "SHA256:u7Yw2Q0mZpW3n1cBq6H8s9dJkLx4vTfGaR5eKoPiUyM",
+        "restricted": n == 1,
+    }
+    for n, (name, host, environment, role) in enumerate(
+        [
+            ("web-1", "10.0.0.11", "prod", "web"),
+            ("web-2", "10.0.0.12", "staging", "web"),
+            ("db-1", "10.0.1.5", "prod", "db"),
+            ("new-1", "10.0.2.9", "dev", None),
+        ]
+    )
+]
+
+
+def now(ago: float = 0) -> str:
+    """Return the moment ``ago`` seconds ago."""
+    return (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+
+
+class ConsoleDouble:
+    """Serves the page and plays it0.
+
+    hold: say and click are taken but not acknowledged, as by a server that dies at the wrong moment.
+    signed_in: False makes every route and the socket answer 401.
+    said, clicks, stops: what came in, by event id, with how often (a repeat is acknowledged, not redone).
+    """
+
+    def __init__(self, role: str = "admin") -> None:
+        self.me: Json = {
+            "user": {"id": "u1", "name": "alice", "role": role, "language": "en"},
+            "tenant": {"slug": "acme", "name": "Acme Shop"},
+            "csrf": CSRF,
+            "halted_by": None,
+            "engine": "direct",
+            "languages": ["en", "zh"],
+        }
+        self.hold = False
+        self.signed_in = True
+        self.pause_s = 0.02
+        self.said: dict[str, int] = {}
+        self.clicks: dict[str, int] = {}
+        self.stops: list[str] = []
+        self.clicked: dict[str, str] = {}
+        self.posts: list[tuple[str, Json]] = []
+        self.bad_csrf: list[str] = []
+        self.logs: dict[str, list[Json]] = {}
+        self.titles: dict[str, str] = {}
+        self.running: dict[str, str] = {}
+        self.approvals: dict[str, Json] = {}
+        self.settle_clicks = True
+        self.url = ""
+        self._threads: dict[str, str] = {}
+        self._accepted: dict[str, tuple[str, int]] = {}
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on a free port of this machine."""
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/", self._index)
+        app.router.add_get("/ws/agent", self._socket)
+        app.router.add_get("/login", self._login)
+        app.router.add_get("/secret/{token}", self._secret)
+        app.router.add_post("/logout", self._done)
+        app.router.add_get("/api/console/{path:.*}", self._get)
+        app.router.add_post("/api/console/{path:.*}", self._post)
+        app.router.add_static("/static/", STATIC)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self.drop()
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def drop(self) -> None:
+        """Cut every WebSocket."""
+        for socket in tuple(self._sockets):
+            with contextlib.suppress(ConnectionError):
+                await socket.close(code=1012)
+
+    async def send(self, frame: Json) -> None:
+        """Send a frame to every page."""
+        for socket in tuple(self._sockets):
+            with contextlib.suppress(ConnectionError):
+                await socket.send_json(frame)
+
+    async def grow(self, conversation: str, kind: str, body: Json, turn: str | None = None) -> int:
+        """Append an event and tell every page."""
+        event = self.append(conversation, kind, body, turn)
+        await self._show(conversation, [event])
+        return int(event["seq"])
+
+    def append(
+        self, conversation: str, kind: str, body: Json, turn: str | None = None, user: str | None = None
+    ) -> Json:
+        """Append an event and tell nobody."""
+        log = self.logs.setdefault(conversation, [])
+        event = {"seq": len(log) + 1, "kind": kind, "turn": turn, "user": user, "at": now(), "body": body}
+        log.append(event)
+        return event
+
+    def make_approval(self, conversation: str, **changes: Any) -> Json:
+        """Return a new pending approval."""
+        number = next(self._numbers)
+        approval = {
+            "id": f"ap{number}",
+            "code": f"A7-{490 + number}",
+            "kind": "run",
+            "command": "sudo systemctl restart nginx",
+            "level": 2,
+            "status": "pending",
+            "servers": [
+                {"name": s["name"], "host": s["host"], "user": s["user"], "environment": s["environment"]}
+                for s in SERVERS[:2]
+            ],
+            "reasons": ["Restarts a service", "In production every change needs an admin"],
+            "part": "systemctl restart nginx",
+            "requester": "bob",
+            "created_at": now(20),
+            "expires_at": now(-1780),
+            "needed": 1,
+            "approvals": 0,
+            "settled_by": None,
+            "settled_at": None,
+            "may_decide": True,
+            "why_not": None,
+            "conversation": conversation,
+            "digest": "9f2c" * 16,
+            **changes,
+        }
+        self.approvals[str(approval["id"])] = approval
+        return approval
+
+    async def settle(self, approval_id: str, status: str, by: str | None) -> None:
+        """Give an approval its outcome and show it."""
+        approval = self.approvals[approval_id]
+        approval.update(status=status, settled_by=by, settled_at=now(), may_decide=False)
+        if status == "approved":
+            approval["approvals"] = approval["needed"]
+        await self.grow(approval["conversation"], "settled", {"approval": dict(approval)})
+        await self.send({"type": "changed", "what": "approvals"})
+
+    def conversation_of(self, text: str) -> str:
+        """Return the conversation in which ``text`` was said."""
+        return next(
+            key for key, log in self.logs.items() if any(event["body"].get("text") == text for event in log)
+        )
+
+    # HTTP
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        protected = request.path.startswith(("/api/console/", "/ws/")) and "/texts/" not in request.path
+        if protected and not self.signed_in:
+            return web.json_response({"error": {"code": "error.sign_in", "message": "Sign in."}}, status=401)
+        if request.method == "POST" and request.headers.get("X-CSRF-Token") != CSRF:
+            self.bad_csrf.append(request.path)
+            return web.json_response({"error": {"code": "error.csrf", "message": "No."}}, status=403)
+        response: web.StreamResponse = await handler(request)
+        if not response.prepared:
+            response.headers["Content-Security-Policy"] = POLICY
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _index(self, _: web.Request) -> web.StreamResponse:
+        return web.FileResponse(STATIC / "index.html")
+
+    async def _login(self, request: web.Request) -> web.Response:
+        values = {"token": request.query.get("token", ""), "title": "Sign in to it0"}
+        return _filled("login.html", **values, message="This link works once.", button="Sign in")
+
+    async def _secret(self, request: web.Request) -> web.Response:
+        values = {"token": request.match_info["token"], "title": "Add the secret of fleet-key"}
+        message = "Paste the whole private key. It is sealed at once and never shown again."
+        return _filled("secret.html", **values, name="fleet-key", message=message, button="Seal it")
+
+    async def _done(self, _: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        path = request.match_info["path"]
+        match path.split("/"):
+            case ["me"]:
+                return web.json_response(self.me)
+            case ["texts", language]:
+                texts = tomllib.loads(TEXTS.read_text("utf-8"))
+                return web.json_response({k: v[language] for k, v in texts.items() if k.startswith(SHOWN)})
+            case ["conversations"]:
+                return web.json_response({"conversations": self._conversations()})
+            case ["conversations", conversation, "events"]:
+                before = int(request.query["before"])
+                older = [e for e in self.logs[conversation] if e["seq"] < before][-PAGE:]
+                return web.json_response({"events": older, "more": bool(older) and older[0]["seq"] > 1})
+            case ["approvals"]:
+                status = request.query.get("status", "")
+                found = [a for a in self.approvals.values() if not status or a["status"] == status]
+                return web.json_response({"approvals": found[::-1]})
+            case ["servers"]:
+                return web.json_response({"servers": SERVERS})
+            case ["credentials"]:
+                return web.json_response({"credentials": CREDENTIALS})
+            case ["people"]:
+                return web.json_response({"users": PEOPLE})
+            case ["audit"]:
+                last = int(request.query.get("before", 121))
+                rows = [_audit(seq) for seq in range(last - 1, max(0, last - 41), -1)]
+                return web.json_response({"rows": rows, "more": last > 41})
+            case ["runs", run]:
+                target = {"server": "web-1", "state": "done", "exit_code": 0, "duration_ms": 1240}
+                kept = {"stdout": "nginx restarted\n", "stderr": "", "dropped": 0}
+                return web.json_response({"run": {"id": run}, "targets": [{**target, **kept}]})
+        return web.json_response({"error": {"code": "not_found", "message": "Not found."}}, status=404)
+
+    async def _post(self, request: web.Request) -> web.Response:
+        path, body = request.match_info["path"], await request.json()
+        self.posts.append((path, body))
+        shown = "SHA256:Qm4c0kV1wq3y8zB7n2mXlLpT6aJrD9hFsE5uGiKoYtA"
+        match path.split("/"):
+            case ["language"]:
+                self.me["user"]["language"] = body["language"]
+            case ["halt"]:
+                self.me["halted_by"] = self.me["user"]["name"]
+            case ["resume"]:
+                self.me["halted_by"] = None
+            case ["servers"]:
+                server = {**SERVERS[3], **body, "id": "s9", "status": "untrusted", "fingerprint": None}
+                return web.json_response({"server": server, "fingerprint": shown})
+            case ["servers", _, "check"]:
+                words = "Up 41 days, load 0.21, 0.18, 0.12"
+                return web.json_response({"ok": True, "message": words, "fingerprint": shown})
+            case ["people"]:
+                user = {"id": "u9", "name": body["name"], "role": body["role"]}
+                return web.json_response({"user": user, "link": f"{self.url}/login?token=abc123"})
+            case ["people", _, "link"]:
+                return web.json_response({"link": f"{self.url}/login?token=abc123"})
+            case ["credentials"]:
+                return web.json_response({"fingerprint": shown})
+        return web.json_response({})
+
+    def _conversations(self) -> list[Json]:
+        return [
+            {
+                "id": key,
+                "title": self.titles.get(key, ""),
+                "status": "open",
+                "updated_at": log[-1]["at"] if log else now(),
+                "running": key in self.running,
+                "last_seq": len(log),
+            }
+            for key, log in reversed(self.logs.items())
+        ]
+
+    # WebSocket
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        await socket.send_json({"type": "hello", "process": "double"})
+        try:
+            async for raw in socket:
+                if raw.type is WSMsgType.TEXT:
+                    await self._take(socket, json.loads(raw.data))
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _take(self, socket: web.WebSocketResponse, message: Json) -> None:
+        match message["type"]:
+            case "ping":
+                await socket.send_json({"type": "pong"})
+            case "open":
+                log = self.logs.get(message["conversation"], [])
+                events = [e for e in log if e["seq"] > message["after"]] if message["after"] else log[-PAGE:]
+                await socket.send_json(self._events(message["conversation"], events))
+            case "say":
+                await self._say(socket, message)
+            case "click":
+                await self._click(socket, message)
+            case "stop":
+                self.stops.append(message["conversation"])
+                await socket.send_json(
+                    {
+                        "type": "accepted",
+                        "id": message["id"],
+                        "conversation": message["conversation"],
+                        "seq": 0,
+                    }
+                )
+                turn = self.running.pop(message["conversation"], None)
+                await self.grow(message["conversation"], "reply", _reply("Stopped."), turn)
+
+    async def _say(self, socket: web.WebSocketResponse, message: Json) -> None:
+        key, text = message["id"], message["text"]
+        self.said[key] = self.said.get(key, 0) + 1
+        if text == "refuse me":
+            refusal = {"code": "message.too_long", "message": "That message is too long."}
+            await socket.send_json({"type": "refused", "id": key, **refusal})
+            return
+        if key not in self._accepted:
+            conversation = message["conversation"] or self._threads.setdefault(
+                message["thread"], f"c{next(self._numbers)}"
+            )
+            event = self.append(conversation, "said", {"text": text}, user=self.me["user"]["name"])
+            self.titles.setdefault(conversation, text[:60])
+            self._accepted[key] = (conversation, event["seq"])
+            if not self.hold:
+                await self._show(conversation, [event])
+            task = asyncio.create_task(self._answer(conversation, text))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if not self.hold:
+            conversation, seq = self._accepted[key]
+            await socket.send_json({"type": "accepted", "id": key, "conversation": conversation, "seq": seq})
+            await self.send({"type": "changed", "what": "conversations"})
+
+    async def _click(self, socket: web.WebSocketResponse, message: Json) -> None:
+        key, button = message["id"], message["button"]
+        first = key not in self.clicks
+        self.clicks[key] = self.clicks.get(key, 0) + 1
+        self.clicked[key] = button
+        if self.hold:
+            return
+        await socket.send_json({"type": "accepted", "id": key, "conversation": "feed", "seq": 1})
+        verdict, _, approval_id = button.partition(":")
+        if first and self.settle_clicks and approval_id in self.approvals:
+            await asyncio.sleep(self.pause_s)
+            status = "approved" if verdict == "approve" else "rejected"
+            await self.settle(approval_id, status, self.me["user"]["name"])
+
+    async def _answer(self, conversation: str, text: str) -> None:
+        """Play a turn: streaming for "disk", an approval for "restart", else an echo."""
+        turn = f"t{next(self._numbers)}"
+        self.running[conversation] = turn
+        if "disk" in text:
+            await self._disk(conversation, turn)
+        elif "restart" in text:
+            tool = {"no": 1, "tool": "run_command", "title": "sudo systemctl restart nginx · web-1, web-2"}
+            arguments = {"command": "sudo systemctl restart nginx", "servers": ["web-1", "web-2"]}
+            await self.grow(conversation, "tool", {**tool, "arguments": arguments}, turn)
+            await self.grow(conversation, "card", {"approval": self.make_approval(conversation)}, turn)
+            waits = [{"text": "Waits for approval."}]
+            self.running.pop(conversation, None)
+            await self.grow(conversation, "result", {"no": 1, "status": "waiting", "parts": waits}, turn)
+            await self.send({"type": "changed", "what": "approvals"})
+        elif "hang" in text:
+            tool = {"no": 1, "tool": "run_command", "arguments": {}, "title": "sleep 600 · web-1"}
+            await self.grow(conversation, "tool", tool, turn)
+        else:
+            self.running.pop(conversation, None)
+            await self.grow(conversation, "reply", _reply(f"You said: {text}"), turn)
+
+    async def _disk(self, conversation: str, turn: str) -> None:
+        live = {"type": "live", "conversation": conversation, "turn": turn}
+        await self.send({**live, "kind": "thinking", "data": {"text": "Look at the file systems first. "}})
+        arguments = {"command": "df -h", "servers": ["web-1", "db-1"]}
+        tool = {"no": 1, "tool": "run_command", "arguments": arguments, "title": "df -h · web-1, db-1"}
+        await self.grow(conversation, "tool", tool, turn)
+        for line in DF.splitlines():
+            await asyncio.sleep(self.pause_s)
+            data = {"step": 1, "server": "db-1", "text": line + "\n"}
+            await self.send({**live, "kind": "output", "data": data})
+        parts = [{"code": DF, "title": "db-1"}]
+        await self.grow(conversation, "result", {"no": 1, "status": "done", "parts": parts}, turn)
+        answer = "**db-1** is nearly full: `/var/lib/postgresql` is at **99 %**.\n\nweb-1 is fine."
+        for word in answer.split(" "):
+            await asyncio.sleep(self.pause_s / 2)
+            await self.send({**live, "kind": "text", "data": {"text": word + " "}})
+        self.running.pop(conversation, None)
+        body = _reply(answer)
+        body["parts"].append({"code": DF, "title": "db-1"})
+        body["buttons"] = [{"label": "Find large files", "value": "more:1", "style": "primary"}]
+        await self.grow(conversation, "reply", body, turn)
+
+    async def _show(self, conversation: str, events: list[Json]) -> None:
+        await self.send(self._events(conversation, events))
+
+    def _events(self, conversation: str, events: list[Json]) -> Json:
+        running = self.running.get(conversation)
+        return {"type": "events", "conversation": conversation, "events": events, "running": running}
+
+
+def _reply(text: str) -> Json:
+    return {"parts": [{"text": text}], "buttons": []}
+
+
+def _filled(page: str, **values: str) -> web.Response:
+    text = (STATIC / page).read_text("utf-8")
+    for place, value in values.items():
+        text = text.replace("{{" + place + "}}", html.escape(value))
+    return web.Response(text=text, content_type="text/html")
+
+
+def _audit(seq: int) -> Json:
+    names: list[Callable[[], tuple[str, str]]] = [
+        lambda: ("command.run", "server web-1"),
+        lambda: ("approval.approved", "approval A7-491"),
+        lambda: ("session.started", "user alice"),
+    ]
+    action, resource = names[seq % 3]()
+    detail = {"command": "systemctl restart nginx", "level": 2, "digest": "9f2c" * 16}
+    return {
+        "seq": seq,
+        "at": now((121 - seq) * 300),
+        "action": action,
+        "actor": "agent" if seq % 3 == 0 else "alice",
+        "approver": "alice" if seq % 3 == 1 else "",
+        "resource": resource,
+        "channel": "console",
+        "ip": "10.9.8.7",
+        "detail": detail if seq % 3 != 2 else {},
+    }
+
+
+CREDENTIALS: list[Json] = [
+    {
+        "name": "fleet-key",
+        "kind": "ssh_key",
+        "fingerprint": "SHA256:b0Jm5tQd2cYxN7vKzR4pLwE8sHgF1aUi9oTnXeVyMkC",
+        "created_at": now(9_000_000),
+        "used_at": now(300),
+        "expires_at": None,
+        "revoked": False,
+    },
+]
+PEOPLE: list[Json] = [
+    {"id": "u1", "name": "alice", "role": "admin", "language": "en", "active": True},
+    {"id": "u2", "name": "bob", "role": "operator", "language": "zh", "active": True},
+    {"id": "u3", "name": "carol", "role": "viewer", "language": "en", "active": False},
+]
+
+
+async def _main(port: int) -> None:
+    double = ConsoleDouble()
+    double.pause_s = 0.3
+    await double.start(port)
+    print(double.url)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(int(sys.argv[1]) if len(sys.argv) > 1 else 8099))

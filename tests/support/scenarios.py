@@ -1,0 +1,115 @@
+"""What people do with it0, from the first word to the end of it; each may be killed at any moment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+from support.house import Client, House
+from support.marks import Marks, Tap
+
+Scenario = Callable[[House, Client, Marks], Awaitable[None]]
+LONG_S = 20
+"""What a command takes that is to be stopped."""
+
+
+async def card_for(client: Client, command: str) -> tuple[str, str]:
+    """Ask for a command of level 2; return (conversation, approval id)."""
+    card = await client.ask(f"/run local {command}")
+    assert card["kind"] == "card", card
+    return card["conversation"], card["body"]["approval"]["id"]
+
+
+async def reply_in(client: Client, conversation: str, count: int = 1) -> None:
+    """Wait for a conversation's replies."""
+    await client.until(lambda: len(client.of_kind(conversation, "reply")) >= count, 40)
+
+
+async def look(house: House, client: Client, marks: Marks) -> None:
+    """Run a command of level 0."""
+    async with Tap(marks) as tap:
+        assert (await client.ask(f"/run local {tap.command}", timeout_s=40))["kind"] == "reply"
+
+
+async def approve(house: House, client: Client, marks: Marks) -> None:
+    """Ask, approve, and hear what came of it."""
+    conversation, approval = await card_for(client, marks.write(0.1))
+    await client.click(f"approve:{approval}")
+    await reply_in(client, conversation)
+
+
+async def reject(house: House, client: Client, marks: Marks) -> None:
+    """Ask, and be told no."""
+    conversation, approval = await card_for(client, marks.write())
+    await client.click(f"reject:{approval}")
+    await reply_in(client, conversation)
+
+
+async def stop_an_act(house: House, client: Client, marks: Marks) -> None:
+    """Stop an approved command while it runs."""
+    command = marks.write(LONG_S)
+    conversation, approval = await card_for(client, command)
+    await client.click(f"approve:{approval}")
+    await until(lambda: marks.count(command) > 0)
+    await client.stop(conversation)
+    await reply_in(client, conversation, 2)
+
+
+async def stop_a_turn(house: House, client: Client, marks: Marks) -> None:
+    """Stop a look that would not end by itself."""
+    async with Tap(marks, feeds=False) as tap:
+        said = await client.say(f"/run local {tap.command}")
+        accepted = await client.until(lambda: client.accepted.get(said), 40)
+        await until(lambda: tap.readers > 0)
+        await client.stop(accepted["conversation"])
+        await reply_in(client, accepted["conversation"], 2)
+
+
+async def withdraw(house: House, client: Client, marks: Marks) -> None:
+    """Take a question back before anybody has answered it."""
+    conversation, _ = await card_for(client, marks.write())
+    await client.stop(conversation)
+    await reply_in(client, conversation)
+
+
+async def expire(house: House, client: Client, marks: Marks) -> None:
+    """Let the time run out."""
+    conversation, approval = await card_for(client, marks.write())
+    await age(house, approval)
+    await reply_in(client, conversation)
+
+
+async def age(house: House, approval: str) -> None:
+    """Make an approval's time be over."""
+    schema = await house.schema()
+    past = "now() - interval '1 second'"
+    async with house.database() as db:
+        await db.execute(f"UPDATE {schema}.approval SET expires_at = {past} WHERE id = $1", approval)
+        await db.execute(f"UPDATE it0_shared.timer SET due_at = {past} WHERE ref = $1", approval)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 40) -> None:
+    """Wait for what the target shows."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def people(house: House, client: Client, *names: str) -> list[Client]:
+    """Return more admins, signed in and connected."""
+    found = []
+    for name in names:
+        found.append(Client(house))
+        await found[-1].sign_in(await client.link_for(name))
+        await found[-1].connect()
+    return found
+
+
+async def execute(house: House, statement: str, *values: object) -> str:
+    """Change the database behind it0's back, as its owner; ``{schema}`` is the tenant's."""
+    async with house.database() as db:
+        return str(await db.execute(statement.format(schema=await house.schema()), *values))
+
+
+DATABASE_GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)

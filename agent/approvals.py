@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from agent.context import Desk, Work
@@ -15,6 +16,7 @@ from core.store import inbox, log, people, preferences, timers
 from core.store.database import Transaction
 from core.store.inbox import Arrival
 from core.store.log import Event
+from core.store.preferences import Preferences
 from core.tenant import Tenant, console_installation
 from core.texts import Say, say
 from core.work import Action, Approval, Risk, Role, User, Verdict, approval_expiry, may_decide
@@ -62,44 +64,28 @@ class Approvals:
 
         Asked again for the same step after a restart it returns the one that stands.
         """
-        tenant, at = work.tenant, self._desk.clock()
-        async with tenant.transaction() as tx:
-            await inbox.check_fence(tx, work.taken, self._desk.me)
-            if (standing := await store.of_step(tx, work.turn_id, step)) is not None:
-                return standing, None
+        at = self._desk.clock()
+        async with work.tenant.transaction() as tx:
+            if await inbox.check_fence(tx, work.taken, self._desk.me):
+                raise Refused("turn.stopped")
             wishes = await preferences.load(tx)
             deciders = await self._deciders(tx, work.user, verdict.level, wishes.four_eyes)
-            request_id, nonce = new_id(), new_token()
-            approval = Approval(
-                id=request_id,
-                code=approval_code(),
-                conversation_id=work.conversation_id,
-                turn_id=work.turn_id,
-                step=step,
-                action=action,
-                digest=action.digest(tenant.id, request_id, nonce),
-                nonce=nonce,
-                level=verdict.level,
-                reasons=tuple(reason.as_json() for reason in verdict.reasons),
-                part=verdict.part,
-                rules=verdict.rules,
-                requester_id=work.user.id,
-                needed=wishes.approvals_needed if verdict.level >= Risk.L2 else 1,
-                approvals=0,
-                four_eyes=wishes.four_eyes,
-                status="pending",
-                created_at=at,
-                expires_at=approval_expiry(verdict.level, at),
-            )
-            await store.ask(tx, approval)
-            timer = await timers.set_timer(tx, tenant.id, EXPIRY, approval.id, approval.expires_at)
-            wait_s = (approval.expires_at - at).total_seconds()
-            if timer is not None:
-                tx.after_commit.append(lambda: self._desk.remind(timer, wait_s))
-            await self._post(tx, work, approval, deciders)
+            approval = await store.of_step(tx, work.turn_id, step)
+            if approval is None:
+                approval = _request(work, step, action, verdict, wishes, at)
+                await self._keep(tx, work, approval, deciders)
         await self._asked(work, approval)
         short = None if len(deciders) >= approval.needed else say("approval.nobody_can_decide")
         return approval, short
+
+    async def _keep(self, tx: Transaction, work: Work, approval: Approval, deciders: Sequence[User]) -> None:
+        """Store a request with the timer of its end and its cards."""
+        await store.ask(tx, approval)
+        timer = await timers.set_timer(tx, work.tenant.id, EXPIRY, approval.id, approval.expires_at)
+        wait_s = (approval.expires_at - approval.created_at).total_seconds()
+        if timer is not None:
+            tx.after_commit.append(lambda: self._desk.remind(timer, wait_s))
+        await self._post(tx, work, approval, deciders)
 
     async def _deciders(self, tx: Transaction, asker: User, level: Risk, four_eyes: bool) -> list[User]:
         needed = Role.OPERATOR if level <= Risk.L1 else Role.ADMIN
@@ -138,12 +124,12 @@ class Approvals:
         if refusal is not None:
             await self._refused(tenant, user, approval, click, refusal)
             raise NotAllowed(refusal.key, **refusal.params)
-        if approval.settled_event == click.event_id:  # this very click settled it before a restart
-            ballot = Ballot(approval, approval.status, approval.approvals, approval.needed)
-        else:
-            if halted and click.verdict == "approve":
+        ballot = None
+        if halted and click.verdict == "approve":
+            ballot = await self._cast_before(tenant, approval, user, click)
+            if ballot is None:
                 raise Refused("error.halted")
-            ballot = await self._vote(tenant, user, approval, click)
+        ballot = ballot or await self._vote(tenant, user, approval, click)
         await self._decided(tenant, user, ballot, click)
         return ballot
 
@@ -162,10 +148,23 @@ class Approvals:
                 else:
                     await self._progress(tx, tenant, approval, ballot)
         except Late:
+            if (standing := await self._cast_before(tenant, approval, user, click)) is not None:
+                return standing
             why = await self._why_late(tenant, approval.id, user)
             await self._refused(tenant, user, approval, click, why)
             raise Late(why.key, **why.params) from None
         return ballot
+
+    async def _cast_before(
+        self, tenant: Tenant, approval: Approval, user: User, click: Click
+    ) -> Ballot | None:
+        """Return what this very click came to before a restart, None if it was not counted then."""
+        async with tenant.reading() as db:
+            votes = await db.all(store.VOTES, id=approval.id)
+            now = await store.get(db, approval.id)
+        if now is None or not any((v["user_id"], v["event_id"]) == (user.id, click.event_id) for v in votes):
+            return None
+        return Ballot(now, now.status, now.approvals, now.needed)
 
     async def _settled(
         self, tx: Transaction, tenant: Tenant, approval: Approval, status: str, by: User | None
@@ -217,10 +216,10 @@ class Approvals:
             if approval is None or not lapsed:
                 return False
             await self._settled(tx, tenant, approval, "expired", None)
-        entry = Entry(
-            "approval.expired", "system", None, None, "approval", approval_id, detail=_detail(approval)
-        )
-        await tenant.audit.append(entry, self._desk.clock())
+            entry = Entry(
+                "approval.expired", "system", None, None, "approval", approval_id, detail=_detail(approval)
+            )
+            await tenant.audit.append_in(tx, entry, self._desk.clock())
         return True
 
     async def cancel(self, tenant: Tenant, user: User, approval: Approval) -> bool:
@@ -231,8 +230,8 @@ class Approvals:
                 return False
             await tx.run(timers.CANCEL, tenant=tenant.id, kind=EXPIRY, ref=approval.id)
             await self._show_outcome(tx, tenant, approval, "cancelled", user)
-        entry = Entry("approval.cancelled", "user", user.id, None, "approval", approval.id)
-        await tenant.audit.append(entry, self._desk.clock())
+            entry = Entry("approval.cancelled", "user", user.id, None, "approval", approval.id)
+            await tenant.audit.append_in(tx, entry, self._desk.clock())
         return True
 
     async def _why_late(self, tenant: Tenant, approval_id: str, user: User) -> Say:
@@ -298,6 +297,33 @@ class Approvals:
             key=f"{action}:{click.event_id}",
         )
         await tenant.audit.append(entry, self._desk.clock())
+
+
+def _request(
+    work: Work, step: int, action: Action, verdict: Verdict, wishes: Preferences, at: datetime
+) -> Approval:
+    request_id, nonce = new_id(), new_token()
+    return Approval(
+        id=request_id,
+        code=approval_code(),
+        conversation_id=work.conversation_id,
+        turn_id=work.turn_id,
+        step=step,
+        action=action,
+        digest=action.digest(work.tenant.id, request_id, nonce),
+        nonce=nonce,
+        level=verdict.level,
+        reasons=tuple(reason.as_json() for reason in verdict.reasons),
+        part=verdict.part,
+        rules=verdict.rules,
+        requester_id=work.user.id,
+        needed=wishes.approvals_needed if verdict.level >= Risk.L2 else 1,
+        approvals=0,
+        four_eyes=wishes.four_eyes,
+        status="pending",
+        created_at=at,
+        expires_at=approval_expiry(verdict.level, at),
+    )
 
 
 def _detail(approval: Approval) -> dict[str, object]:

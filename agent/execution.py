@@ -93,7 +93,10 @@ class Executor:
         if found is None:
             return None
         row, targets = found
-        return targets if row["state"] != "running" else await self.recover(tenant, job)
+        if row["state"] == "running":
+            return await self.recover(tenant, job)
+        await self._report(tenant, job, targets)  # the process may have died before it could
+        return targets
 
     async def recover(self, tenant: Tenant, job: Job) -> list[RunTarget]:
         """Find out what became of a run that another process began: known from its servers, or unknown."""
@@ -103,8 +106,19 @@ class Executor:
                 found = await runs.get(tx, job.run.id)
                 return found[1] if found else []
         redact = await self._redactions.of(tenant)
-        results = await asyncio.gather(*(self._outcome(job, target) for target in job.targets))
+        try:
+            results = await asyncio.gather(*(self._outcome(job, target) for target in job.targets))
+        except asyncio.CancelledError:
+            if not self._leaving:
+                await asyncio.shield(self._end_others(tenant, job, redact))
+            raise
         return await self._end(tenant, job, results, redact)
+
+    async def _end_others(self, tenant: Tenant, job: Job, redact: Redact) -> None:
+        """Stop what another process began, and write down how that went."""
+        await asyncio.gather(*(self._shell.stop(target, job.run.id) for target in job.targets))
+        outcomes = (self._shell.outcome(target, job.run.id) for target in job.targets)
+        await self._end(tenant, job, await asyncio.gather(*outcomes), redact)
 
     async def _outcome(self, job: Job, target: Target) -> RunTarget:
         waited = 0.0

@@ -17,6 +17,7 @@ from core.ids import new_id
 from core.ports import Login, Shell, Target
 from core.store import fleet as store
 from core.store.database import Transaction
+from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
 from core.vault import Place
@@ -145,6 +146,8 @@ class Fleet:
             if expected:
                 server = replace(server, host_key=host_key, status="active")
         async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            await _check_quota(tx, tenant)
             if await store.server_named(tx, server.name):
                 raise BadInput("server.name_taken", server=server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
@@ -154,9 +157,7 @@ class Fleet:
 
     async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
         async with tenant.reading() as db:
-            limit = PLANS[tenant.row.plan].servers
-            if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
-                raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
+            await _check_quota(db, tenant)
             credential = jump = None
             if new.connection == "ssh":
                 credential = await _credential_named(db, new.credential)
@@ -276,6 +277,7 @@ class Fleet:
         shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
         credential_id = new_id()
         async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
             if await tx.one(store.CREDENTIAL_NAMED, name=name):
                 raise BadInput("credential.name_taken", credential=name)
             await tx.run(
@@ -358,6 +360,12 @@ class Fleet:
         secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
         return Login(server.ssh_user, row["kind"], secret, row["id"], row["version"])
 
+    async def secrets_state(self, tenant: Tenant) -> tuple[object, ...]:
+        """Return a value that changes with every credential that is added or revoked, by any process."""
+        async with tenant.reading() as db:
+            row = await db.one(store.CREDENTIALS_STATE)
+        return tuple(row) if row else ()
+
     async def secrets(self, tenant: Tenant) -> list[bytes]:
         """Return every secret of the tenant in the clear, to keep them out of what is shown."""
         async with tenant.reading() as db:
@@ -376,6 +384,12 @@ class Fleet:
 def _admin(by: User) -> None:
     if not by.role.covers(Role.ADMIN):
         raise NotAllowed("error.admins_only")
+
+
+async def _check_quota(db: Transaction, tenant: Tenant) -> None:
+    limit = PLANS[tenant.row.plan].servers
+    if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
+        raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
 
 
 async def _credential_named(tx: Transaction, name: str) -> Credential:

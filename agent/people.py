@@ -8,7 +8,9 @@ from core.clock import Clock
 from core.errors import BadInput, NotAllowed, NotFound, Refused
 from core.ids import new_id, pairing_code
 from core.store import people
+from core.store.database import Transaction
 from core.store.people import code_hash
+from core.store.statements import LOCK
 from core.tenant import Tenant, console_installation
 from core.texts import Language
 from core.work import PLANS, Role, User
@@ -48,12 +50,11 @@ class Staff:
             raise BadInput("people.bad_name")
         user = User(new_id(), name, role_of(role), language)
         now = self._clock()
-        limit = PLANS[tenant.row.plan].users
         async with tenant.transaction() as tx:
+            await _one_at_a_time(tx, tenant)
             if await people.user_named(tx, name):
                 raise BadInput("people.name_taken", name=name)
-            if limit is not None and await tx.value(people.COUNT) >= limit:
-                raise Refused("quota.users", limit=limit, plan=tenant.row.plan)
+            await _check_quota(tx, tenant)
             await tx.run(
                 people.ADD_USER,
                 id=user.id,
@@ -72,11 +73,12 @@ class Staff:
     ) -> None:
         """Change a user's role, or let them out or in again; the last admin stays one.
 
-        Raises NotFound, BadInput, or Refused for the last active admin.
+        Raises NotFound, BadInput, or Refused for the last active admin or at the plan's limit.
         """
         _admin(by)
         wanted = role_of(role) if role is not None else None
         async with tenant.transaction() as tx:
+            await _one_at_a_time(tx, tenant)
             everybody = await people.users(tx)
             user = next((each for each in everybody if each.name == name), None)
             if user is None:
@@ -85,6 +87,8 @@ class Staff:
             others = [u for u in everybody if u.active and u.role is Role.ADMIN and u.id != user.id]
             if user.role is Role.ADMIN and user.active and loses and not others:
                 raise Refused("people.last_admin", name=name)
+            if active and not user.active:
+                await _check_quota(tx, tenant)
             await tx.run(people.CHANGE, user=user.id, role=wanted, language=None, active=active)
             if active is False:
                 await tx.all(people.END_SESSIONS_OF, tenant=tenant.id, user_id=user.id, now=self._clock())
@@ -117,3 +121,14 @@ class Staff:
 def _admin(by: User | None) -> None:
     if by is not None and not by.role.covers(Role.ADMIN):
         raise NotAllowed("error.admins_only")
+
+
+async def _one_at_a_time(tx: Transaction, tenant: Tenant) -> None:
+    """Let changes of people follow one another: two admins must not dismiss each other at once."""
+    await tx.run(LOCK, lock=f"people {tenant.id}")
+
+
+async def _check_quota(tx: Transaction, tenant: Tenant) -> None:
+    limit = PLANS[tenant.row.plan].users
+    if limit is not None and await tx.value(people.COUNT) >= limit:
+        raise Refused("quota.users", limit=limit, plan=tenant.row.plan)

@@ -36,18 +36,19 @@ class Redactions:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._kept: dict[str, tuple[float, re.Pattern[str] | None]] = {}
+        self._kept: dict[str, tuple[float, tuple[object, ...], re.Pattern[str] | None]] = {}
 
     async def of(self, tenant: Tenant) -> "Redact":
         """Return the tenant's redactor."""
-        until, pattern = self._kept.get(tenant.id, (0.0, None))
-        if until < time.monotonic():
+        state = await self._fleet.secrets_state(tenant)
+        until, known, pattern = self._kept.get(tenant.id, (0.0, (), None))
+        if until < time.monotonic() or known != state:
             found: set[str] = set()
             for secret in await self._fleet.secrets(tenant):
                 found |= forms(secret)
             longest_first = sorted(found, key=len, reverse=True)
             pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
-            self._kept[tenant.id] = (time.monotonic() + KEPT_S, pattern)
+            self._kept[tenant.id] = (time.monotonic() + KEPT_S, state, pattern)
         return Redact(pattern)
 
 

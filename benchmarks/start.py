@@ -21,6 +21,7 @@ INITDB = ("--username", SUPERUSER, "--auth-local=trust", "--auth-host=reject", "
 """As in bot.embedded.datafolder."""
 
 IDLE_S = 10.0
+SETTLE_S = 1.0
 
 
 class Starts:
@@ -47,8 +48,10 @@ class Starts:
         first, second = (Bot(home, "bot", "up") for _ in range(2))
         try:
             self.cold.append(await first.start())
+            await asyncio.sleep(SETTLE_S)
             self.stop.append(await first.stop())
             self.warm.append(await second.start())
+            await asyncio.sleep(SETTLE_S)
         finally:
             await first.stop()
             self.stop.append(await second.stop())

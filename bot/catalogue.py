@@ -32,7 +32,9 @@ class Catalogue:
         """Return ``what`` in words; a key that is missing shows itself, because a lost sentence is worse."""
         if isinstance(what, str):
             return what
-        key, params = (what.key, what.params) if isinstance(what, Say) else (what["say"], what["params"])
+        key, params = (
+            (what.key, what.params) if isinstance(what, Say) else (what["say"], what.get("params", {}))
+        )
         sentence = self._sentences.get(key, {}).get(language)
         if sentence is None:
             logger.error("text_missing", key=key, language=language)

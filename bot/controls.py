@@ -13,7 +13,8 @@ from core.ids import new_token
 from core.messages import Part
 from core.store import approvals as approval_store
 from core.store import fleet as fleet_store
-from core.store import inbox, people, preferences, runs
+from core.store import inbox, log, people, preferences, runs
+from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
 from core.texts import LANGUAGES, say
@@ -69,16 +70,26 @@ class Controls:
             owner = await inbox.ask_to_stop(tx, tenant.id, conversation)
             acting = await tx.all(runs.RUNNING_IN, conversation=conversation)
             waiting = await tx.all(approval_store.PENDING_IN, conversation=conversation)
+            seq = await tx.value(inbox.RUNNING_TURN, tenant=tenant.id, conversation=conversation)
+            running = await log.event_at(tx, conversation, seq) if seq is not None else None
         if owner or acting:
             self._stop_here(tenant.id, conversation)
             await self._desk.bus.publish(CONTROL_TOPIC, {"stop": [tenant.id, conversation]})
+            # What the turn has just asked for goes with it: its card may be seen before its end is written.
+            waiting = [row for row in waiting if running and row["turn_id"] == running["turn_id"]]
+        withdrawn = await self._withdraw(work, waiting)
+        if owner or acting:
             return [say("stop.stopping")]
+        return [say("stop.withdrawn", count=withdrawn)] if withdrawn else [say("stop.nothing")]
+
+    async def _withdraw(self, work: Work, waiting: Sequence[Row]) -> int:
+        """Take back the requests that ``work``'s user may take back; return how many that were."""
         withdrawn = 0
         for row in waiting:
             if row["requester_id"] == work.user.id or work.user.role.covers(Role.ADMIN):
                 approval = approval_store.approval_of(row)
-                withdrawn += await self._approvals.cancel(tenant, work.user, approval)
-        return [say("stop.withdrawn", count=withdrawn)] if withdrawn else [say("stop.nothing")]
+                withdrawn += await self._approvals.cancel(work.tenant, work.user, approval)
+        return withdrawn
 
     async def halt(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """Stop every turn and act of the tenant until an admin resumes."""

@@ -251,9 +251,10 @@ class Workers:
 async def _load(db: Transaction, taken: Taken) -> tuple[dict[str, Any], Address]:
     row = await log.conversation(db, taken.conversation_id)
     event = await log.event_at(db, taken.conversation_id, taken.seq)
+    event_id = await db.value(inbox.EVENT_ID, id=taken.id)
     if row is None or event is None:
         raise It0Error("error.internal")
-    return {**dict(event), "ip": None, "event_id": f"row:{taken.id}"}, log.address_of(row)
+    return {**dict(event), "ip": None, "event_id": event_id}, log.address_of(row)
 
 
 def _uncancel() -> None:

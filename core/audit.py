@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from core.store import tables
-from core.store.database import Row, Statement
-from core.store.statements import BIG, TEXT, insert_row, of_tenant
+from core.store.database import Row, Statement, Transaction
+from core.store.statements import BIG, LOCK, TEXT, insert_row, of_tenant
 from core.work import canonical
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 T = tables.audit
 COLUMNS = [column for column in T.c if column.name != "tenant_id"]
 
-LOCK = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("lock", type_=TEXT), 7))))
 LAST = Statement(select(T.c.seq, T.c.hash).where(of_tenant(T)).order_by(T.c.seq.desc()).limit(1))
 APPEND = insert_row(T)
 BY_KEY = Statement(select(T.c.seq).where(of_tenant(T), T.c.key == bindparam("key", type_=TEXT)))
@@ -114,15 +113,19 @@ class AuditLog:
         Raises StoreUnavailable; then it is not written, and what it announces must not be done.
         """
         async with self._tenant.transaction() as tx:
-            await tx.run(LOCK, lock=self._tenant.id)
-            if entry.key is not None and (written := await tx.value(BY_KEY, key=entry.key)):
-                return int(written)
-            last = await tx.one(LAST)
-            seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
-            row = {**asdict(entry), "seq": seq, "at": at, "detail": dict(entry.detail)}
-            digest = row_hash(self._key, previous, row)
-            await tx.run(APPEND, **row, previous_hash=previous, hash=digest)
-            return int(seq)
+            return await self.append_in(tx, entry, at)
+
+    async def append_in(self, tx: Transaction, entry: Entry, at: datetime) -> int:
+        """Write ``entry`` together with what it tells of: the last thing that a transaction does."""
+        await tx.run(LOCK, lock=self._tenant.id)
+        if entry.key is not None and (written := await tx.value(BY_KEY, key=entry.key)):
+            return int(written)
+        last = await tx.one(LAST)
+        seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
+        row = {**asdict(entry), "seq": seq, "at": at, "detail": dict(entry.detail)}
+        digest = row_hash(self._key, previous, row)
+        await tx.run(APPEND, **row, previous_hash=previous, hash=digest)
+        return int(seq)
 
     async def page(self, before: int | None = None, count: int = 100) -> list[Row]:
         """Return the newest rows below ``before``, newest first."""

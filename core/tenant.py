@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import column, select, table
 
 from core.audit import AuditLog
-from core.errors import NotFound, Unavailable
+from core.errors import NotFound, StoreUnavailable, Unavailable
 from core.store import tables
 from core.store.database import Database, Row, Statement, Transaction
 from core.store.statements import param
 from core.vault import Vault
+
+logger = structlog.get_logger()
 
 SHARED_HEAD = "0001"
 TENANT_HEAD = "0001"
@@ -111,8 +114,14 @@ class Tenants:
             rows = await tx.all(ALL)
         found = []
         for row in rows:
-            if row["status"] != "deleted":
+            if row["status"] == "deleted":
+                continue
+            try:
                 found.append(await self._open(row))
+            except StoreUnavailable:
+                raise
+            except Unavailable:
+                logger.warning("tenant_left_out", tenant=row["id"], reason="not at this program's version")
         return found
 
     def forget(self, tenant_id: str) -> None:

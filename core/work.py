@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
-from core.texts import Language, Say
+from core.texts import Language, Say, say
 
 
 class Risk(IntEnum):
@@ -209,7 +209,7 @@ def may_decide(user: User, approval: Approval) -> Say | None:
         return Say("approval.not_yours_removed")
     needed = Role.OPERATOR if approval.level <= Risk.L1 else Role.ADMIN
     if not user.role.covers(needed):
-        return Say("approval.not_yours_role", {"role": {"say": f"role.{needed}"}})
+        return say("approval.not_yours_role", role=Say(f"role.{needed}"))
     if approval.four_eyes and approval.level >= Risk.L2 and user.id == approval.requester_id:
         return Say("approval.not_yours_four_eyes")
     return None

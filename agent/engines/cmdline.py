@@ -7,9 +7,8 @@ from agent.engines.targets import Suggestion, named, only, shown
 from core.texts import say
 
 _PROGRAMS = (
-    "systemctl|service|journalctl|docker|podman|kubectl|curl|wget|cat|less|head|grep|zgrep|awk|sed|ls|find|du|df"
-    "|ps|top|ss|netstat|ip|dig|free|vmstat|iostat|lsof|kill|rm|cp|mv|mkdir|chmod|chown|apt|apt-get|yum|dnf|crontab"
-    "|psql|mysql|redis-cli|nginx|dmesg|lsblk|mount|sudo|echo|tail|openssl|git|nslookup|traceroute|reboot|shutdown"
+    "systemctl|service|journalctl|docker|podman|kubectl|curl|cat|less|head|tail|grep|zgrep|awk|ls|find|du|df|ps|top"
+    "|ss|netstat|ip|dig|free|vmstat|iostat|lsof|dmesg|lsblk|psql|mysql|redis-cli|nginx|openssl|git|traceroute"
 )
 _PROMPT = re.compile(rf"(?:{_PROGRAMS}) \S.*")
 _VERB = r"(?:please )?(?:run|execute|执行|运行) ?"

@@ -152,12 +152,14 @@ def _expects_server(text: str, token: Token, before: Sequence[Token]) -> bool:
 
 
 def _odd(text: str, at: int) -> Token:
-    """Return what is no word of the grammar, up to the next thing that is."""
+    """Return what is no word of the grammar: a sign with what hangs on it (``-rf``), or a run of Chinese."""
     end = at + 1
-    if text[at].isascii():  # "-rf" is shown whole
-        end = re.compile(r"[!-~]*").match(text, at).end()
-    while end < len(text) and not text[end].isascii() and not phrase_at(text, end):
-        end += 1
+    if text[at].isascii():
+        while end < len(text) and "!" <= text[end] <= "~":
+            end += 1
+    else:
+        while end < len(text) and not text[end].isascii() and not phrase_at(text, end):
+            end += 1
     return Token("stop", text[at:end], at, end)
 
 
@@ -278,6 +280,7 @@ def _is_slip(word: Token | None) -> bool:
 def _nearest_topic(sentence: Sentence) -> str:
     """Return the topic that is named, else the one whose phrase is most like one of the unknown words."""
     named = [token.value for token in sentence.of("topic", "change")]
+    named += ["http" for _ in sentence.of("url")]
     named += [token.kind for token in sentence.of("tail", "run", "ping", "list")]
     unknown = [token.value for token in sentence.of("other", "stop")[:4] if len(token.value.encode()) > 2]
     named += [_PHRASES[near] for word in unknown if (near := nearest(word, _PHRASES))]

@@ -16,11 +16,11 @@ from agent.approvals import feed_address
 from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
-from bot.front import Front
+from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
 from channels.console import Console, log_topic
 from core.errors import BadInput, It0Error, NotFound, Refused
-from core.messages import Address, Body, Click, Inbound, Sender, Text
+from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.ports import Bus, Subscription
 from core.store import inbox, log, runs
 from core.store.database import Row, Transaction
@@ -203,7 +203,8 @@ class Page:
                 await self._say(message, event_id or "", Text(text))
             case {"type": "click", "id": str(), "button": str(button)}:
                 address = self._address(self._feed_thread)
-                await self._accept(event_id or "", address, Click(button))
+                accepted = await self._accept(event_id or "", address, Click(button))
+                await self._follow_feed(accepted)
             case {"type": "stop", "id": str(), "conversation": str()}:
                 await self._say(message, event_id or "", Text("/stop"))
             case _:
@@ -223,10 +224,32 @@ class Page:
         else:
             thread = f"{self._visitor.user.id}:{thread}"
         accepted = await self._accept(event_id, self._address(thread), body)
-        if accepted and accepted not in self._followed:
-            await self._open(accepted, self._sent.get(accepted, 0))
+        conversation_id = accepted.conversation_id
+        if conversation_id not in self._followed:
+            await self._open(conversation_id, self._sent.get(conversation_id, 0))
 
-    async def _accept(self, event_id: str, address: Address, body: Body) -> str:
+    async def _follow_feed(self, accepted: Accepted) -> None:
+        """Tell the page what a click came to when that is a sentence: such as who was first."""
+        feed = accepted.conversation_id
+        if feed not in self._followed:
+            self._sent[feed] = accepted.seq
+            self._follow_topic(feed, log_topic(accepted.tenant_id, feed), self._on_feed)
+        await self._on_feed(feed, {})
+
+    async def _on_feed(self, feed: str, _: Mapping[str, Any]) -> None:
+        async with self._visitor.tenant.reading() as db:
+            rows = await log.events_after(db, feed, self._sent[feed], PAGE)
+        for row in rows:
+            if row["seq"] <= self._sent[feed]:
+                continue
+            self._sent[feed] = row["seq"]
+            if row["kind"] == "reply":
+                words = " ".join(part.get("text", "") for part in self._renderer.parts(row["body"]["parts"]))
+                await self._send({"type": "refused", "id": None, "code": "click", "message": words})
+
+    async def _accept(self, event_id: str, address: Address, body: Body) -> Accepted:
+        if not event_id:
+            raise BadInput("message.bad_id", limit=MAX_EVENT_ID)
         inbound = Inbound(
             address,
             f"{self._visitor.user.id}:{event_id}",
@@ -248,7 +271,7 @@ class Page:
         )
         topic = log_topic(accepted.tenant_id, accepted.conversation_id)
         await self._sockets.bus.publish(topic, {"grown": accepted.seq})
-        return accepted.conversation_id
+        return accepted
 
     async def _mine(self, db: Transaction, conversation_id: str) -> Row:
         row = await log.conversation(db, conversation_id)
@@ -285,6 +308,10 @@ class Page:
                     await call(key, message)
                 except It0Error as error:
                     await logger.awarning("page_missed", reason=str(error))
+                except ConnectionError:
+                    return
+                except Exception:  # what cannot be shown must not take the page with it
+                    await logger.aexception("page_failed", key=key)
 
     async def _on_log(self, conversation_id: str, message: Mapping[str, Any]) -> None:
         if "live" not in message:

@@ -103,7 +103,7 @@ CANCEL = Statement(
     .returning(A.c.id)
 )
 VOTES = Statement(
-    select(V.c.user_id, V.c.verdict, V.c.channel, V.c.at)
+    select(V.c.user_id, V.c.verdict, V.c.channel, V.c.event_id, V.c.at)
     .where(of_tenant(V), V.c.approval_id == param("id"))
     .order_by(V.c.at)
 )

@@ -27,6 +27,7 @@ TENANT_TABLE = re.compile(rf"(?<![.\w]){TENANT_SCHEMA}\.")
 UNREACHABLE = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended the connection between two messages
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -60,6 +61,9 @@ class Statement:
         return self._compiled[schema]
 
     def _compile(self, schema: str) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+        of_tenant = _touches_tenant(self._clause)
+        if of_tenant and not schema:
+            raise RuntimeError("a statement on a tenant's tables needs a tenant's transaction")
         compiled = self._clause.compile(
             dialect=DIALECT,
             schema_translate_map={TENANT_SCHEMA: schema or None},
@@ -68,11 +72,8 @@ class Statement:
         )
         assert isinstance(compiled, SQLCompiler)
         names = tuple(compiled.positiontup or ())
-        if _touches_tenant(self._clause):
-            if not schema:
-                raise RuntimeError("a statement on a tenant's tables needs a tenant's transaction")
-            if "tenant_id" not in names:
-                raise RuntimeError(f"a statement on a tenant's tables must name tenant_id: {compiled}")
+        if of_tenant and "tenant_id" not in names:
+            raise RuntimeError(f"a statement on a tenant's tables must name tenant_id: {compiled}")
         constants = {k: v for k, v in compiled.params.items() if not compiled.binds[k].required}
         return str(compiled), names, constants
 
@@ -92,7 +93,7 @@ class Transaction:
 
     def _bound(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names, constants = statement.on(self._schema)
-        given = {**constants, **self._fixed, **params}
+        given = {**constants, **params, **self._fixed}
         return sql, [given[name] for name in names]
 
     async def all(self, statement: Statement, /, **params: Any) -> list[Row]:

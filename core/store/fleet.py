@@ -46,6 +46,9 @@ BEHIND = Statement(
 
 ADD_CREDENTIAL = insert_row(C, leave_out=["version"])
 CREDENTIALS = Statement(select(C).where(of_tenant(C)).order_by(C.c.name))
+CREDENTIALS_STATE = Statement(
+    select(func.count(), func.max(C.c.created_at), func.max(C.c.revoked_at)).where(of_tenant(C))
+)
 CREDENTIAL = Statement(select(C).where(of_tenant(C), C.c.id == param("id")))
 CREDENTIAL_NAMED = Statement(
     select(C).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_(None))

@@ -117,6 +117,7 @@ SEEN = Statement(
         I.c.installation_id == param("installation_id"), I.c.event_id == param("event_id")
     )
 )
+EVENT_ID = Statement(select(I.c.event_id).where(I.c.id == param("id", BIG)))
 DONE = Statement(
     update(I)
     .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))

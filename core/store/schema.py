@@ -12,7 +12,7 @@ from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData, select, text
+from sqlalchemy import Connection, MetaData, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.store import tables
@@ -79,7 +79,12 @@ def _upgrade(connection: Connection, chain: str, schema: str, app_role: str, ten
 
 
 def _grant(connection: Connection, schema: str, role: str) -> None:
-    """Give the application's role its rights; the audit may only be read and appended to."""
+    """Give the application's role its rights; the audit may only be read and appended to.
+
+    Where one role does everything nothing is taken from it, or it could not write the next version.
+    """
+    if connection.scalar(select(func.current_user())) == role:
+        return
     quoted = connection.dialect.identifier_preparer.quote(role)
     for statement in (
         f'GRANT USAGE ON SCHEMA "{schema}" TO {quoted}',

@@ -13,7 +13,9 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    func,
     insert,
+    select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -44,3 +46,7 @@ def insert_row(table: Table, leave_out: Iterable[str] = ()) -> Statement:
     """Return an insert of one row that takes every column but ``leave_out`` as a parameter."""
     columns = [column for column in table.c if column.name not in set(leave_out)]
     return Statement(insert(table).values({c: bindparam(c.name, type_=c.type) for c in columns}))
+
+
+LOCK = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(param("lock"), 7))))
+"""Waits for every other transaction that took the same ``lock``, a text, and holds it to the end."""

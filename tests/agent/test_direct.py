@@ -266,7 +266,8 @@ NOTHING: list[tuple[str, str]] = [
     ("disk on all gateway servers", "direct.no_match"),
     ("systemctl restart nginx on web-1", "direct.quote_command"),
     ("docker logs app on web-1", "direct.quote_command"),
-    ("rm -rf / on web-1", "direct.quote_command"),
+    ("rm -rf / on web-1", "direct.not_understood_word"),
+    ("check https://example.com on web-1", "direct.not_understood"),
     ("approve A7-493", "direct.yes"),
     ("check nginx on web-1", "direct.not_understood_word"),
     ("list web servers", "direct.not_understood"),
@@ -728,10 +729,10 @@ def test_every_example_works_in_both_languages(key: str) -> None:
     for language in ("en", "zh"):
         reading = grammar.read(TEXTS[key][language].format(server="web-1", unit="nginx"), FLEET)
         assert isinstance(reading, Intent), (language, reading)
-    name = key.removeprefix("example.")
-    if name in TOPICS:
-        line = (TOPICS[name].with_unit or TOPICS[name].command).split("{")[0]
-        assert reading.arguments["command"].startswith(line)
+        topic = TOPICS.get(key.removeprefix("example."))
+        if topic is not None:
+            line = (topic.with_unit or topic.command).split("{")[0]
+            assert reading.arguments["command"].startswith(line)
 
 
 def test_every_topic_has_an_example() -> None:
@@ -762,8 +763,10 @@ def _keys_in_code() -> set[str]:
 
 
 def test_every_sentence_of_the_agent_has_its_text() -> None:
-    others = {"error.setup", "error.server_unreachable", "error.host_key_changed", "error.host_key_unknown"}
-    assert _keys_in_code() - others - set(TEXTS) == set()
+    known = set(TEXTS)
+    for file in (ROOT / "bot/texts").glob("*.toml"):
+        known |= set(tomllib.loads(file.read_text("utf-8")))
+    assert _keys_in_code() - known == set()
     made = {f"command.{name}" for name in commands.COMMANDS} | {f"help.group_{g}" for g in commands.GROUPS}
     made |= {f"run.{state}" for state in ("running", "failed", "stopped", "timeout", "unknown")}
     made |= {f"approval.was_{status}" for status in ("approved", "rejected", "expired", "cancelled")}

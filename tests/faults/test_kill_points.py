@@ -89,8 +89,10 @@ async def killed_at(yard, scenario: Scenario, point: str) -> list[str]:
         except (AssertionError, TimeoutError) as error:
             return [f"did not end: {error!r:.1000}", *await yard.judge.faults(yard.client)]
         faults = await yard.judge.settled(yard.client)
-    yard.house.arm.unlink(missing_ok=True)
-    return faults if kept.deaths else [f"never came to {point}", *faults]
+        if yard.house.arm.exists():
+            yard.house.arm.unlink()
+            return [f"never came to {point}", *faults]
+    return faults if kept.deaths == 1 else [f"died {kept.deaths} times", *faults]
 
 
 async def all_killed(yards, scenario: Scenario, points: Sequence[str]) -> dict[str, list[str]]:

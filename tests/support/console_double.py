@@ -71,6 +71,8 @@ class ConsoleDouble:
 
     hold: say and click are taken but not acknowledged, as by a server that dies at the wrong moment.
     signed_in: False makes every route and the socket answer 401.
+    go_on: cleared, a turn stops in the middle of its step.
+    expected: pieces of what the browser's console may say all the same.
     said, clicks, stops: what came in, by event id, with how often (a repeat is acknowledged, not redone).
     """
 
@@ -97,6 +99,9 @@ class ConsoleDouble:
         self.running: dict[str, str] = {}
         self.approvals: dict[str, Json] = {}
         self.settle_clicks = True
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.expected: list[str] = []
         self.url = ""
         self._threads: dict[str, str] = {}
         self._accepted: dict[str, tuple[str, int]] = {}
@@ -418,6 +423,7 @@ class ConsoleDouble:
             await asyncio.sleep(self.pause_s)
             data = {"step": 1, "server": "db-1", "text": line + "\n"}
             await self.send({**live, "kind": "output", "data": data})
+        await self.go_on.wait()
         parts = [{"code": DF, "title": "db-1"}]
         await self.grow(conversation, "result", {"no": 1, "status": "done", "parts": parts}, turn)
         answer = "**db-1** is nearly full: `/var/lib/postgresql` is at **99 %**.\n\nweb-1 is fine."

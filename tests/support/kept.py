@@ -5,6 +5,7 @@ import contextlib
 from typing import Self
 
 import aiohttp
+
 from support.house import Client, House
 
 
@@ -15,6 +16,7 @@ class Kept:
         self.house = house
         self.clients = clients
         self.deaths = 0
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -22,18 +24,20 @@ class Kept:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._over = True
         assert self._task
-        self._task.cancel()
-        await asyncio.wait({self._task})
-        if not self._task.cancelled() and (error := self._task.exception()):
-            raise error
+        await self._task
+
+    @property
+    def _stands(self) -> bool:
+        return not self.house.died and all(client.connected for client in self.clients)
 
     async def _keep(self) -> None:
-        while True:
+        while not (self._over and self._stands):
             await asyncio.sleep(0.01)
             if self.house.died:
                 self.deaths += 1
-                await asyncio.shield(asyncio.to_thread(self.house.start))
+                await asyncio.to_thread(self.house.start)
             for client in self.clients:
                 if not client.connected:
                     await client.drop()

@@ -3,6 +3,7 @@ import { get } from './api.js';
 import { button, fill, h, icon } from './dom.js';
 import { output } from './escape.js';
 import { full, t } from './i18n.js';
+import { prose } from './markup.js';
 import { loading, page, row, table } from './page.js';
 
 /** Mount the page. */
@@ -15,7 +16,7 @@ export function mountAudit(root) {
   const count = h('span', { class: 'muted', role: 'status' });
   const more = button(t('console.load_more'), { onclick: () => read(), hidden: true });
   const place = h('div');
-  root.append(page(t('console.nav_audit'), [filter, count], h('p', { class: 'muted' }, t('console.audit_hint')), place,
+  root.append(page(t('console.nav_audit'), [filter, count], h('div', { class: 'prose muted' }, prose(t('console.audit_hint'))), place,
     h('div', { class: 'more' }, more)));
   let body = null;
   loading(place, async () => {

@@ -123,7 +123,7 @@ function partOf(text) {
 }
 
 const target = (server) =>
-  h('li', null, h('b', null, server.name), h('code', null, `${server.user}@${server.host}`),
+  h('li', null, h('b', null, server.name), h('code', null, server.user ? `${server.user}@${server.host}` : server.host),
     server.environment && environmentBadge(server.environment));
 
 function pending(approval, card) {

@@ -30,7 +30,7 @@ function paragraphs(text) {
     .map((block) => {
       const heading = /^#{1,6}\s+(.+)$/.exec(block.trim());
       if (heading) return h('p', { class: 'heading' }, inline(heading[1]));
-      return h('p', null, inline(block.replace(/^\n+|\n+$/g, '')));
+      return h('p', { class: /^\s*[•-] /.test(block) ? 'item' : null }, inline(block.replace(/^\n+|\n+$/g, '')));
     });
 }
 

@@ -52,7 +52,7 @@ function cells(server, admin, again) {
     h('div', null, h('b', null, server.name),
       server.role && h('span', { class: 'badge' }, tOr(`console.server_role_${server.role}`, server.role)),
       server.description && h('p', { class: 'muted clamp' }, server.description), tags(server.tags)),
-    local ? t('console.server_local') : h('code', { class: 'wrap' }, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
+    local ? t('console.server_local') : h('code', null, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
     environmentBadge(server.environment),
     h('div', null, server.credential && h('span', { class: 'with-icon' }, icon('key'), server.credential),
       server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump }))),

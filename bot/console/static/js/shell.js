@@ -19,7 +19,8 @@ export function buildShell(root, { setLanguage }, scope) {
   const badge = h('span', { class: 'count', hidden: true });
   const links = new Map();
   const nav = h('nav', { class: 'nav', 'aria-label': t('console.navigation') }, VIEWS.filter(([name]) => views().includes(name)).map(([name, sign]) => {
-    const link = h('a', { href: `#/${name}` }, h('span', { class: 'nav-icon' }, icon(sign), name === 'approvals' && badge), h('span', null, t(`console.nav_${name}`)));
+    const link = h('a', { href: `#/${name}` }, h('span', { class: 'nav-icon' }, icon(sign)),
+      h('span', null, t(`console.nav_${name}`)), name === 'approvals' && badge);
     links.set(name, link);
     return link;
   }));

@@ -20,6 +20,7 @@ export const state = {
 const threads = new Map();
 let socket = null;
 let current = null;
+let listing = 0;
 
 /** Begin: read who I am was done; open the outbox and the socket. */
 export function start(me) {
@@ -61,6 +62,12 @@ export async function refreshConversations() {
   } catch {
     // read again at the next change or reconnect
   }
+}
+
+/** Read my conversations again soon: their titles and order follow what was just said. */
+function listSoon() {
+  clearTimeout(listing);
+  listing = setTimeout(refreshConversations, 300);
 }
 
 /** Read the pending approvals again. */
@@ -195,6 +202,7 @@ function take(message) {
       return refused(message);
     case 'events':
       takeEvents(message.events);
+      if (message.events.some((event) => event.kind === 'reply')) listSoon();
       return threads.get(message.conversation)?.take(message);
     case 'live':
       return threads.get(message.conversation)?.takeLive(message);
@@ -218,6 +226,7 @@ function accepted({ id, conversation, seq }) {
       state.places.set(thread, conversation);
       emit('placed', { thread, conversation });
     }
+    listSoon();
   } else if (type === 'click') outbox.rest(button);
   outbox.forget(id);
 }

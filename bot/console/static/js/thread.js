@@ -60,11 +60,11 @@ export class Thread {
     this.#stuck = 0;
     const first = !this.loaded;
     this.loaded = true;
-    this.running = message.running ?? null;
-    this.#listen();
     const later = fresh.filter((event) => event.seq > this.last);
     const earlier = fresh.filter((event) => event.seq < this.first);
     this.#insert(fresh);
+    this.running = this.#turnOf(message.running);
+    this.#listen();
     if (first) this.more = this.first > 1;
     if (!this.running) this.live = null;
     if (earlier.length) this.changed({ kind: 'reset' });
@@ -86,6 +86,12 @@ export class Thread {
     this.#listen();
     if (!this.running && this.loaded) this.running = message.turn;
     this.changed({ kind: 'live', message });
+  }
+
+  /** Return the running turn's id, also where the server names it by the number of its message. */
+  #turnOf(running) {
+    if (typeof running !== 'number') return running ?? null;
+    return this.events.find((event) => event.seq === running)?.turn ?? String(running);
   }
 
   /** The end of a turn may bring no event: while one runs and is quiet, ask how it stands. */

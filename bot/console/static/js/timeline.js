@@ -8,7 +8,7 @@ import * as outbox from './outbox.js';
 import { press, state } from './store.js';
 
 const LIVE_LIMIT = 64_000;
-const STATUS_ICONS = { done: 'check', waiting: 'pause', refused: 'ban', failed: 'x', stopped: 'stop' };
+const STATUS_ICONS = { done: 'check', approved: 'check', rejected: 'x', cancelled: 'ban', waiting: 'pause', refused: 'ban', failed: 'x', stopped: 'stop' };
 
 /** Draws one conversation's events. */
 export class Timeline {
@@ -29,9 +29,9 @@ export class Timeline {
     if (kind === 'tool') return this.#step(event);
     if (kind === 'result') return this.#result(event);
     if (kind === 'reply' || kind === 'notice') return this.#spoken(event);
-    if (kind === 'card' && body.approval) return h('div', { class: 'entry entry-card' }, approvalCard(body.approval, { fresh }));
+    if (kind === 'card' && body.approval) return this.#card(event, fresh);
+    if (kind === 'settled' && body.approval) this.#decided(body.approval.id);
     if (kind === 'steered') for (const seq of body.seqs) this.said.get(seq)?.classList.add('steered');
-    if (kind === 'performed') this.#performed(event);
     return null;
   }
 
@@ -88,18 +88,26 @@ export class Timeline {
     return null;
   }
 
-  /** An approved act has run: the step that waited for it is over. */
-  #performed({ turn }) {
+  /** A card belongs to the step that asked for it. */
+  #card({ turn, body }, fresh) {
     for (const step of this.steps.values()) {
-      if (step.turn === turn && step.status === 'waiting') this.#mark(step, 'done');
+      if (step.turn === turn && step.status === 'running') step.approval = body.approval.id;
     }
+    return h('div', { class: 'entry entry-card' }, approvalCard(body.approval, { fresh }));
   }
 
-  #mark(step, status) {
+  /** The step that waited shows the decision; what came of it is the reply's to say. */
+  #decided(id) {
+    for (const step of this.steps.values()) if (step.approval === id && step.status === 'waiting') this.#mark(step, 'waiting');
+  }
+
+  #mark(step, given) {
+    const decision = given === 'waiting' && state.approvals.get(step.approval)?.status;
+    const status = decision && decision !== 'pending' ? decision : given;
     step.status = status;
     step.node.className = `step step-${status}`;
     step.mark.replaceChildren(status === 'running' ? h('span', { class: 'spinner' }) : icon(STATUS_ICONS[status] || 'clock'));
-    const seconds = status !== 'waiting' && step.took >= 1000 ? ` · ${(step.took / 1000).toFixed(1)} s` : '';
+    const seconds = given !== 'waiting' && step.took >= 1000 ? ` · ${(step.took / 1000).toFixed(1)} s` : '';
     step.word.textContent = tOr(`status.${status}`, status) + seconds;
   }
 
@@ -133,7 +141,7 @@ export class Timeline {
   #liveOutput(turn, data) {
     const all = [...this.steps.values()].reverse();
     const step = this.steps.get(`${turn}:${data.step}`) ||
-      all.find((one) => one.no === data.step && (one.status === 'waiting' || one.status === 'running'));
+      all.find((one) => one.no === data.step && ['approved', 'waiting', 'running'].includes(one.status));
     if (!step) return null;
     step.live.hidden = false;
     if (!step.touched) step.node.open = true;
@@ -169,7 +177,8 @@ function callOf({ tool, arguments: given = {} }) {
   }
   if (Object.keys(rest).length) {
     const pre = h('pre', { class: 'arguments' });
-    pre.append(...output(JSON.stringify(rest, null, 1)));
+    const brief = JSON.stringify(rest);
+    pre.append(...output(brief.length > 90 ? JSON.stringify(rest, null, 2) : brief));
     shown.push(pre);
   }
   return h('div', { class: 'call' }, h('span', { class: 'tool-name' }, tool), shown);

@@ -1,0 +1,352 @@
+"""The console's page in a real browser, against a double of its server."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+from support.console_double import ConsoleDouble
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--headless",
+]
+VIEWS = ("chat", "servers", "approvals", "audit", "people")
+WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('CSP', e.violatedDirective))"
+Open = Callable[..., Awaitable[Page]]
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM.exists(),
+    reason=f"THE CONSOLE'S PAGE IS NOT TESTED: {CHROMIUM} is missing (apt install chromium)",
+)
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for all tests."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[ConsoleDouble]:
+    """A server of its own for each test."""
+    double = ConsoleDouble()
+    await double.start()
+    yield double
+    await double.stop()
+
+
+@pytest.fixture
+async def open_page(browser: Browser, double: ConsoleDouble) -> AsyncIterator[Open]:
+    """Open the page in a fresh profile; afterwards nothing may have gone wrong in its console."""
+    contexts = []
+    wrong: list[str] = []
+
+    async def open_it(route: str = "", **options: Any) -> Page:
+        context = await browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
+        contexts.append(context)
+        await context.add_init_script(WATCH)
+        page = await context.new_page()
+        page.set_default_timeout(8000)
+        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        await page.goto(f"{double.url}/#/{route}")
+        return page
+
+    yield open_it
+    for context in contexts:
+        await context.close()
+    assert [text for text in wrong if not any(each in text for each in double.expected)] == []
+    assert double.bad_csrf == []
+
+
+async def say(page: Page, text: str) -> None:
+    """Type and send with the keyboard."""
+    await page.locator("#composer").fill(text)
+    await page.locator("#composer").press("Enter")
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something is so on the server's side."""
+    async with asyncio.timeout(8):
+        while not true():  # noqa: ASYNC110  (the double has no event for each thing that may happen)
+            await asyncio.sleep(0.02)
+
+
+async def test_says_and_sees_steps_and_the_reply(open_page: Open, double: ConsoleDouble) -> None:
+    double.go_on.clear()
+    page = await open_page()
+    await say(page, "hello")
+    await expect(page.locator(".entry.reply")).to_contain_text("You said: hello")
+    await say(page, "check disk")  # in an open conversation: live pieces reach nobody who is not there yet
+    await expect(page.locator(".step-running .live")).to_contain_text("/dev/vda1")
+    await expect(page.locator(".running")).to_contain_text("it0 is working")
+    double.go_on.set()
+    reply = page.locator(".entry.reply").last
+    await expect(reply).to_contain_text("db-1 is nearly full")
+    await expect(reply.locator("strong").first).to_have_text("db-1")
+    await expect(page.locator(".drafting, .thinking, .running:visible")).to_have_count(0)
+    step = page.locator(".step-done")
+    await expect(step).to_have_count(1)
+    await step.locator("summary").click()
+    await expect(step.locator(".command")).to_have_text("df -h")
+    await expect(page.locator(".said.own")).to_have_count(2)
+    assert re.search(r"#/chat/c\d+$", page.url)
+    await page.reload()
+    await expect(page.locator(".entry.reply").last).to_contain_text("db-1 is nearly full")
+    await expect(page.locator(".said.own")).to_have_count(2)
+
+
+async def test_data_stays_data(open_page: Open, double: ConsoleDouble) -> None:
+    evil = "<img src=x onerror=\"document.title='owned'\"><script>1</script>\u202egnp.exe"
+    double.append("c1", "said", {"text": evil}, user="alice")
+    parts = [{"text": evil}, {"code": evil + "\u200b\x1b[31mred\x1b[0m\x07", "title": evil}]
+    buttons = [{"label": evil, "value": "x:1", "style": "plain"}]
+    double.append("c1", "reply", {"parts": parts, "buttons": buttons}, "t1")
+    command = "cat /etc/passwd\u202e \u2066\u00a0\tx\nrm\u3164 -rf\u200d " + "y" * 5000
+    approval = double.make_approval("c1", command=command, requester=evil, reasons=[evil], part=evil)
+    double.append("c1", "card", {"approval": approval}, "t1")
+    double.titles["c1"] = evil
+    page = await open_page("chat/c1")
+    shown = page.locator(".card .command")
+    await expect(shown).to_be_visible()
+    text = await shown.evaluate("(node) => node.textContent")
+    assert text == (
+        "cat /etc/passwd\\u202e \\u2066\\u00a0\\tx↵\nrm\\u3164 -rf\\u200d " + "y" * 5000
+    )  # whole, and every hidden character visible
+    await expect(page.locator(".entry.reply pre")).to_contain_text("\\u202egnp.exe\\u200bred\\u0007")
+    assert "\u202e" not in await page.evaluate("document.body.textContent + document.title")
+    assert await page.locator("#app img, #app script").count() == 0
+    assert "owned" not in await page.title()
+
+
+async def test_what_was_not_acknowledged_is_sent_again_and_shown_once(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.hold = True
+    page = await open_page()
+    await say(page, "hello there")
+    await until(lambda: list(double.said.values()) == [1])
+    await expect(page.locator(".pending-unsent")).to_contain_text("Sending")
+    await page.reload()
+    await expect(page.locator(".pending-unsent")).to_contain_text("hello there")
+    double.hold = False
+    await double.drop()
+    await expect(page.locator(".entry.reply")).to_have_text(re.compile("You said: hello there"))
+    await expect(page.locator(".said.own")).to_have_count(1)
+    await expect(page.locator(".pending")).to_have_count(0)
+    assert len(double.said) == 1  # one event id, however often it was sent
+    assert sum(e["kind"] == "said" for log in double.logs.values() for e in log) == 1
+    kept = "Object.keys(localStorage).filter((key) => key.startsWith('it0.outbox.')).length"
+    assert await page.evaluate(kept) == 0
+
+
+async def test_what_is_said_while_disconnected_is_kept(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page()
+    await expect(page.locator(".connection-open")).to_be_visible()
+    port = int(double.url.rsplit(":", 1)[1])
+    double.expected = ["ERR_CONNECTION_REFUSED"]
+    await double.stop()
+    await expect(page.locator(".connection-waiting")).to_be_visible()
+    await say(page, "are you there")
+    await expect(page.locator(".pending-unsent")).to_contain_text("Will be sent")
+    await double.start(port)
+    await expect(page.locator(".entry.reply")).to_contain_text("You said: are you there")
+    assert list(double.said.values()) == [1]
+
+
+async def test_a_refused_message_says_why_and_can_be_edited(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page()
+    await say(page, "refuse me")
+    refused = page.locator(".pending-refused")
+    await expect(refused).to_contain_text("That message is too long.")
+    await refused.get_by_role("button", name="Edit and send again").click()
+    await expect(page.locator("#composer")).to_have_value("refuse me")
+    await expect(refused).to_have_count(0)
+
+
+async def test_a_double_click_is_one_click_and_only_the_server_settles(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.hold = True
+    approval = double.make_approval("c1")
+    double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1")
+    approve = page.locator("[data-press=approve]")
+    await approve.dblclick()
+    await until(lambda: bool(double.clicks))
+    await expect(approve).to_be_disabled()
+    await expect(approve).to_contain_text("Sending")
+    await expect(page.locator("[data-press=reject]")).to_be_disabled()
+    await expect(page.locator(".card-approved")).to_have_count(0)
+    assert list(double.clicks.values()) == [1]
+    double.hold = False
+    await double.drop()
+    await until(lambda: list(double.clicks.values()) == [2])  # the same event, again
+    await expect(approve).to_contain_text("Received")
+    await double.settle(approval["id"], "approved", "alice")
+    await expect(page.locator(".outcome-approved")).to_contain_text("Approved by alice")
+    await expect(page.locator(".decide")).to_have_count(0)
+    assert list(double.clicked.values()) == [f"approve:{approval['id']}"]
+
+
+async def test_a_card_shows_what_others_decided(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page()
+    await say(page, "restart nginx")
+    card = page.locator(".card")
+    await expect(card.locator(".level-2")).to_have_text("L2 · High risk")
+    for words in ("web-1", "it0@10.0.0.11", "production", "Restarts a service", "bob", "Expires in 29:"):
+        await expect(card).to_contain_text(words)
+    await expect(page).to_have_title(re.compile(r"^\(1\) "))
+    await expect(page.locator(".nav .count")).to_contain_text("1")
+    await double.settle(next(iter(double.approvals)), "rejected", "carol")
+    await expect(card.locator(".outcome-rejected")).to_contain_text("Rejected by carol")
+    await expect(page.locator(".step-rejected")).to_contain_text("rejected")
+    await expect(page).not_to_have_title(re.compile(r"^\("))
+    mine = double.make_approval("c9", may_decide=False, why_not="Somebody else has to decide.", needed=2)
+    await double.send({"type": "changed", "what": "approvals"})
+    await page.goto(f"{double.url}/#/approvals")
+    waits = page.locator(f'.card[data-approval="{mine["id"]}"]')
+    await expect(waits).to_contain_text("Somebody else has to decide.")
+    await expect(waits).to_contain_text("0 of 2 approvals")
+    await expect(waits.locator(".decide")).to_have_count(0)
+
+
+async def test_a_gap_is_closed_and_older_events_are_read(open_page: Open, double: ConsoleDouble) -> None:
+    for number in range(1, 451):
+        double.append("c1", "said", {"text": f"message {number}"}, user="alice")
+    page = await open_page("chat/c1")
+    await expect(page.locator(".said")).to_have_count(200)
+    double.append("c1", "said", {"text": "missed"}, user="bob")
+    await double.grow("c1", "said", {"text": "seen"})
+    await expect(page.locator(".said")).to_have_count(202)
+    assert await page.locator(".said .bubble").nth(200).inner_text() == "missed"
+    await page.locator(".scroll").evaluate("(node) => { node.scrollTop = 0; }")
+    await expect(page.locator(".said")).not_to_have_count(202)
+    await page.locator(".scroll").evaluate("(node) => { node.scrollTop = 0; }")
+    await expect(page.locator(".said")).to_have_count(452)
+    numbers = await page.locator(".said").evaluate_all("(all) => all.map((n) => Number(n.dataset.seq))")
+    assert numbers == list(range(1, 453))
+
+
+async def test_stop_and_halt(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page()
+    await say(page, "hang")
+    await page.locator(".running").get_by_role("button", name="Stop").click()
+    await expect(page.locator(".entry.reply")).to_contain_text("Stopped.")
+    await expect(page.locator(".running")).to_be_hidden()
+    assert len(double.stops) == 1
+    await page.get_by_role("button", name="Halt").click()
+    await page.locator("dialog [data-yes]").click()
+    await expect(page.locator(".banner")).to_contain_text("alice halted it0")
+    await page.get_by_role("button", name="Resume").click()
+    await page.locator("dialog [data-yes]").click()
+    await expect(page.locator(".banner")).to_be_hidden()
+    assert [path for path, _ in double.posts] == ["halt", "resume"]
+
+
+async def test_the_language_changes_everywhere(open_page: Open, double: ConsoleDouble) -> None:
+    double.append("c1", "card", {"approval": double.make_approval("c1")}, "t1")
+    page = await open_page("chat/c1")
+    await expect(page.locator("[data-press=approve]")).to_have_text("Approve")
+    await page.locator("[data-language=zh]").click()
+    await expect(page.locator("[data-press=approve]")).to_have_text("批准")
+    await expect(page.locator(".card .level")).to_have_text("L2 · 高风险")
+    await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    assert double.posts == [("language", {"language": "zh"})]
+    for view in VIEWS:
+        await page.goto(f"{double.url}/#/{view}")
+        await expect(page.locator("#main")).not_to_contain_text(re.compile(r"console\.\w"))
+
+
+async def test_narrow_screens_never_scroll_sideways(open_page: Open, double: ConsoleDouble) -> None:
+    command = "find / -name '" + "x" * 300 + "' -delete"
+    double.append("c1", "said", {"text": "w" * 400}, user="alice")
+    double.append("c1", "card", {"approval": double.make_approval("c1", command=command)}, "t1")
+    reply = {"parts": [{"code": "a long line " * 40, "title": "web-1"}], "buttons": []}
+    double.append("c1", "reply", reply, "t1")
+    page = await open_page("chat", viewport={"width": 360, "height": 740}, has_touch=True)
+    places = "[document.documentElement, ...document.querySelectorAll('#main, .scroll')]"
+    wide = f"{places}.some((node) => node.scrollWidth > node.clientWidth)"
+    for view in (*VIEWS, "chat/c1"):
+        await page.goto(f"{double.url}/#/{view}")
+        await expect(page.locator(f"body[data-view={view.split('/')[0]}]")).to_be_attached()
+        await expect(page.locator(".loading")).to_have_count(0)
+        assert not await page.evaluate(wide), view
+    await expect(page.locator(".card .command")).to_be_visible()
+    await expect(page.locator(".nav")).to_be_in_viewport()
+
+
+async def test_everything_by_keyboard(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page("servers")
+    await expect(page.locator("table").first).to_contain_text("web-1")
+    keyboard = page.keyboard
+    await keyboard.press("/")
+    await expect(page.locator("#composer")).to_be_focused()
+    await keyboard.type("first line")
+    await keyboard.press("Shift+Enter")
+    await keyboard.type("second line")
+    await keyboard.press("Enter")
+    await expect(page.locator(".entry.reply")).to_contain_text("You said: first line\nsecond line")
+    await keyboard.press("ArrowUp")
+    await expect(page.locator("#composer")).to_have_value("first line\nsecond line")
+    await page.locator(".scroll").focus()
+    await keyboard.press("?")
+    await expect(page.locator("dialog")).to_contain_text("Keyboard shortcuts")
+    await keyboard.press("Escape")
+    await expect(page.locator("dialog")).to_have_count(0)
+    for key, view in {"a": "approvals", "l": "audit", "s": "servers", "c": "chat"}.items():
+        await keyboard.press("g")
+        await keyboard.press(key)
+        await expect(page.locator(f"body[data-view={view}]")).to_be_attached()
+
+
+async def test_the_end_of_the_session_says_how_to_come_back(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page()
+    await expect(page.locator(".connection-open")).to_be_visible()
+    double.signed_in = False
+    double.expected = ["401"]
+    await double.drop()
+    await expect(page.locator(".door")).to_contain_text("it0 user link alice")
+    await page.reload()
+    await expect(page.locator(".door")).to_contain_text("it0 user link")
+
+
+async def test_a_viewer_is_offered_nothing_they_may_not_do(open_page: Open, double: ConsoleDouble) -> None:
+    double.me["user"]["role"] = "viewer"
+    page = await open_page("people")
+    await expect(page.locator("body[data-view=chat]")).to_be_attached()
+    await expect(page.locator(".nav a")).to_have_count(3)
+    await expect(page.locator(".halt")).to_have_count(0)
+    await page.goto(f"{double.url}/#/servers")
+    await expect(page.locator("table")).to_contain_text("web-1")
+    await expect(page.locator("#main button")).to_have_count(0)
+
+
+async def test_adding_a_server_ends_with_its_fingerprint(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page("servers")
+    await page.get_by_role("button", name="Add server").click()
+    form = page.locator("dialog")
+    for name, value in {"name": "web-9", "host": "10.0.0.99", "user": "it0"}.items():
+        await form.locator(f"[name={name}]").fill(value)
+    await form.locator("[name=credential]").select_option("fleet-key")
+    await form.locator("button[type=submit]").click()
+    await expect(form.locator(".fingerprint")).to_contain_text("SHA256:Qm4c0kV1")
+    await expect(form).to_contain_text("ssh-keyscan -p 22 -- 10.0.0.99")
+    await form.locator("#key-compared").check()
+    await form.locator("button[type=submit]").click()
+    await expect(page.locator(".toast")).to_contain_text("web-9 is trusted now.")
+    assert [path for path, _ in double.posts] == ["servers", "servers/web-9/trust"]
+    assert double.posts[1][1] == {"fingerprint": "SHA256:Qm4c0kV1wq3y8zB7n2mXlLpT6aJrD9hFsE5uGiKoYtA"}

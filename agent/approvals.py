@@ -8,7 +8,7 @@ from typing import Literal
 from agent.context import Desk, Work
 from agent.speech import speak
 from core.audit import Entry
-from core.errors import Late, NotAllowed, NotFound, Refused
+from core.errors import Halted, Late, NotAllowed, NotFound, Refused
 from core.ids import approval_code, new_id, new_token
 from core.messages import Address, Outbound
 from core.store import approvals as store
@@ -66,14 +66,14 @@ class Approvals:
         """
         at = self._desk.clock()
         async with work.tenant.transaction() as tx:
-            if await inbox.check_fence(tx, work.taken, self._desk.me):
-                raise Refused("turn.stopped")
             wishes = await preferences.load(tx)
             deciders = await self._deciders(tx, work.user, verdict.level, wishes.four_eyes)
             approval = await store.of_step(tx, work.turn_id, step)
             if approval is None:
                 approval = _request(work, step, action, verdict, wishes, at)
                 await self._keep(tx, work, approval, deciders)
+            if await inbox.check_fence(tx, work.taken, self._desk.me):
+                raise Refused("turn.stopped")
         await self._asked(work, approval)
         short = None if len(deciders) >= approval.needed else say("approval.nobody_can_decide")
         return approval, short
@@ -97,28 +97,36 @@ class Approvals:
         card = Outbound("card", approval_id=approval.id)
         seq = await speak(self._desk, tx, work.tenant, work.conversation_id, work.address, card, work.turn_id)
         places = [(work.conversation_id, seq, work.user.id)]
-        if approval.level >= Risk.L2:
-            console = console_installation(work.tenant.id)
-            for user in deciders:
-                if user.id == work.user.id:
-                    continue
-                address = feed_address(console, user.id)
-                feed = await log.open_conversation(tx, new_id(), address, user.id, self._desk.clock())
-                places.append((feed, await speak(self._desk, tx, work.tenant, feed, address, card), user.id))
+        feeds = await self._feeds(tx, work, deciders) if approval.level >= Risk.L2 else {}
+        for feed, (address, user_id) in sorted(feeds.items()):
+            places.append((feed, await speak(self._desk, tx, work.tenant, feed, address, card), user_id))
         tx.after_commit.append(lambda: self._desk.changed(work.tenant.id, "approvals"))
         for conversation_id, number, user_id in places:
             place = {"approval_id": approval.id, "conversation_id": conversation_id}
             await tx.run(store.PLACE, **place, seq=number, user_id=user_id)
 
+    async def _feeds(
+        self, tx: Transaction, work: Work, deciders: Sequence[User]
+    ) -> dict[str, tuple[Address, str]]:
+        """Return the console feeds of those who may decide, beside the requester's own conversation."""
+        found = {}
+        for user in deciders:
+            if user.id != work.user.id:
+                address = feed_address(console_installation(work.tenant.id), user.id)
+                feed = await log.open_conversation(tx, new_id(), address, user.id, self._desk.clock())
+                found[feed] = (address, user.id)
+        return found
+
     async def decide(self, tenant: Tenant, user: User, click: Click) -> Ballot:
         """Count one person's vote, as their rights are at this moment.
 
-        Raises NotFound, NotAllowed, or Late naming who was first; each is audited, the card unchanged.
+        Raises NotFound, NotAllowed, Halted, or Late naming who was first; each is audited.
         """
         async with tenant.reading() as db:
             approval = await store.get(db, click.approval_id)
             halted = (await preferences.load(db)).halted_by
         if approval is None:
+            await self._refused(tenant, user, None, click, say("approval.unknown"))
             raise NotFound("approval.unknown")
         refusal = may_decide(user, approval)
         if refusal is not None:
@@ -128,7 +136,8 @@ class Approvals:
         if halted and click.verdict == "approve":
             ballot = await self._cast_before(tenant, approval, user, click)
             if ballot is None:
-                raise Refused("error.halted")
+                await self._refused(tenant, user, approval, click, say("error.halted"))
+                raise Halted
         ballot = ballot or await self._vote(tenant, user, approval, click)
         await self._decided(tenant, user, ballot, click)
         return ballot
@@ -279,8 +288,11 @@ class Approvals:
         )
         await tenant.audit.append(entry, self._desk.clock())
 
-    async def _refused(self, tenant: Tenant, user: User, approval: Approval, click: Click, why: Say) -> None:
-        detail = {**_detail(approval), "verdict": click.verdict, "why": why.key, "event": click.event_id}
+    async def _refused(
+        self, tenant: Tenant, user: User, approval: Approval | None, click: Click, why: Say
+    ) -> None:
+        about = _detail(approval) if approval else {}
+        detail = {**about, "verdict": click.verdict, "why": why.key, "event": click.event_id}
         action = (
             "approval.late" if why.key.startswith(("approval.was", "approval.time")) else "approval.refused"
         )
@@ -290,7 +302,7 @@ class Approvals:
             user.id,
             None,
             "approval",
-            approval.id,
+            click.approval_id[:64],
             click.channel,
             click.ip,
             detail,

@@ -104,7 +104,6 @@ class Toolbox:
         body = {"no": no, "tool": tool, "arguments": dict(arguments)}
         work = self.work
         async with work.tenant.transaction() as tx:
-            await inbox.check_fence(tx, work.taken, self.desk.me)
             if not self.stepped:
                 await turns.write(
                     tx,
@@ -117,23 +116,23 @@ class Toolbox:
                 )
                 self.stepped = True
             await log.append(tx, work.conversation_id, [Event("tool", body, work.turn_id)], self.desk.clock())
+            await inbox.check_fence(tx, work.taken, self.desk.me)
         self.desk.grown(work.tenant.id, work.conversation_id)
 
     async def _end(self, no: int, answer: Answer) -> None:
         body = {"no": no, **answer.as_json()}
         work = self.work
         async with work.tenant.transaction() as tx:
-            await inbox.check_fence(tx, work.taken, self.desk.me)
             await log.append(
                 tx, work.conversation_id, [Event("result", body, work.turn_id)], self.desk.clock()
             )
+            await inbox.check_fence(tx, work.taken, self.desk.me)
         self.desk.grown(work.tenant.id, work.conversation_id)
 
     async def steering(self) -> Sequence[str]:
         """Return what was typed during the turn; it counts as handled by this turn from here."""
         work = self.work
         async with work.tenant.transaction() as tx:
-            await inbox.check_fence(tx, work.taken, self.desk.me)
             seqs = await inbox.waiting(tx, work.tenant.id, work.conversation_id)
             rows = [await log.event_at(tx, work.conversation_id, seq) for seq in seqs]
             mine = _typed_first(rows)
@@ -143,6 +142,7 @@ class Toolbox:
                 await log.append(
                     tx, work.conversation_id, [Event("steered", body, work.turn_id)], self.desk.clock()
                 )
+            await inbox.check_fence(tx, work.taken, self.desk.me)
         return [mine[seq] for seq in taken]
 
     async def servers(self) -> Sequence[Server]:

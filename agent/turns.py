@@ -77,15 +77,17 @@ class Turns:
     async def resume(self, work: Work, approval_id: str) -> None:
         """Run the continuation of a turn whose approval was settled."""
         outcome = await self._outcome(work, approval_id)
-        engine, toolbox = await self._prepare(work, "")
+        async with work.tenant.reading() as db:
+            asked = await turns.get(db, outcome.approval.turn_id)
+        engine, toolbox = await self._prepare(work, "", asked["engine"] if asked else None)
         request = Request(work.turn_id, work.conversation_id, work.user, "")
         await self._run(work, toolbox, engine, engine.resume(request, outcome, toolbox))
 
-    async def _prepare(self, work: Work, text: str) -> tuple[Engine, Toolbox]:
+    async def _prepare(self, work: Work, text: str, engine_of: str | None = None) -> tuple[Engine, Toolbox]:
         async with work.tenant.reading() as db:
             row = await log.conversation(db, work.conversation_id)
             wishes = await preferences.load(db)
-        engine = self._engines[self._pick(row["engine"] if row else None, wishes.engine, text)]
+        engine = self._engines[self._pick(engine_of or (row["engine"] if row else None), wishes.engine, text)]
         journal = await journal_of(work) if work.taken.attempts > 1 else {}
         toolbox = Toolbox(
             work,
@@ -137,16 +139,19 @@ class Turns:
         await self._finish(work, engine.name, started_at, ending)
 
     async def _consume(self, work: Work, events: AsyncIterator[EngineEvent]) -> Ending:
+        notices: Sequence[Part] = ()
         async for event in events:
             match event:
                 case TextDelta(text):
                     await work.live.update(Progress("text", {"text": text}))
                 case Thinking(text):
                     await work.live.update(Progress("thinking", {"text": text}))
+                case ToolResult(_, answer) if answer.status == "waiting":
+                    notices = answer.parts[1:]  # the first says that it waits, which the card shows
                 case ToolUse() | ToolResult():
                     pass
                 case ApprovalRequired(approval_id):
-                    return Ending("suspended", (), approval_id)
+                    return Ending("suspended", notices, approval_id)
                 case Completed(parts):
                     return Ending("completed", parts)
                 case Failed(message):

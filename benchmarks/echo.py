@@ -46,7 +46,9 @@ def value_of(recipe: Mapping[str, Any]) -> Value:
         case {"from": [number, column]}:
             return lambda said: said.results[number][column]
         case {"text": text} if "{" in text and any(f"{{{place}}}" in text for place in Said.__slots__):
-            places = [place for place in ("conversation", "event", "thread", "turn") if f"{{{place}}}" in text]
+            places = [
+                place for place in ("conversation", "event", "thread", "turn") if f"{{{place}}}" in text
+            ]
             return lambda said: filled(text, places, said)
         case {"text": text}:
             return lambda _: text

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -84,12 +83,16 @@ async def apart(land: Ground) -> None:
 async def places(land: Ground, message: Sequence[recorder.Group]) -> dict[str, str]:
     """Return the recorded message's own values with the names of their places."""
     given = {
-        name: value for group in message for call in group.calls
+        name: value
+        for group in message
+        for call in group.calls
         for name, value in zip(call.names, call.values, strict=True)
         if name in ("event_id", "conversation", "thread")
     }
     turn = next(
-        value for group in message for call in group.calls
+        value
+        for group in message
+        for call in group.calls
         for name, value in zip(call.names, call.values, strict=True)
         if name == "id" and "turn" in call.sql and "INSERT" in call.sql
     )
@@ -200,7 +203,12 @@ def figures(ours: Side, bare: Side) -> list[Figure]:
         compared("latency at saturation, p50", ours.p50, bare.p50, None, "ms"),
         compared("latency at saturation, p99", ours.p99, bare.p99, None, "ms"),
         compared("PostgreSQL's CPU per message", ours.database, bare.database, None, "ms"),
-        alone("messages per CPU second, bot and database", [1000 / (a + b) for a, b in zip(ours.cpu, ours.database, strict=True)], None, "/s"),
+        alone(
+            "messages per CPU second, bot and database",
+            [1000 / (a + b) for a, b in zip(ours.cpu, ours.database, strict=True)],
+            None,
+            "/s",
+        ),
     ]
 
 

@@ -102,7 +102,9 @@ def figures(beside: Sequence[Sequence[float]], without: Sequence[Sequence[float]
     def at(percent: float, rounds: Sequence[Sequence[float]]) -> list[float]:
         return [percentile(latencies, percent) * 1000 for latencies in rounds]
 
-    together = [percentile([each for one in rounds for each in one], 99) * 1000 for rounds in (beside, without)]
+    together = [
+        percentile([each for one in rounds for each in one], 99) * 1000 for rounds in (beside, without)
+    ]
     return [
         compared("p99 of others' replies (P5)", at(99, beside), at(99, without), 1.5, "ms"),
         compared("p50 of others' replies", at(50, beside), at(50, without), None, "ms"),

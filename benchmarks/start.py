@@ -17,7 +17,14 @@ from bot.embedded.binaries import find_postgres
 from bot.embedded.datafolder import SUPERUSER
 from bot.embedded.postgres import SETTINGS
 
-INITDB = ("--username", SUPERUSER, "--auth-local=trust", "--auth-host=reject", "--locale=C", "--encoding=UTF8")
+INITDB = (
+    "--username",
+    SUPERUSER,
+    "--auth-local=trust",
+    "--auth-host=reject",
+    "--locale=C",
+    "--encoding=UTF8",
+)
 """As in bot.embedded.datafolder."""
 
 IDLE_S = 10.0

@@ -6,11 +6,12 @@ from datetime import timedelta
 from agent.approvals import Approvals
 from agent.context import Desk, Work
 from agent.fleet import NAME
+from bot.front import STOP_WORDS
 from bot.workers import CONTROL_TOPIC
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
 from core.ids import new_token
-from core.messages import Part
+from core.messages import Part, command_word
 from core.store import approvals as approval_store
 from core.store import fleet as fleet_store
 from core.store import inbox, log, people, preferences, runs
@@ -23,7 +24,6 @@ from core.work import Role, User
 Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
 
 FORM_MINUTES = 10
-STOP_WORDS = ("stop", "停止", "/stop")
 
 
 class Controls:
@@ -54,10 +54,9 @@ class Controls:
 
     def find(self, text: str) -> Command | None:
         """Return the command that ``text`` calls, or None."""
-        words = text.strip().lower()
-        if words in STOP_WORDS:
+        if text.strip().lower() in STOP_WORDS:
             return self.stop
-        return self._commands.get(words.split()[0])
+        return self._commands.get(command_word(text))
 
     def names(self) -> list[str]:
         """Return every command."""

@@ -11,7 +11,7 @@ from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
 from core.ids import Ids
-from core.messages import Accepted, Body, Click, Inbound, Outbound, Progress, Reply, Text
+from core.messages import Accepted, Body, Click, Inbound, Outbound, Progress, Reply, Text, command_word
 from core.store import inbox, log, people
 from core.store.database import Database
 from core.store.inbox import Arrival, Repeat, Taken
@@ -25,7 +25,8 @@ MAX_TEXT = 64_000
 MAX_EVENT_ID = 200
 TITLE_LENGTH = 80
 IDENTITY_S = 5.0
-CONTROL = ("/stop", "/halt", "/resume", "停止", "stop")
+STOP_WORDS = ("stop", "停止")
+CONTROL = ("/stop", "/halt", "/resume")
 """What passes by a running turn (decision 3)."""
 
 
@@ -49,8 +50,7 @@ def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
                 raise BadInput("message.empty")
             if len(text) > MAX_TEXT:
                 raise BadInput("message.too_long", length=len(text), limit=MAX_TEXT)
-            words = text.strip().lower()
-            is_control = words in CONTROL or words.split()[0] in CONTROL[:3]
+            is_control = command_word(text) in CONTROL or text.strip().lower() in STOP_WORDS
             return "said", {"text": text.replace("\0", "")}, not is_control
         case Click(button):
             return "clicked", {"button": button[:200]}, False

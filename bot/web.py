@@ -194,6 +194,7 @@ class Web:
         language = language_of(request)
         return filled(
             "login.html",
+            lang=language,
             token=request.query.get("token", "")[:200],
             title=self._texts(say("login.title"), language),
             message=self._texts(say("login.message"), language),
@@ -226,7 +227,8 @@ class Web:
         form, _, _ = await self._form(request)
         language = language_of(request)
         return filled(
-            "secret.html",
+            "password.html" if form["kind"] == "ssh_password" else "secret.html",
+            lang=language,
             token=request.match_info["token"],
             name=form["name"],
             title=self._texts(say("secret.title", credential=form["name"]), language),
@@ -248,6 +250,7 @@ class Web:
             await tx.one(fleet_store.USE_FORM, hash=digest, now=self._clock())
         return filled(
             "login.html",
+            lang=user.language,
             token="",
             title=self._texts(say("secret.title", credential=form["name"]), user.language),
             message=self._texts(

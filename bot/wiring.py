@@ -44,6 +44,7 @@ from channels.delivery import Delivery
 from core.clock import Clock, system_clock
 from core.errors import Refused, SetupError
 from core.ids import new_id
+from core.messages import command_word
 from core.ports import Channel, Shell
 from core.settings import Settings
 from core.store import inbox, outbox
@@ -110,7 +111,7 @@ def pick_engine(engines: Mapping[str, Engine], default: str) -> Callable[[str | 
         raise SetupError("setup.unknown_engine", engine=default, engines=", ".join(engines))
 
     def pick(own: str | None, tenants: str | None, text: str) -> str:
-        if text.lstrip().startswith("/"):
+        if command_word(text):
             return "direct"
         wanted = own or tenants or default
         if wanted not in engines:

@@ -71,6 +71,17 @@ class Code:
 Part = Say | str | Code
 
 
+def command_word(text: str) -> str:
+    """Return the slash command that ``text`` begins with, in lower case, or "".
+
+    A Chinese keyboard's ``／`` and ``、`` count as the slash, and a group's ``/run@bot`` as ``/run``.
+    """
+    words = text.split(maxsplit=1)
+    if not words or words[0][0] not in "/／、" or len(words[0]) == 1:
+        return ""
+    return "/" + words[0][1:].split("@")[0].lower()
+
+
 def part_as_json(part: Part) -> Any:
     """Return the form in which a part is stored."""
     match part:

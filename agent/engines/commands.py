@@ -283,8 +283,6 @@ _TABLE = (
     Command("stop", "control", Role.VIEWER),
     Command("halt", "control", Role.OPERATOR),
     Command("resume", "control", Role.ADMIN),
-    Command("new", "control", Role.VIEWER),
-    Command("console", "control", Role.VIEWER),
     Command("language", "control", Role.VIEWER),
     Command("help", "control", Role.VIEWER, _help, "restart"),
 )

@@ -116,7 +116,10 @@ def _header(intent: Intent) -> tuple[Say, ...]:
     if "servers" not in intent.arguments:
         return intent.notes
     what = intent.arguments.get("command") or intent.arguments["path"]
-    return (say("direct.ran", what=shown(what), servers=listed(intent.arguments["servers"])), *intent.notes)
+    return (
+        say("direct.ran", command=shown(what), servers=listed(intent.arguments["servers"])),
+        *intent.notes,
+    )
 
 
 def _run_parts(outcome: Outcome) -> Iterator[Part]:

@@ -19,7 +19,7 @@ from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
 from channels.console import Console, log_topic
-from core.errors import BadInput, It0Error, NotFound, Refused
+from core.errors import BadInput, It0Error, NotFound, Refused, StoreUnavailable
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.ports import Bus, Subscription
 from core.store import inbox, log, runs
@@ -142,6 +142,7 @@ class Page:
         self._renderer = Renderer(sockets.texts, visitor.user)
         self._followed: dict[str, tuple[asyncio.Task[None], Subscription]] = {}
         self._sent: dict[str, int] = {}
+        self._shown_running: dict[str, str | None] = {}
         self._recent: deque[float] = deque()
 
     async def serve(self) -> None:
@@ -180,6 +181,9 @@ class Page:
             await self._route(message, event_id)
         except (ValueError, TypeError, KeyError, RecursionError):
             await self._refuse(event_id, BadInput("error.bad_input"))
+        except StoreUnavailable:
+            # Not refused: the page keeps its copy, comes again, and sends it then.
+            await self._socket.close(code=1013, message=b"try again later")
         except It0Error as error:
             await self._refuse(event_id, error)
 
@@ -341,10 +345,11 @@ class Page:
                 after = self._sent.get(conversation_id, 0)
                 rows = await log.events_after(db, conversation_id, after, PAGE)
                 events = await self._renderer.events(db, rows) if rows else []
-                running = await db.value(inbox.RUNNING_TURN, tenant=tenant.id, conversation=conversation_id)
+                running = await self._running(db, conversation_id, rows)
             if rows and rows[-1]["seq"] <= self._sent.get(conversation_id, 0):
                 return
-            if rows or always:
+            if rows or always or running != self._shown_running.get(conversation_id):
+                self._shown_running[conversation_id] = running
                 if rows:
                     self._sent[conversation_id] = rows[-1]["seq"]
                 await self._send(

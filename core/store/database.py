@@ -36,6 +36,7 @@ UNREACHABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresIOError,
+    asyncpg.DeadlockDetectedError,
 )
 """What asyncpg raises when the server or its disk is the trouble, not the statement."""
 

@@ -3,6 +3,8 @@
 A lane is a conversation's right to a running turn: its row holds the owning process and a fence that rises
 with every change of owner. Taking a lane, letting it go and looking for the next message each lock the
 lane's row first, so no wake-up is lost between the end of a turn and a message that comes in just then.
+Whoever locks both a conversation's row (by appending to its log) and its lane takes the conversation first;
+several conversations are locked with the turn's own first and the others in the order of their ids.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,6 @@ import contextlib
 from typing import Self
 
 import aiohttp
-
 from support.house import Client, House
 
 

@@ -1,0 +1,228 @@
+"""Known secrets never leave: not as they are, not encoded, not cut in two, and at no great cost."""
+
+import base64
+import random
+import string
+import time
+from urllib.parse import quote, quote_plus
+
+import asyncssh
+import pytest
+from fakes.shell import ScriptedShell
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from support.store import Store, add_user
+
+from agent.fleet import Fleet
+from agent.redact import HIDDEN, SHORTEST, Redact, Redactions, StreamRedact
+
+PASSWORD = b"S3cr3t/with+odd=chars&\xc3\xa4"
+KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh")
+LINES = [line for line in KEY.decode().splitlines() if not line.startswith("-----")]
+REDACT = Redact([PASSWORD, KEY])
+TEXT = PASSWORD.decode()
+
+SHAPES = {
+    "as it is": TEXT,
+    "in an assignment": f"PASSWORD={TEXT};",
+    "twice": f"{TEXT}{TEXT} {TEXT}",
+    "base64": base64.b64encode(PASSWORD).decode(),
+    "base64 without padding": base64.b64encode(PASSWORD).decode().rstrip("="),
+    "base64 of a line": base64.b64encode(PASSWORD + b"\n").decode(),
+    "url-safe base64": base64.urlsafe_b64encode(PASSWORD).decode(),
+    "url-safe base64 without padding": base64.urlsafe_b64encode(PASSWORD).decode().rstrip("="),
+    "in a URL": quote(TEXT, safe=""),
+    "in a URL, lower case": quote(TEXT, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+    "in a form": quote_plus(TEXT),
+}
+
+
+@pytest.mark.parametrize("shown", SHAPES.values(), ids=SHAPES)
+def test_password_is_hidden_in_every_form(shown: str) -> None:
+    found = REDACT(f"before {shown} after")
+    assert shown not in found
+    assert TEXT[:8] not in found
+    assert found.startswith("before ")
+    assert found.endswith(" after")
+    assert HIDDEN in found
+
+
+KEY_SHAPES = {
+    "as it is": KEY.decode(),
+    "with CRLF": KEY.decode().replace("\n", "\r\n"),
+    "indented": KEY.decode().replace("\n", "\n    "),
+    "one line of it": LINES[1],
+    "escaped as JSON": KEY.decode().replace("\n", "\\n"),
+    "base64 -w0": base64.b64encode(KEY).decode(),
+    "base64": base64.encodebytes(KEY).decode(),
+    "openssl base64": "\n".join(
+        base64.b64encode(KEY).decode()[at : at + 64] for at in range(0, len(KEY) * 4 // 3 + 4, 64)
+    ),
+}
+
+
+def longest_common(one: str, other: str) -> int:
+    """Return how many characters of ``one`` in a row stand in ``other``."""
+    best = 0
+    for start in range(len(one)):
+        while one[start : start + best + 1] in other and start + best < len(one):
+            best += 1
+    return best
+
+
+@pytest.mark.parametrize("shown", KEY_SHAPES.values(), ids=KEY_SHAPES)
+def test_private_key_is_hidden_in_every_form(shown: str) -> None:
+    found = REDACT(f"$ cat id\n{shown}\n$ ")
+    body = shown.replace("-----BEGIN OPENSSH PRIVATE KEY-----", "").replace(
+        "-----END OPENSSH PRIVATE KEY-----", ""
+    )
+    assert longest_common(body.strip(), found) < 12
+    assert found.startswith("$ cat id\n")
+
+
+def test_text_without_secrets_stays_as_it_is() -> None:
+    text = "nginx is running, pid 1234\n" * 100
+    assert REDACT(text) == text
+    assert Redact([])(text) == text
+    assert REDACT("") == ""
+
+
+@pytest.mark.parametrize("secret", [b"", b"a", b"\n\n", b"abcde", b"  abc  "])
+def test_secret_too_short_to_be_told_from_other_words_hides_nothing(secret: bytes) -> None:
+    text = "a abc abcde \n\n and so on"
+    assert Redact([secret])(text) == text
+
+
+def test_secrets_that_overlap_or_contain_each_other_leave_no_rest() -> None:
+    redact = Redact([b"password123", b"password123456", b"123456789"])
+    for shown in ("password123", "password123456", "password123456789", "password1password123"):
+        rest = redact(f"<{shown}>").replace(HIDDEN, "")
+        assert rest in ("<>", "<password1>")
+    assert redact("password123456789") == HIDDEN
+
+
+ALPHABET = string.ascii_letters + string.digits + "/+=&%. äü密"
+SECRETS = st.lists(
+    st.text(ALPHABET, min_size=SHORTEST + 2, max_size=30).map(str.strip), min_size=1, max_size=5
+)
+NOISE = st.text(ALPHABET + "\n", max_size=40)
+
+
+def usable(secrets: list[str]) -> bool:
+    """Leave out what is too short, and what hides as part of our own mark."""
+    return all(len(secret) >= SHORTEST and secret not in HIDDEN for secret in secrets)
+
+
+@given(SECRETS, st.lists(NOISE, min_size=6, max_size=6))
+def test_no_known_secret_is_left_in_any_text(secrets: list[str], noise: list[str]) -> None:
+    assume(usable(secrets))
+    text = noise[0] + "".join(secret + between for secret, between in zip(secrets, noise[1:], strict=False))
+    found = Redact([secret.encode() for secret in secrets])(text)
+    for secret in secrets:
+        assert all(secret not in piece for piece in found.split(HIDDEN))
+
+
+def chunks(text: str, cuts: list[int]) -> list[str]:
+    """Return ``text`` cut at ``cuts``."""
+    places = sorted({cut % (len(text) + 1) for cut in cuts} | {0, len(text)})
+    return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+
+
+def streamed(redact: Redact, pieces: list[str], most: int = 8192) -> str:
+    """Return all that a stream lets through."""
+    stream = StreamRedact(redact, most)
+    return "".join(stream.feed(piece) for piece in pieces) + stream.end()
+
+
+@given(SECRETS, st.lists(NOISE, min_size=6, max_size=6), st.lists(st.integers(0, 10_000), max_size=30))
+def test_secret_cut_by_a_chunks_border_is_hidden_as_in_one_piece(
+    secrets: list[str], noise: list[str], cuts: list[int]
+) -> None:
+    assume(usable(secrets))
+    redact = Redact([secret.encode() for secret in secrets])
+    text = noise[0] + "".join(secret + between for secret, between in zip(secrets, noise[1:], strict=False))
+    assert streamed(redact, chunks(text, cuts)) == redact(text)
+
+
+@given(st.integers(0, 400), st.lists(st.integers(0, 2000), max_size=40))
+def test_secret_in_a_line_too_long_to_hold_back_is_hidden_wherever_it_is_cut(
+    at: int, cuts: list[int]
+) -> None:
+    text = "x" * at + TEXT + "y" * (400 - at) + TEXT + "z" * 500
+    found = streamed(REDACT, chunks(text, cuts), most=200)
+    assert TEXT not in found
+    assert TEXT[:10] not in found
+    assert TEXT[-10:] not in found
+    assert found.count("x") + found.count("y") + found.count("z") == 900
+
+
+def test_key_fed_character_by_character_is_hidden() -> None:
+    found = streamed(REDACT, list(f"$ cat id\n{KEY.decode()}$ "))
+    assert not any(line in found for line in LINES)
+
+
+def test_stream_shows_whole_lines_at_once_and_holds_back_the_rest() -> None:
+    stream = StreamRedact(REDACT)
+    assert stream.feed("one\ntwo\nthr") == "one\ntwo\n"
+    assert stream.feed("ee") == ""
+    assert stream.feed("\n") == "three\n"
+    assert stream.end() == ""
+
+
+def seconds(redact: Redact, text: str) -> float:
+    """Return the shortest of three runs."""
+    found = []
+    for _ in range(3):
+        began = time.process_time()
+        redact(text)
+        found.append(time.process_time() - began)
+    return min(found)
+
+
+def many_keys(count: int) -> list[bytes]:
+    """Return secrets of the size of private keys."""
+    dice = random.Random(1)
+    lines = [[base64.b64encode(dice.randbytes(52)) for _ in range(38)] for _ in range(count)]
+    return [b"-----BEGIN X-----\n" + b"\n".join(each) + b"\n-----END X-----\n" for each in lines]
+
+
+NASTY = {
+    "letters": "a",
+    "spaces": " ",
+    "backslashes": "\\",
+    "start of a key": "b3BlbnNzaC1rZXktdjEAAAAA",
+    "start of a password": TEXT[:-1],
+    "base64": "".join(random.Random(2).choices(string.ascii_letters, k=997)),
+}
+
+
+@pytest.mark.parametrize("unit", NASTY.values(), ids=NASTY)
+def test_time_grows_with_the_text_and_not_with_the_number_of_secrets(unit: str) -> None:
+    few, many = REDACT, Redact([PASSWORD, KEY, *many_keys(60)])
+    short = (unit * 250_000)[:250_000]
+    assert seconds(many, short * 4) < max(0.2, 10 * seconds(many, short))
+    assert seconds(many, short) < max(0.2, 5 * seconds(few, short))
+    assert seconds(many, short * 4) < 3.0
+
+
+async def test_tenants_secrets_are_hidden_and_no_others(store: Store) -> None:
+    first, second = await store.first(), await store.second()
+    hands = Fleet(ScriptedShell(), store.clock)
+    for tenant, secret in ((first, b"first-secret"), (second, b"second-secret")):
+        admin = await add_user(tenant, store.clock, "root")
+        await hands.add_credential(tenant, admin, "c", "ssh_password", secret)
+    redactions = Redactions(hands)
+    text = "first-secret second-secret"
+    assert (await redactions.of(first))(text) == f"{HIDDEN} second-secret"
+    assert (await redactions.of(second))(text) == f"first-secret {HIDDEN}"
+
+
+async def test_new_secret_is_hidden_at_once_and_a_destroyed_one_no_longer(store: Store) -> None:
+    tenant, hands = await store.first(), Fleet(ScriptedShell(), store.clock)
+    admin, redactions = await add_user(tenant, store.clock, "root"), Redactions(hands)
+    assert (await redactions.of(tenant))("new-secret") == "new-secret"
+    await hands.add_credential(tenant, admin, "c", "token", b"new-secret")
+    assert (await redactions.of(tenant))("new-secret") == HIDDEN
+    store.clock.forward(minutes=1)
+    await hands.revoke_credential(tenant, admin, "c")
+    assert (await redactions.of(tenant))("new-secret") == "new-secret"

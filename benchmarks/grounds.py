@@ -208,7 +208,7 @@ class Page:
         async for message in self._socket:
             frame = json.loads(message.data)
             match frame["type"]:
-                case "accepted":
+                case "accepted" if frame["id"] in self._answers:
                     self._places[frame["conversation"]] = frame["id"]
                 case "events":
                     for event in frame["events"]:

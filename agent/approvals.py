@@ -181,7 +181,7 @@ class Approvals:
         """In the settling transaction: what follows is work of its own, and every card says so."""
         row = await log.conversation(tx, approval.conversation_id)
         assert row is not None
-        kind, laned = ("act", False) if status == "approved" else ("decided", True)
+        kind, laned = (inbox.ACT, False) if status == "approved" else ("decided", True)
         event = Event(kind, {"approval_id": approval.id}, self._desk.ids())
         seq = await log.append(tx, approval.conversation_id, [event], self._desk.clock())
         await inbox.post(

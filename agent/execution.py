@@ -5,9 +5,10 @@ servers what became of it. So after any crash a run is done, or it is called unk
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Any
 
 from agent.context import Desk
 from agent.redact import Redact, Redactions, StreamRedact
@@ -68,6 +69,45 @@ class Executor:
         Raises StoreUnavailable before anything is sent when the intent cannot be written, Fenced when the
         work was taken over. A cancellation ends the command and is written down before it goes on.
         """
+        results: dict[str, RunTarget] = {}
+        try:
+            return await self._run(tenant, job, results)
+        except asyncio.CancelledError:
+            if not self._leaving:
+                await self._uninterrupted(self.stop(tenant, job, results))
+            raise
+
+    async def stop(self, tenant: Tenant, job: Job, results: Mapping[str, RunTarget] | None = None) -> None:
+        """End a run that counts as running, whoever began it, and write down what is known of it.
+
+        results: of the servers where it is over.
+        """
+        async with tenant.transaction() as tx:
+            await job.check(tx)
+            if not await runs.take_over(tx, job.run.id, self._desk.me):
+                return
+        redact = await self._redactions.of(tenant)
+        known = results or {}
+        ended = await asyncio.gather(*(self._ended(job, target, known) for target in job.targets))
+        await self._end(tenant, job, ended, redact)
+
+    async def _ended(self, job: Job, target: Target, known: Mapping[str, RunTarget]) -> RunTarget:
+        if target.server.id in known:
+            return known[target.server.id]
+        await self._shell.stop(target, job.run.id)
+        return await self._shell.outcome(target, job.run.id)
+
+    async def _uninterrupted(self, call: Coroutine[Any, Any, None]) -> None:
+        """See ``call`` to its end, however often this is cancelled meanwhile."""
+        task = asyncio.ensure_future(call)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if self._leaving or task.cancelled():
+                    raise
+
+    async def _run(self, tenant: Tenant, job: Job, results: dict[str, RunTarget]) -> list[RunTarget]:
         if (before := await self._before(tenant, job)) is not None:
             return before
         await self._intend(tenant, job)
@@ -77,14 +117,7 @@ class Executor:
         if not mine:
             return await self.recover(tenant, job)
         redact = await self._redactions.of(tenant)
-        results: dict[str, RunTarget] = {}
-        try:
-            await self._all(job, redact, results)
-        except asyncio.CancelledError:
-            if self._leaving:
-                raise
-            await asyncio.shield(self._end(tenant, job, _stopped(job, results), redact))
-            raise
+        await self._all(job, redact, results)
         return await self._end(tenant, job, [results[t.server.id] for t in job.targets], redact)
 
     async def _before(self, tenant: Tenant, job: Job) -> list[RunTarget] | None:
@@ -106,19 +139,8 @@ class Executor:
                 found = await runs.get(tx, job.run.id)
                 return found[1] if found else []
         redact = await self._redactions.of(tenant)
-        try:
-            results = await asyncio.gather(*(self._outcome(job, target) for target in job.targets))
-        except asyncio.CancelledError:
-            if not self._leaving:
-                await asyncio.shield(self._end_others(tenant, job, redact))
-            raise
+        results = await asyncio.gather(*(self._outcome(job, target) for target in job.targets))
         return await self._end(tenant, job, results, redact)
-
-    async def _end_others(self, tenant: Tenant, job: Job, redact: Redact) -> None:
-        """Stop what another process began, and write down how that went."""
-        await asyncio.gather(*(self._shell.stop(target, job.run.id) for target in job.targets))
-        outcomes = (self._shell.outcome(target, job.run.id) for target in job.targets)
-        await self._end(tenant, job, await asyncio.gather(*outcomes), redact)
 
     async def _outcome(self, job: Job, target: Target) -> RunTarget:
         waited = 0.0
@@ -251,10 +273,3 @@ class _Shown:
             self._show(stream.end())
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
-
-
-def _stopped(job: Job, results: dict[str, RunTarget]) -> list[RunTarget]:
-    return [
-        results.get(target.server.id) or RunTarget(target.server.id, target.server.name, "stopped")
-        for target in job.targets
-    ]

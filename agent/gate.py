@@ -14,7 +14,7 @@ from core.audit import Entry
 from core.errors import BadInput, Halted, It0Error, NotAllowed, Refused
 from core.ports import Classifier
 from core.store import fleet as fleet_store
-from core.store import inbox, preferences
+from core.store import inbox, preferences, runs
 from core.store.database import Transaction
 from core.store.runs import Run
 from core.texts import Say, say
@@ -203,6 +203,26 @@ class Gate:
         job = await self._job(work, run, action, servers, check, approval.step, approval.digest)
         await self._executor.run(work.tenant, job)
         return None
+
+    async def end_runs(self, work: Work, approval_id: str | None = None) -> None:
+        """Stop what a process that died left running for this turn, or for this act."""
+        async with work.tenant.reading() as db:
+            rows = await db.all(runs.RUNNING_IN, conversation=work.conversation_id)
+            mine = [r["id"] for r in rows if r["turn_id"] == work.turn_id and r["approval_id"] is None]
+            found = [await runs.get(db, run_id) for run_id in ([approval_id] if approval_id else mine)]
+        for row, targets in filter(None, found):
+            await self._end_run(work, runs.run_of(row, targets))
+
+    async def _end_run(self, work: Work, run: Run) -> None:
+        async def check(tx: Transaction) -> None:
+            await inbox.check_fence(tx, work.taken, self._desk.me)
+
+        server_ids = [server_id for server_id, _ in run.servers]
+        async with work.tenant.reading() as db:
+            known = await fleet_store.servers_by_id(db, server_ids)
+        servers = [known[server_id] for server_id in server_ids if server_id in known]
+        action = self._action(run.command, servers, None)
+        await self._executor.stop(work.tenant, await self._job(work, run, action, servers, check, 0))
 
     async def ask_trust(self, work: Work, step: int, server: Server, shown: str) -> Answer:
         """Ask a person to confirm the host key that ``server`` shows (SECURITY H2)."""

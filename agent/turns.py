@@ -115,6 +115,8 @@ class Turns:
         self, work: Work, toolbox: Toolbox, engine: Engine, events: AsyncIterator[EngineEvent]
     ) -> None:
         started_at = toolbox.started_at
+        if work.stopping.is_set():  # before it could begin, or before the process died that ran it
+            return await self._finish(work, engine.name, started_at, await self._stopped(work))
         try:
             async with asyncio.timeout(self._timeout_s):
                 ending = await self._consume(work, events)
@@ -127,7 +129,7 @@ class Turns:
                 raise
             _uncancel()
             await engine.interrupt(work.turn_id)
-            ending = Ending("stopped", (say("turn.stopped"),))
+            ending = await self._stopped(work)
         except (Fenced, StoreUnavailable):
             raise
         except It0Error as error:
@@ -137,6 +139,13 @@ class Turns:
             ending = Ending("failed", (say("error.internal"),))
         work.closing.set()
         await self._finish(work, engine.name, started_at, ending)
+
+    async def _stopped(self, work: Work) -> Ending:
+        """Return the end of a stopped turn, after the end of what it began before its process died."""
+        work.closing.set()
+        if work.taken.attempts > 1:
+            await self._gate.end_runs(work)
+        return Ending("stopped", (say("turn.stopped"),))
 
     async def _consume(self, work: Work, events: AsyncIterator[EngineEvent]) -> Ending:
         notices: Sequence[Part] = ()
@@ -231,6 +240,9 @@ class Acts:
                 begun = await runs.get(db, approval.id) is not None
             if not begun:
                 return say("turn.stopped")
+            work.closing.set()
+            await self._gate.end_runs(work, approval.id)
+            return None
         return await self._gate.perform(work, approval)
 
     async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -48,6 +49,7 @@ async def beside() -> AsyncIterator[tuple[App, str, str]]:
         keys = read_keys(settings.home)
         settings = settings.model_copy(
             update={
+                "public_url": settings.public_url or _url_of(settings.home),
                 "vault_master_key": settings.vault_master_key or SecretStr(keys.vault),
                 "audit_key": settings.audit_key or SecretStr(keys.audit),
             }
@@ -59,6 +61,14 @@ async def beside() -> AsyncIterator[tuple[App, str, str]]:
         if settings.database_url is None:
             raise SetupError("setup.not_running", home=str(settings.home)) from error
         raise
+
+
+def _url_of(home: Path) -> str:
+    """Return where the it0 of ``home`` was reached last, "" if it never ran."""
+    try:
+        return (home / "url").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 @asynccontextmanager

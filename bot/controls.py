@@ -14,7 +14,7 @@ from core.ids import new_token
 from core.messages import Part, command_word
 from core.store import approvals as approval_store
 from core.store import fleet as fleet_store
-from core.store import inbox, log, people, preferences, runs
+from core.store import inbox, log, people, preferences
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
@@ -66,18 +66,17 @@ class Controls:
         """End what runs in this conversation, or withdraw what waits in it."""
         tenant, conversation = work.tenant, work.conversation_id
         async with tenant.transaction() as tx:
-            owner = await inbox.ask_to_stop(tx, tenant.id, conversation)
-            acting = await tx.all(runs.RUNNING_IN, conversation=conversation)
+            busy = await inbox.ask_to_stop(tx, tenant.id, conversation)
             waiting = await tx.all(approval_store.PENDING_IN, conversation=conversation)
             seq = await tx.value(inbox.RUNNING_TURN, tenant=tenant.id, conversation=conversation)
             running = await log.event_at(tx, conversation, seq) if seq is not None else None
-        if owner or acting:
+        if busy:
             self._stop_here(tenant.id, conversation)
             await self._desk.bus.publish(CONTROL_TOPIC, {"stop": [tenant.id, conversation]})
             # What the turn has just asked for goes with it: its card may be seen before its end is written.
             waiting = [row for row in waiting if running and row["turn_id"] == running["turn_id"]]
         withdrawn = await self._withdraw(work, waiting)
-        if owner or acting:
+        if busy:
             return [say("stop.stopping")]
         return [say("stop.withdrawn", count=withdrawn)] if withdrawn else [say("stop.nothing")]
 

@@ -69,8 +69,6 @@ def tenants_and_people(desk: Desk) -> Middleware:
     def wrap(inner: Handle) -> Handle:
         async def handle(work: Work, event: Mapping[str, Any]) -> None:
             is_ours = event["kind"] in ("act", "decided")
-            if work.stopping.is_set() and event["kind"] != "act":
-                return await finish(desk, work, [say("turn.stopped")])
             if work.tenant.row.status != "active" and not is_ours:
                 return await finish(desk, work, [say("error.tenant_suspended")])
             if not work.user.active and not is_ours:

@@ -63,6 +63,7 @@ async def everything(
         app = await stack.enter_async_context(build(settings, database_url, redis_url, "up", parts))
         user = await first_start(app, database_url, admin_url or database_url)
         port = await stack.enter_async_context(running(app, serves=True, works=True, alone=alone))
+        (home.path / "url").write_text(_url(settings, port))  # for links that the command line makes
         link = None
         if user is not None:
             tenant = await app.tenants.by_slug("default")

@@ -137,6 +137,8 @@ class Workers:
             tenant=taken.tenant_id, conversation=taken.conversation_id, seq=taken.seq
         )
         stopping = asyncio.Event()
+        if taken.stop:
+            stopping.set()
         delay_s = 0.2
         while True:
             try:

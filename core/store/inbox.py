@@ -22,13 +22,20 @@ I = tables.inbox  # noqa: E741
 L = tables.lanes
 P = tables.processes
 
+ACT = "act"
+"""What the event id of an approved act begins with."""
+
 MAX_ATTEMPTS = 5
 """A message whose handling dies with its process this often is set aside with a visible notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An inbox row that this process may handle now. fence: the lane's, None for work without a lane."""
+    """An inbox row that this process may handle now.
+
+    fence: the lane's, None for work without a lane. stop: a person asked to stop it, and then its process
+    died.
+    """
 
     id: int
     tenant_id: str
@@ -37,6 +44,7 @@ class Taken:
     laned: bool
     fence: int | None
     attempts: int
+    stop: bool = False
 
 
 _ahead = I.alias("ahead")
@@ -139,7 +147,7 @@ RELEASE = Statement(
         L.c.owner == param("me"),
         L.c.fence == param("fence", BIG),
     )
-    .values(owner=None)
+    .values(owner=None, stop=literal_column("false"))
 )
 HOLDS = Statement(
     select(L.c.stop)
@@ -171,13 +179,29 @@ RUNNING_TURN = Statement(
     )
     .limit(1)
 )
+STOP_ACTS = Statement(
+    update(I)
+    .where(
+        I.c.tenant_id == param("tenant"),
+        I.c.conversation_id == param("conversation"),
+        I.c.state.in_([literal_column("'new'"), literal_column("'taken'")]),
+        I.c.event_id.startswith(literal_column(f"'{ACT}:'")),
+    )
+    .values(stop=literal_column("true"))
+)
 STOPPED_OF_MINE = Statement(
-    select(L.c.tenant_id, L.c.conversation_id).where(L.c.owner == param("me"), L.c.stop)
+    select(L.c.tenant_id, L.c.conversation_id)
+    .where(L.c.owner == param("me"), L.c.stop)
+    .union(
+        select(I.c.tenant_id, I.c.conversation_id).where(
+            I.c.owner == param("me"), I.c.state == "taken", I.c.stop
+        )
+    )
 )
 
 _other = I.alias("earlier")
 _heads = (
-    select(I.c.id, I.c.tenant_id, I.c.conversation_id)
+    select(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.attempts)
     .join(L, and_(L.c.tenant_id == I.c.tenant_id, L.c.conversation_id == I.c.conversation_id))
     .where(
         I.c.state == "new",
@@ -207,15 +231,29 @@ _lanes = (
         L.c.conversation_id == _heads.c.conversation_id,
         L.c.owner.is_(None),
     )
-    .values(owner=param("me"), fence=L.c.fence + 1, stop=False, since=func.now())
-    .returning(_heads.c.id, L.c.fence)
+    .values(
+        owner=param("me"),
+        fence=L.c.fence + 1,
+        stop=and_(L.c.stop, _heads.c.attempts > literal_column("0")),
+        since=func.now(),
+    )
+    .returning(_heads.c.id, L.c.fence, L.c.stop)
     .cte("lanes")
 )
 CLAIM_LANED = Statement(
     update(I)
     .where(I.c.id == _lanes.c.id, I.c.state == "new")
     .values(state="taken", owner=param("me"), attempts=I.c.attempts + 1)
-    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.laned, I.c.attempts, _lanes.c.fence)
+    .returning(
+        I.c.id,
+        I.c.tenant_id,
+        I.c.conversation_id,
+        I.c.seq,
+        I.c.laned,
+        I.c.attempts,
+        _lanes.c.fence,
+        _lanes.c.stop,
+    )
 )
 _free = (
     select(I.c.id)
@@ -237,6 +275,7 @@ CLAIM_FREE = Statement(
         I.c.laned,
         I.c.attempts,
         literal_column("NULL::bigint").label("fence"),
+        I.c.stop,
     )
 )
 NEXT_IN_LANE = Statement(
@@ -421,10 +460,14 @@ async def take_into_turn(tx: Transaction, tenant_id: str, conversation_id: str, 
     return sorted(row["seq"] for row in rows)
 
 
-async def ask_to_stop(tx: Transaction, tenant_id: str, conversation_id: str) -> str | None:
-    """Mark the lane's running turn as to be stopped; return the process that runs it."""
-    owner = await tx.value(STOP, tenant=tenant_id, conversation=conversation_id)
-    return str(owner) if owner else None
+async def ask_to_stop(tx: Transaction, tenant_id: str, conversation_id: str) -> bool:
+    """Mark the running turn and the acts of a conversation as to be stopped; return whether there are any.
+
+    The marks stay when the process dies, so that whoever takes the work over ends it.
+    """
+    place = {"tenant": tenant_id, "conversation": conversation_id}
+    owner = await tx.value(STOP, **place)
+    return bool(await tx.run(STOP_ACTS, **place)) or owner is not None
 
 
 async def enter(tx: Transaction, me: str, role: str, host: str, pid: int) -> None:

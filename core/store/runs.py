@@ -50,7 +50,7 @@ END_TARGET = Statement(
     )
 )
 RUNNING_IN = Statement(
-    select(R.c.id, R.c.owner, R.c.turn_id).where(
+    select(R.c.id, R.c.owner, R.c.turn_id, R.c.approval_id).where(
         of_tenant(R), R.c.conversation_id == param("conversation"), R.c.state == "running"
     )
 )
@@ -132,6 +132,21 @@ async def get(tx: Transaction, run_id: str) -> tuple[Row, list[RunTarget]] | Non
         return None
     targets = await tx.all(TARGETS, id=run_id)
     return row, [RunTarget(**{name: each[name] for name in RunTarget.__slots__}) for each in targets]
+
+
+def run_of(row: Row, targets: Sequence[RunTarget]) -> Run:
+    """Return a stored run."""
+    return Run(
+        row["id"],
+        row["conversation_id"],
+        row["turn_id"],
+        row["approval_id"],
+        row["command"],
+        Risk(row["level"]),
+        tuple((target.server_id, target.server) for target in targets),
+        row["requester_id"],
+        row["approver_id"],
+    )
 
 
 async def take_over(tx: Transaction, run_id: str, me: str) -> bool:

@@ -169,6 +169,7 @@ inbox = Table(
     _must("state", Text, "'new'"),
     _may("owner", Text),
     _must("attempts", SmallInteger, "0"),
+    _must("stop", Boolean, "false"),
     _must("accepted_at", Moment, "now()"),
     _may("done_at", Moment),
     UniqueConstraint("installation_id", "event_id"),

@@ -47,7 +47,7 @@ async def enter(browser: Browser, house: House, name: str, **options: object) ->
     context = await browser.new_context(**shape)  # type: ignore[arg-type]
     page = await context.new_page()
     page.set_default_timeout(10_000)
-    await page.goto(link.replace("127.0.0.1:8080", f"127.0.0.1:{house.port}"))
+    await page.goto(link)
     await page.locator("button").click()
     await expect(page.locator("main")).to_be_visible()
     await page.goto(f"{house.url}/#/chat/new")  # a narrow screen begins with the list
@@ -68,9 +68,7 @@ async def photograph(page: Page, name: str) -> None:
         await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
 
-async def test_one_asks_another_approves_and_both_see_it(
-    house: House, browser: Browser
-) -> None:
+async def test_one_asks_another_approves_and_both_see_it(house: House, browser: Browser) -> None:
     await asyncio.to_thread(house.command, "user", "add", "olga", "--role", "operator")
     admin, olga = await enter(browser, house, "admin"), await enter(browser, house, "olga")
     await say(olga, "check disk on local")

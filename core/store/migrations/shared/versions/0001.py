@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), server_default=sa.text("'new'"), nullable=False),
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("attempts", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("stop", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("state IN ('new', 'taken', 'done', 'set_aside')", name=op.f("ck_inbox_state")),

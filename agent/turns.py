@@ -225,7 +225,7 @@ class Acts:
             if not work.stopping.is_set():
                 raise
             _uncancel()
-            refusal = None
+            refusal = await self._stopped(work, approval)
         except (Fenced, StoreUnavailable):
             raise
         except It0Error as error:
@@ -234,16 +234,17 @@ class Acts:
         await self._hand_over(work, approval, refusal)
 
     async def _perform(self, work: Work, approval: Approval) -> Say | None:
-        """Run the act, unless it was stopped before it began."""
-        if work.stopping.is_set():
-            async with work.tenant.reading() as db:
-                begun = await runs.get(db, approval.id) is not None
-            if not begun:
-                return say("turn.stopped")
-            work.closing.set()
+        """Run the act, unless it was stopped before it began, or before the process died that ran it."""
+        return await (self._stopped if work.stopping.is_set() else self._gate.perform)(work, approval)
+
+    async def _stopped(self, work: Work, approval: Approval) -> Say | None:
+        """End what was begun of the act; return that it was stopped if nothing was."""
+        work.closing.set()
+        async with work.tenant.reading() as db:
+            begun = await runs.get(db, approval.id) is not None
+        if begun:
             await self._gate.end_runs(work, approval.id)
-            return None
-        return await self._gate.perform(work, approval)
+        return None if begun else say("turn.stopped")
 
     async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:
         body = {"approval_id": approval.id, "refusal": refusal.as_json() if refusal else None}

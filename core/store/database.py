@@ -37,6 +37,7 @@ UNREACHABLE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresIOError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.InternalClientError,  # a connection that broke while it was being opened
 )
 """What asyncpg raises when the server or its disk is the trouble, not the statement."""
 

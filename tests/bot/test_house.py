@@ -483,3 +483,107 @@ async def wait_for(condition: Any, timeout_s: float = 10) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+
+
+# --- what else is promised --------------------------------------------------------------------------------
+
+
+async def test_suspended_tenant_gets_one_polite_sentence(house: House) -> None:
+    made = await asyncio.to_thread(house.command, "tenant", "create", "acme", "--plan", "free", "--json")
+    assert made.returncode == 0, made.stderr
+    await asyncio.to_thread(house.command, "user", "add", "ann", "--role", "admin", "--tenant", "acme")
+    link = await asyncio.to_thread(house.command, "user", "link", "ann", "--tenant", "acme")
+    client = Client(house)
+    await client.sign_in(link.stdout.strip().rpartition("=")[2])
+    await client.connect()
+    assert "Filesystem" not in words_of(await client.ask("check disk on local"))  # another tenant's server
+    async with house.database() as db:
+        await db.execute("UPDATE it0_shared.tenant SET status='suspended' WHERE slug='acme'")
+    await asyncio.sleep(6)  # a tenant's handle is kept for five seconds
+    assert "suspended" in words_of(await client.ask("hi"))
+    await client.close()
+
+
+async def test_secret_form_takes_one_secret_once(house: House, admin: Client) -> None:
+    link = words_of(await admin.ask("/credential form-key ssh_password")).splitlines()[-1]
+    async with aiohttp.ClientSession() as session:
+        async with session.get(link) as shown:
+            assert shown.status == 200
+            assert 'type="password"' in await shown.text()
+        async with session.post(link, data={"secret": "correct horse battery"}) as first:
+            assert first.status == 200
+        async with session.post(link, data={"secret": "again"}) as second:
+            assert second.status == 404
+    names = [row["name"] for row in (await admin.get("/api/console/credentials"))["credentials"]]
+    assert names.count("form-key") == 1
+
+
+async def test_requester_hears_at_once_that_nobody_can_decide(
+    house: House, admin: Client, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(house.command, "tenant", "set", "approvals_needed", "20")
+    try:
+        event_id = await admin.say(f"/run local touch {tmp_path}/q")
+        conversation = (await admin.until(lambda: admin.accepted.get(event_id)))["conversation"]
+        await admin.until(lambda: admin.of_kind(conversation, "card"))
+        told = await admin.until(lambda: admin.of_kind(conversation, "reply"))
+        assert words_of(told[0])
+    finally:
+        await asyncio.to_thread(house.command, "tenant", "set", "approvals_needed", "1")
+
+
+async def test_expired_approval_runs_nothing_and_says_so(house: House, admin: Client, tmp_path: Path) -> None:
+    card = await admin.ask(f"/run local touch {tmp_path}/late")
+    approval = card["body"]["approval"]
+    schema = await house.schema()
+    async with house.database() as db:  # its time passes
+        await db.execute(f"UPDATE {schema}.approval SET expires_at = now() WHERE id=$1", approval["id"])
+        await db.execute("UPDATE it0_shared.timer SET due_at = now() WHERE ref=$1", approval["id"])
+    await admin.until(lambda: admin.of_kind(card["conversation"], "reply"))
+    before = len(admin.refused)
+    await admin.click(f"approve:{approval['id']}")
+    await admin.until(lambda: len(admin.refused) > before)
+    assert not (tmp_path / "late").exists()
+    assert (await audit_of(admin, "approval.expired"))[0]["resource"].endswith(approval["id"])
+
+
+async def test_audit_is_exported_row_by_row(house: House) -> None:
+    exported = await asyncio.to_thread(house.command, "audit", "export")
+    rows = [json.loads(line) for line in exported.stdout.splitlines()]
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+
+
+async def test_commands_whole_record_is_kept(admin: Client) -> None:
+    reply = await admin.ask("/run local seq 1 20")
+    run = await admin.get(f"/api/console/runs/{reply['turn']}-0")
+    assert run["run"]["command"] == "seq 1 20"
+    assert run["targets"][0]["stdout"].split() == [str(n) for n in range(1, 21)]
+    assert run["targets"][0]["exit_code"] == 0
+
+
+async def test_sockets_opened_too_fast_are_refused(house: House) -> None:
+    client = await signed_in(house, "victor")
+    assert client._session
+    statuses = []
+    for _ in range(40):
+        try:
+            socket = await client._session.ws_connect(f"{house.url}/ws/agent", headers={"Origin": house.url})
+            await socket.close()
+            statuses.append(101)
+        except aiohttp.WSServerHandshakeError as refused:
+            statuses.append(refused.status)
+    assert statuses.count(101) <= 30
+    assert statuses[-1] == 429
+    await client.close()
+
+
+async def test_deactivated_person_is_out_at_once(house: House, admin: Client, tmp_path: Path) -> None:
+    gone = await signed_in(house, "gone", "admin")
+    await asyncio.to_thread(house.command, "user", "change", "gone", "--inactive")
+    assert "error" in await gone.get("/api/console/me")
+    card = await admin.ask(f"/run local touch {tmp_path}/g")
+    await gone.click(f"approve:{card['body']['approval']['id']}")
+    await asyncio.sleep(1)
+    assert not (tmp_path / "g").exists()
+    await admin.click(f"reject:{card['body']['approval']['id']}")
+    await gone.close()

@@ -13,6 +13,7 @@ from support.house import Client, House
 from support.marks import Marks
 
 Row = Mapping[str, Any]
+DATABASE_GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 OPEN = {
     "inbox": "SELECT count(*) FROM it0_shared.inbox WHERE state IN ('new', 'taken')",
     "outbox": "SELECT count(*) FROM it0_shared.outbox WHERE state IN ('new', 'taken')",
@@ -82,7 +83,7 @@ class Judge:
                 for name, question in OPEN.items():
                     if count := await db.fetchval(question.format(schema=schema)):
                         found.append(f"{count} rows of {name} are still open")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_GONE as error:
             return [f"no database: {error}"]
         return found
 

@@ -1,9 +1,9 @@
 """What people do with it0, from the first word to the end of it; each may be killed at any moment."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
-import asyncpg
 from support.house import Client, House
 from support.marks import Marks, Tap
 
@@ -51,7 +51,9 @@ async def stop_an_act(house: House, client: Client, marks: Marks) -> None:
     await client.click(f"approve:{approval}")
     await until(lambda: marks.count(command) > 0)
     await client.stop(conversation)
+    began = time.monotonic()
     await reply_in(client, conversation, 2)
+    assert time.monotonic() - began < LONG_S / 2, "it was not stopped"
 
 
 async def stop_a_turn(house: House, client: Client, marks: Marks) -> None:
@@ -110,6 +112,3 @@ async def execute(house: House, statement: str, *values: object) -> str:
     """Change the database behind it0's back, as its owner; ``{schema}`` is the tenant's."""
     async with house.database() as db:
         return str(await db.execute(statement.format(schema=await house.schema()), *values))
-
-
-DATABASE_GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)

@@ -126,10 +126,7 @@ class Executor:
         if found is None:
             return None
         row, targets = found
-        if row["state"] == "running":
-            return await self.recover(tenant, job)
-        await self._report(tenant, job, targets)  # the process may have died before it could
-        return targets
+        return targets if row["state"] != "running" else await self.recover(tenant, job)
 
     async def recover(self, tenant: Tenant, job: Job) -> list[RunTarget]:
         """Find out what became of a run that another process began: known from its servers, or unknown."""
@@ -196,55 +193,56 @@ class Executor:
         self, tenant: Tenant, job: Job, results: Sequence[RunTarget], redact: Redact
     ) -> list[RunTarget]:
         clean = [replace(r, stdout=redact(r.stdout), stderr=redact(r.stderr)) for r in results]
+        at = self._desk.clock()
         async with tenant.transaction() as tx:
-            written = await runs.end(tx, job.run.id, self._desk.me, clean, self._desk.clock())
+            written = await runs.end(tx, job.run.id, self._desk.me, clean, at)
+            if written:
+                await tenant.audit.append_in(tx, _result(job, clean), at)
         if not written:  # another process took it over and wrote what it found
             async with tenant.reading() as db:
                 found = await runs.get(db, job.run.id)
             return found[1] if found else clean
-        await self._report(tenant, job, clean)
         return clean
 
     async def _intend(self, tenant: Tenant, job: Job) -> None:
-        await tenant.audit.append(
-            self._entry(job, "command.intent", {"digest": job.digest}), self._desk.clock()
-        )
+        entry = _entry(job, "command.intent", {"digest": job.digest})
+        await tenant.audit.append(entry, self._desk.clock())
 
-    async def _report(self, tenant: Tenant, job: Job, results: Sequence[RunTarget]) -> None:
-        outcome = [
-            {
-                "server": r.server,
-                "state": r.state,
-                "exit_code": r.exit_code,
-                "duration_ms": r.duration_ms,
-                "output_sha256": sha256((r.stdout + r.stderr).encode()).hexdigest(),
-            }
-            for r in results
-        ]
-        await tenant.audit.append(
-            self._entry(job, "command.result", {"results": outcome}), self._desk.clock()
-        )
 
-    def _entry(self, job: Job, action: str, more: dict[str, object]) -> Entry:
-        detail = {
-            "command": job.run.command,
-            "level": int(job.run.level),
-            "servers": [name for _, name in job.run.servers],
-            "requester": job.run.requester_id,
-            "turn": job.run.turn_id,
-            **more,
+def _result(job: Job, results: Sequence[RunTarget]) -> Entry:
+    outcome = [
+        {
+            "server": r.server,
+            "state": r.state,
+            "exit_code": r.exit_code,
+            "duration_ms": r.duration_ms,
+            "output_sha256": sha256((r.stdout + r.stderr).encode()).hexdigest(),
         }
-        return Entry(
-            action,
-            "agent",
-            job.actor,
-            job.run.approver_id,
-            "run",
-            job.run.id,
-            channel=job.channel or None,
-            detail=detail,
-            key=f"{action}:{job.run.id}",
-        )
+        for r in results
+    ]
+    return _entry(job, "command.result", {"results": outcome})
+
+
+def _entry(job: Job, action: str, more: dict[str, object]) -> Entry:
+    detail = {
+        "command": job.run.command,
+        "level": int(job.run.level),
+        "servers": [name for _, name in job.run.servers],
+        "requester": job.run.requester_id,
+        "turn": job.run.turn_id,
+        **more,
+    }
+    return Entry(
+        action,
+        "agent",
+        job.actor,
+        job.run.approver_id,
+        "run",
+        job.run.id,
+        channel=job.channel or None,
+        detail=detail,
+        key=f"{action}:{job.run.id}",
+    )
 
 
 class _Shown:

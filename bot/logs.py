@@ -3,34 +3,54 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 SECRET_NAME = re.compile(
-    r"password|secret|token|private|master_key|api_key|cookie|authorization", re.IGNORECASE
+    r"passw|passphrase|secret|token|private|(?:master|audit|api|vault)_?key|cookie|authorization",
+    re.IGNORECASE,
 )
 SECRET_VALUE = re.compile(
-    r"(?i)(postgres(?:ql)?://[^:@/\s]+:)[^@\s]+@|(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END|\Z)"
-    r"|(\b(?:token|password|secret)=)[^&\s]+",
+    r"(?i)(://[^\s/?#:@\"']{0,200}:)[^\s/?#\"'<>]{1,500}@"
+    r"|(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(?:-----END|\Z)"
+    r"|((?:token|password|passwd|passphrase|secret|api_key|master_key)=)[^&\s\"'#,;]+"
+    r"|(\bBearer )[\w.~+/=-]+",
     re.DOTALL,
 )
+HIDDEN = "‹hidden›"
 
 
 def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide values under telling names, and what looks like a secret anywhere."""
     for name, value in event.items():
-        if SECRET_NAME.search(name):
-            event[name] = "‹hidden›"
-        elif isinstance(value, str):
-            event[name] = SECRET_VALUE.sub(_hide, value)
+        if not name.startswith("_"):  # structlog's own, taken out later
+            event[name] = _clean(name, value)
     return event
+
+
+def _clean(name: str, value: Any) -> Any:
+    """Return ``value`` without secrets, as deep as it goes."""
+    if SECRET_NAME.search(name):
+        return HIDDEN
+    match value:
+        case str():
+            return SECRET_VALUE.sub(_hide, value)
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {key: _clean(str(key), inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_clean("", inner) for inner in value]
+    shown = repr(value)
+    hidden = SECRET_VALUE.sub(_hide, shown)
+    return value if hidden == shown else hidden
 
 
 def _hide(match: re.Match[str]) -> str:
     kept = next((group for group in match.groups() if group), "")
-    return f"{kept}‹hidden›" + ("@" if match.group(1) else "")
+    return f"{kept}{HIDDEN}" + ("@" if match.group(1) else "")
 
 
 def set_up_logs(level: str) -> None:

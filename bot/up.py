@@ -14,7 +14,8 @@ from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys
 from bot.first import first_start, upgrade, upgrade_report
 from bot.logs import set_up_logs
-from bot.wiring import App, Parts, build, running
+from bot.running import running
+from bot.wiring import App, Parts, build
 from core.errors import SetupError
 from core.settings import Settings, load_settings
 from core.texts import as_language, say

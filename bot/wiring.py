@@ -1,19 +1,16 @@
 """The only module that knows everyone: each process is built here, as one async context manager."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from aiohttp import web
 from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
-from agent.approvals import EXPIRY, Approvals
+from agent.approvals import Approvals
 from agent.context import Desk
 from agent.engine import Engine
 from agent.engines.direct import Direct
@@ -26,16 +23,16 @@ from agent.risk import classify
 from agent.shell import SshShell
 from agent.tools import all_tools
 from agent.turns import Acts, Turns
-from bot import metrics
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
+from bot.chores import timer_handlers
 from bot.console.api import Api
 from bot.console.auth import Sessions
 from bot.console.socket import Sockets
 from bot.controls import Controls
 from bot.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_people
 from bot.doctor import Doctor
-from bot.front import Arrived, Front
+from bot.front import Front
 from bot.heads import Heads
 from bot.web import Web
 from bot.workers import Workers
@@ -47,18 +44,13 @@ from core.ids import new_id
 from core.messages import command_word
 from core.ports import Channel, Shell
 from core.settings import Settings
-from core.store import inbox, outbox
 from core.store.database import Database
-from core.store.timers import Timer, set_timer
 from core.tenant import Tenants
 from core.vault import Vault, parse_key
 from scheduler.queue import ArqQueue, NoQueue, run_worker
-from scheduler.timers import OnTimer, TimerWorker
+from scheduler.timers import TimerWorker
 
 logger = structlog.get_logger()
-
-PURGE = "purge"
-HEADS = "audit_heads"
 
 
 @dataclass(slots=True)
@@ -95,6 +87,7 @@ class App:
     delivery: Delivery
     timers: TimerWorker
     channels: Mapping[str, Channel]
+    front: Front
     sockets: Sockets
     web: Web
     doctor: Doctor
@@ -158,41 +151,121 @@ async def build(
         )
         shell = parts.wrap_shell(hands)
         stack.push_async_callback(shell.close)
-        app = _assemble(settings, parts, me, role, database, tenants, bus, queue, shell)
+        texts = load_catalogue()
+        app = _assemble(Ground(settings, parts, me, role, database, tenants, bus, queue, shell, texts))
         app.background += background
         if redis_url:
             app.background.append(lambda: run_worker(arq_settings, app.timers.wake))
         yield app
 
 
-def _assemble(
-    settings: Settings,
-    parts: Parts,
-    me: str,
-    role: str,
-    database: Database,
-    tenants: Tenants,
-    bus: LocalBus,
-    queue: ArqQueue | NoQueue,
-    shell: Shell,
-) -> App:
-    clock, texts = parts.clock, load_catalogue()
-    console = Console(bus)
-    channels: Mapping[str, Channel] = {"console": console}
-    delivery = Delivery(me, database, tenants, channels, settings.sweep_s)
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What everything in a process stands on."""
+
+    settings: Settings
+    parts: Parts
+    me: str
+    role: str
+    database: Database
+    tenants: Tenants
+    bus: LocalBus
+    queue: ArqQueue | NoQueue
+    shell: Shell
+    texts: Catalogue
+
+    @property
+    def clock(self) -> Clock:
+        """Return the process's clock."""
+        return self.parts.clock
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What thinks and acts."""
+
+    fleet: Fleet
+    approvals: Approvals
+    executor: Executor
+    engines: Mapping[str, Engine]
+    turns: Turns
+    acts: Acts
+
+
+def _assemble(ground: Ground) -> App:
+    settings, clock = ground.settings, ground.clock
+    channels: Mapping[str, Channel] = {"console": Console(ground.bus)}
+    delivery = Delivery(ground.me, ground.database, ground.tenants, channels, settings.sweep_s)
+    desk = _desk(ground, delivery, lambda: workers.wake())
+    hands = _hands(ground, desk)
+    doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, hands.engines)
+    controls = Controls(
+        desk, hands.approvals, lambda tenant, c: workers.stop_where(tenant, c), settings.url, doctor.say
+    )
+    workers = _workers(ground, desk, hands, controls, channels)
+    front = Front(ground.me, ground.database, ground.tenants, clock, new_id, workers.start)
+    sessions = Sessions(
+        ground.database,
+        ground.tenants,
+        clock,
+        link_minutes=settings.login_link_minutes,
+        session_hours=settings.session_hours,
+        secure=settings.url.startswith("https:"),
+    )
+    staff = Staff(clock, settings.pairing_code_minutes)
+    heads = Heads(settings.home / "audit")
+    sockets = _sockets(ground, sessions, front)
+    api = Api(
+        sessions,
+        hands.fleet,
+        staff,
+        controls,
+        ground.texts,
+        settings.url,
+        settings.it0_engine,
+        desk.changed,
+    )
+    site = Web(sessions, api, sockets, ground.texts, ground.tenants, hands.fleet, clock, doctor.ready)
+    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
+    timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
+    return App(
+        me=ground.me,
+        desk=desk,
+        settings=settings,
+        database=ground.database,
+        tenants=ground.tenants,
+        texts=ground.texts,
+        clock=clock,
+        fleet=hands.fleet,
+        staff=staff,
+        sessions=sessions,
+        shell=ground.shell,
+        executor=hands.executor,
+        workers=workers,
+        delivery=delivery,
+        timers=timers,
+        channels=channels,
+        front=front,
+        sockets=sockets,
+        web=site,
+        doctor=doctor,
+        heads=heads,
+        background=[],
+    )
+
+
+def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
+    bus, queue = ground.bus, ground.queue
     tasks: set[asyncio.Task[None]] = set()
 
-    def later(call: Any) -> None:
+    def later(call: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(call)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    def wake() -> None:
-        workers.wake()
-
-    desk = Desk(
-        me=me,
-        clock=clock,
+    return Desk(
+        me=ground.me,
+        clock=ground.clock,
         ids=new_id,
         bus=bus,
         post=delivery.post,
@@ -201,8 +274,11 @@ def _assemble(
         wake=wake,
         remind=lambda timer, delay_s: later(queue.wake(timer, delay_s)),
     )
-    fleet = Fleet(shell, clock)
-    approvals = Approvals(desk)
+
+
+def _hands(ground: Ground, desk: Desk) -> Hands:
+    settings, shell = ground.settings, ground.shell
+    fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
     executor = Executor(shell, desk, Redactions(fleet), settings.fan_out)
     gate = Gate(
         desk,
@@ -213,172 +289,44 @@ def _assemble(
         settings.command_timeout_s,
         settings.command_timeout_max_s,
     )
-    engines: dict[str, Engine] = {"direct": Direct(classify), **parts.engines}
-    tools = all_tools(gate, fleet)
-    turns = Turns(
-        desk, gate, fleet, tools, engines, pick_engine(engines, settings.it0_engine), settings.turn_timeout_s
-    )
-    sessions = Sessions(
-        database,
-        tenants,
-        clock,
-        link_minutes=settings.login_link_minutes,
-        session_hours=settings.session_hours,
-        secure=settings.url.startswith("https:"),
-    )
-    doctor = Doctor(settings, database, tenants, texts, engines)
-    controls = Controls(desk, approvals, lambda t, c: workers.stop_where(t, c), settings.url, doctor.say)
-    dispatch = Dispatch(desk, turns, Acts(desk, gate), approvals, controls)
-    handle = fold(dispatch, [errors_are_said(desk), tenants_and_people(desk)])
-    workers = Workers(
-        me,
-        role,
-        database,
-        tenants,
+    engines: Mapping[str, Engine] = {"direct": Direct(classify), **ground.parts.engines}
+    pick = pick_engine(engines, settings.it0_engine)
+    turns = Turns(desk, gate, fleet, all_tools(gate, fleet), engines, pick, settings.turn_timeout_s)
+    return Hands(fleet, approvals, executor, engines, turns, Acts(desk, gate))
+
+
+def _workers(
+    ground: Ground, desk: Desk, hands: Hands, controls: Controls, channels: Mapping[str, Channel]
+) -> Workers:
+    settings = ground.settings
+    dispatch = Dispatch(desk, hands.turns, hands.acts, hands.approvals, controls)
+    return Workers(
+        ground.me,
+        ground.role,
+        ground.database,
+        ground.tenants,
         channels,
-        bus,
-        handle,
-        SetAside(desk, tenants),
+        ground.bus,
+        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk)]),
+        SetAside(desk, ground.tenants),
         at_once=settings.turns_at_once,
         heartbeat_s=settings.heartbeat_s,
         dead_after_s=settings.dead_after_s,
         sweep_s=settings.sweep_s,
     )
 
-    def start(arrived: Arrived) -> None:
-        workers.start(arrived)
 
-    front = Front(me, database, tenants, clock, new_id, start)
-    sockets = Sockets(
+def _sockets(ground: Ground, sessions: Sessions, front: Front) -> Sockets:
+    return Sockets(
         sessions,
         front,
-        console,
-        bus,
-        texts,
-        me,
-        opens_a_minute=settings.websocket_opens_per_minute,
-        message_bytes=settings.console_message_bytes,
+        Console(ground.bus),
+        ground.bus,
+        ground.texts,
+        ground.me,
+        opens_a_minute=ground.settings.websocket_opens_per_minute,
+        message_bytes=ground.settings.console_message_bytes,
     )
-    staff = Staff(clock, settings.pairing_code_minutes)
-    heads = Heads(settings.home / "audit")
-    api = Api(sessions, fleet, staff, controls, texts, settings.url, settings.it0_engine, desk.changed)
-    site = Web(sessions, api, sockets, texts, tenants, fleet, clock, doctor.ready)
-    timer_worker = TimerWorker(
-        me,
-        database,
-        clock,
-        _timer_handlers(settings, database, tenants, clock, approvals, heads),
-        settings.sweep_s,
-    )
-    return App(
-        me,
-        desk,
-        settings,
-        database,
-        tenants,
-        texts,
-        clock,
-        fleet,
-        staff,
-        sessions,
-        shell,
-        executor,
-        workers,
-        delivery,
-        timer_worker,
-        channels,
-        sockets,
-        site,
-        doctor,
-        heads,
-        [],
-    )
-
-
-def _timer_handlers(
-    settings: Settings,
-    database: Database,
-    tenants: Tenants,
-    clock: Clock,
-    approvals: Approvals,
-    heads: Heads,
-) -> Mapping[str, OnTimer]:
-    async def expire(timer: Timer) -> None:
-        await approvals.expire(await tenants.by_id(timer.tenant_id), timer.ref)
-
-    async def purge(_: Timer) -> datetime:
-        async with database.transaction() as tx:
-            await tx.run(inbox.PURGE, keep_hours=settings.inbox_keep_hours)
-            await tx.run(outbox.PURGE, keep_hours=settings.inbox_keep_hours)
-        return clock() + timedelta(hours=1)
-
-    async def write_heads(_: Timer) -> datetime:
-        await heads.write(await tenants.all(), clock())
-        return clock() + timedelta(minutes=settings.audit_head_minutes)
-
-    return {EXPIRY: expire, PURGE: purge, HEADS: write_heads}
-
-
-@asynccontextmanager
-async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncIterator[int]:
-    """Run a built process; yield the port it serves on (0 if it does not).
-
-    Leaving it stops taking work, waits for what runs, and leaves the rest to be taken over.
-    """
-    settings = app.settings
-    async with app.database.transaction() as tx:
-        for kind in (PURGE, HEADS):
-            await set_timer(tx, "", kind, "", app.clock())
-    await app.workers.enter(alone)
-    runner = web.AppRunner(app.web.app(), access_log=None, shutdown_timeout=2)
-    loops: list[asyncio.Task[Any]] = []
-    jobs: Sequence[Callable[[], Any]] = [
-        app.workers.run,
-        app.delivery.run,
-        *([app.timers.run] if works else []),
-        *app.background,
-        app.doctor.watch,
-    ]
-    try:
-        loops += [asyncio.ensure_future(_for_ever(job)) for job in jobs]
-        port = await _serve(runner, settings) if serves else 0
-        yield port
-    finally:
-        await app.sockets.close()
-        await runner.cleanup()
-        await app.workers.drain(settings.stop_grace_s)
-        await app.executor.leave()
-        await app.workers.abandon()
-        await app.delivery.drain(2)
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        with contextlib.suppress(Exception):  # the database may be gone already
-            await app.workers.leave()
-
-
-async def _serve(runner: web.AppRunner, settings: Settings) -> int:
-    await runner.setup()
-    site = web.TCPSite(runner, settings.it0_http_host, settings.it0_http_port)
-    try:
-        await site.start()
-    except OSError as error:
-        where = f"{settings.it0_http_host}:{settings.it0_http_port}"
-        raise SetupError("setup.port_in_use", where=where, reason=error.strerror or "") from error
-    return int(runner.addresses[0][1])
-
-
-async def _for_ever(job: Callable[[], Any]) -> None:
-    """Keep a loop of the process going: what ends it is logged, and it begins again."""
-    while True:
-        try:
-            await job()
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            metrics.REFUSED.labels("loop_failed").inc()
-            await logger.aexception("loop_failed", loop=getattr(job, "__qualname__", "?"))
-        await asyncio.sleep(1)
 
 
 def _key(settings: Settings, name: str) -> str:

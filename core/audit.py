@@ -7,10 +7,11 @@ the heads that are written to a file outside the database from time to time.
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import bindparam, select
 
@@ -18,9 +19,6 @@ from core.store import tables
 from core.store.database import Row, Statement, Transaction
 from core.store.statements import BIG, LOCK, TEXT, insert_row, of_tenant
 from core.work import canonical
-
-if TYPE_CHECKING:
-    from core.tenant import Tenant
 
 T = tables.audit
 COLUMNS = [column for column in T.c if column.name != "tenant_id"]
@@ -97,13 +95,26 @@ class Fault:
     kind: str
 
 
+class Ledger(Protocol):
+    """What an audit log needs of its tenant."""
+
+    @property
+    def id(self) -> str:
+        """Return the tenant's id."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Return a transaction in the tenant's schema."""
+        ...
+
+
 class AuditLog:
     """One tenant's audit log.
 
     key: the 32 bytes of AUDIT_KEY.
     """
 
-    def __init__(self, tenant: "Tenant", key: bytes) -> None:
+    def __init__(self, tenant: Ledger, key: bytes) -> None:
         self._tenant = tenant
         self._key = key
 

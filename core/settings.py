@@ -1,6 +1,7 @@
 """All settings, from the environment, ``.env`` and ``it0.toml`` (in that order of precedence)."""
 
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
@@ -90,4 +91,11 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SetupError("setup.bad_settings", wrong=wrong) from None
+    except TOMLDecodeError as error:
+        raise SetupError("setup.bad_settings", wrong=f"it0.toml: {error}") from None
+    except UnicodeDecodeError:
+        raise SetupError("setup.bad_settings", wrong="it0.toml or .env: it is not UTF-8") from None
+    except OSError as error:
+        wrong = f"{error.filename}: {error.strerror}"
         raise SetupError("setup.bad_settings", wrong=wrong) from None

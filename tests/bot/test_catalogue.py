@@ -223,7 +223,9 @@ def literals() -> tuple[set[str], list[re.Pattern[str]], set[str]]:
             parts = re.split(r"\${[^}]*}", template)
             patterns.append(re.compile(r"([a-z0-9_]+)".join(map(re.escape, parts))))
     with_dot = [pattern for pattern in patterns if re.match(r"[a-z]+\\?\.", pattern.pattern)]
-    return strings, with_dot, set(re.findall(r"[a-z0-9_]+", text)) | {str(n) for n in range(600)}
+    words = {word.replace("/", "_") for word in re.findall(r"[a-z0-9_]+(?:/[a-z0-9_]+)?", text)}
+    words |= set(re.findall(r"[a-z0-9_]+", text)) | {str(number) for number in range(600)}
+    return strings, with_dot, words
 
 
 def is_used(key: str) -> bool:

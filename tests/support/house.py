@@ -321,7 +321,9 @@ class Client:
             self._changed.clear()
             left = deadline - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"not seen: events {self.events} refused {self.refused}")
+                newest = list(self.events.items())[-1:]
+                told = [[e["kind"], e["body"]] for _, log in newest for _, e in sorted(log.items())]
+                raise AssertionError(f"not seen: {told} refused {self.refused} unsent {self.unsent}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(left, 0.5))
         return found

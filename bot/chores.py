@@ -1,0 +1,50 @@
+"""What it0 does by itself from time to time, as timers that repeat."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from agent.approvals import EXPIRY, Approvals
+from bot.heads import Heads
+from core.clock import Clock
+from core.settings import Settings
+from core.store import inbox, outbox
+from core.store.database import Database
+from core.store.timers import Timer, set_timer
+from core.tenant import Tenants
+from scheduler.timers import OnTimer
+
+PURGE = "purge"
+HEADS = "audit_heads"
+
+
+async def plan(database: Database, clock: Clock) -> None:
+    """Write the timers that repeat, where they are not there yet."""
+    async with database.transaction() as tx:
+        for kind in (PURGE, HEADS):
+            await set_timer(tx, "", kind, "", clock())
+
+
+def timer_handlers(
+    settings: Settings,
+    database: Database,
+    tenants: Tenants,
+    clock: Clock,
+    approvals: Approvals,
+    heads: Heads,
+) -> Mapping[str, OnTimer]:
+    """Return what each kind of timer does."""
+
+    async def expire(timer: Timer) -> None:
+        await approvals.expire(await tenants.by_id(timer.tenant_id), timer.ref)
+
+    async def purge(_: Timer) -> datetime:
+        async with database.transaction() as tx:
+            await tx.run(inbox.PURGE, keep_hours=settings.inbox_keep_hours)
+            await tx.run(outbox.PURGE, keep_hours=settings.inbox_keep_hours)
+        return clock() + timedelta(hours=1)
+
+    async def write_heads(_: Timer) -> datetime:
+        await heads.write(await tenants.all(), clock())
+        return clock() + timedelta(minutes=settings.audit_head_minutes)
+
+    return {EXPIRY: expire, PURGE: purge, HEADS: write_heads}

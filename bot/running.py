@@ -1,0 +1,78 @@
+"""Running a built process: its loops, its port, and an end that leaves nothing half done."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from bot import metrics
+from bot.chores import plan
+from bot.wiring import App
+from core.errors import SetupError
+from core.settings import Settings
+
+logger = structlog.get_logger()
+
+
+@asynccontextmanager
+async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncIterator[int]:
+    """Run a built process; yield the port it serves on (0 if it does not).
+
+    Leaving it stops taking work, waits for what runs, and leaves the rest to be taken over.
+    """
+    settings = app.settings
+    await plan(app.database, app.clock)
+    await app.workers.enter(alone)
+    runner = web.AppRunner(app.web.app(), access_log=None, shutdown_timeout=2)
+    loops: list[asyncio.Task[Any]] = []
+    jobs: Sequence[Callable[[], Any]] = [
+        app.workers.run,
+        app.delivery.run,
+        *([app.timers.run] if works else []),
+        *app.background,
+        app.doctor.watch,
+    ]
+    try:
+        loops += [asyncio.ensure_future(_for_ever(job)) for job in jobs]
+        port = await _serve(runner, settings) if serves else 0
+        yield port
+    finally:
+        await app.sockets.close()
+        await runner.cleanup()
+        await app.workers.drain(settings.stop_grace_s)
+        await app.executor.leave()
+        await app.workers.abandon()
+        await app.delivery.drain(2)
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        with contextlib.suppress(Exception):  # the database may be gone already
+            await app.workers.leave()
+
+
+async def _serve(runner: web.AppRunner, settings: Settings) -> int:
+    await runner.setup()
+    site = web.TCPSite(runner, settings.it0_http_host, settings.it0_http_port)
+    try:
+        await site.start()
+    except OSError as error:
+        where = f"{settings.it0_http_host}:{settings.it0_http_port}"
+        raise SetupError("setup.port_in_use", where=where, reason=error.strerror or "") from error
+    return int(runner.addresses[0][1])
+
+
+async def _for_ever(job: Callable[[], Any]) -> None:
+    """Keep a loop of the process going: what ends it is logged, and it begins again."""
+    while True:
+        try:
+            await job()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            metrics.REFUSED.labels("loop_failed").inc()
+            await logger.aexception("loop_failed", loop=getattr(job, "__qualname__", "?"))
+        await asyncio.sleep(1)

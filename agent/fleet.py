@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncssh
@@ -16,7 +16,7 @@ from core.errors import BadInput, It0Error, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
 from core.ports import Login, Shell, Target
 from core.store import fleet as store
-from core.store.database import Transaction
+from core.store.database import Row, Transaction
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
@@ -35,6 +35,8 @@ SSH_OPTIONS: Mapping[str, type] = {
 """All that may be set per server; nothing that weakens host-key checks, forwards, or runs a proxy."""
 MAX_SECRET_BYTES = 65536
 MAX_JUMPS = 8
+USED_EVERY = timedelta(minutes=1)
+"""When a credential was last used is written at most this often: one may open hundreds of servers at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,28 +325,41 @@ class Fleet:
         await self._note(tenant, "credential.rotate", by, "vault", "", {"count": count})
         return count
 
-    async def target(self, tenant: Tenant, server: Server, depth: int = 0) -> Target:
+    async def targets(self, tenant: Tenant, servers: Sequence[Server]) -> list[Target]:
+        """Return the ways to ``servers``, asking once for a credential that they share; as ``target``."""
+        known: dict[str, Row] = {}
+        return [await self.target(tenant, server, known=known) for server in servers]
+
+    async def target(
+        self, tenant: Tenant, server: Server, depth: int = 0, known: dict[str, Row] | None = None
+    ) -> Target:
         """Return the way to a server; the secret is opened only when a connection is made.
 
-        Raises Refused when its credential cannot be used, or its jump servers form a circle.
+        known: rows of credentials by id, read a moment ago. Raises Refused when its credential cannot be
+        used, or its jump servers form a circle.
         """
+        known = {} if known is None else known
         if depth > MAX_JUMPS:
             raise Refused("server.jump_circle", server=server.name)
         if server.connection == "local":
             return Target(tenant.id, server, None, "")
-        async with tenant.reading() as db:
-            row = await db.one(store.CREDENTIAL, id=server.credential_id)
-            jumps = await store.servers_by_id(db, [server.jump_server_id]) if server.jump_server_id else {}
+        row, jumps = known.get(server.credential_id or ""), {}
+        if row is None or server.jump_server_id:
+            async with tenant.reading() as db:
+                row = row or await db.one(store.CREDENTIAL, id=server.credential_id)
+                if server.jump_server_id:
+                    jumps = await store.servers_by_id(db, [server.jump_server_id])
         if row is None:
             raise Refused("server.no_credential", server=server.name)
         credential = store.credential_of(row)
+        known[credential.id] = row
         if not credential.usable(self._clock()):
             raise Refused("credential.expired", credential=credential.name)
         jump = None
         if server.jump_server_id:
             if server.jump_server_id not in jumps:
                 raise Refused("server.jump_gone", server=server.name)
-            jump = await self.target(tenant, jumps[server.jump_server_id], depth + 1)
+            jump = await self.target(tenant, jumps[server.jump_server_id], depth + 1, known)
 
         async def login() -> Login:
             return await self._login(tenant, server, credential.id)
@@ -356,7 +371,8 @@ class Fleet:
             row = await db.one(store.CREDENTIAL, id=credential_id)
             if row is None or not store.credential_of(row).usable(self._clock()):
                 raise Refused("credential.expired", credential=row["name"] if row else "?")
-            await db.run(store.USED, credential=credential_id, now=self._clock())
+            if row["used_at"] is None or self._clock() - row["used_at"] > USED_EVERY:
+                await db.run(store.USED, credential=credential_id, now=self._clock())
         secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
         return Login(server.ssh_user, row["kind"], secret, row["id"], row["version"])
 

@@ -160,7 +160,7 @@ class Gate:
         step: int,
         digest: str = "",
     ) -> Job:
-        targets = [await self._fleet.target(work.tenant, server) for server in servers]
+        targets = await self._fleet.targets(work.tenant, servers)
         return Job(
             run, targets, action.timeout_s, action.cwd, check, work.live, step, digest, work.address.channel
         )

@@ -12,7 +12,7 @@ from agent.engine import Answer
 from agent.fleet import Fleet
 from agent.gate import Gate
 from core.errors import It0Error
-from core.messages import Progress
+from core.messages import Progress, command_word
 from core.store import inbox, log, turns
 from core.store.database import Row
 from core.store.log import Event
@@ -169,7 +169,7 @@ def _typed_first(rows: Sequence[Row | None]) -> dict[int, str]:
     """Return the typed messages at the head of the queue: what stands behind other work keeps its place."""
     found: dict[int, str] = {}
     for row in rows:
-        if row is None or row["kind"] != STEERABLE or row["body"]["text"].startswith("/"):
+        if row is None or row["kind"] != STEERABLE or command_word(row["body"]["text"]):
             break
         found[row["seq"]] = row["body"]["text"]
     return found

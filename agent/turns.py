@@ -86,7 +86,7 @@ class Turns:
     async def _prepare(self, work: Work, text: str, engine_of: str | None = None) -> tuple[Engine, Toolbox]:
         async with work.tenant.reading() as db:
             row = await log.conversation(db, work.conversation_id)
-            wishes = await preferences.load(db)
+            wishes = work.wishes or await preferences.load(db)
         engine = self._engines[self._pick(engine_of or (row["engine"] if row else None), wishes.engine, text)]
         journal = await journal_of(work) if work.taken.attempts > 1 else {}
         toolbox = Toolbox(

@@ -1,7 +1,8 @@
-"""The baseline of ``fan_out``: bare asyncssh, the same bytes with the same options: ``python -m benchmarks.bare_ssh FILE``.
+"""The baseline of ``fan_out``: bare asyncssh, the same bytes with the same options.
 
-FILE, JSON: ports, user, host_key (public), client_key (private), fan_out. Each line on stdin asks for a round:
-``cold`` connects anew, ``reused`` uses the last round's connections. Prints seconds and CPU seconds, JSON.
+``python -m benchmarks.bare_ssh FILE``, JSON: ports, user, host_key (public), client_key (private), fan_out.
+Each line on stdin asks for a round: ``cold`` connects anew, ``reused`` uses the last round's connections.
+Prints seconds and CPU seconds, JSON.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""The baseline of ``message``: a bare aiohttp WebSocket echo on bare asyncpg: ``python -m benchmarks.echo FILE``.
+"""The baseline of ``message``: a bare aiohttp WebSocket echo on bare asyncpg.
 
-For each text frame it runs the statements of a recipe (benchmarks.recorder) in the recipe's transactions, with
-the recipe's values, and answers with one frame. FILE, JSON: url, port, recipe, threads (by conversation).
+For each text frame it runs the statements of a recipe (benchmarks.recorder) in the recipe's transactions,
+with the recipe's values, and answers with one frame. ``python -m benchmarks.echo FILE``, JSON: url, port,
+recipe, threads (by conversation).
 """
 
 import asyncio

@@ -16,17 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from sqlalchemy import select
 
 from benchmarks.grounds import Bot, Ground, Page, Person, environment, free_port, ground, page, signed_in
 from benchmarks.measure import Figure, alternated, compared, cpu_s, table
 from core.ids import new_id
-from core.store import fleet
-from core.store.database import Database
-from core.store.statements import param
-from core.store.database import Statement
+from core.store import fleet, tables
+from core.store.database import Database, Statement
 from core.work import Server
-from sqlalchemy import select
-from core.store import tables
 
 HOSTS = 200
 REAL = 4
@@ -129,7 +126,7 @@ class Hosts:
 
 
 async def add(land: Ground, person: Person, hosts: Hosts) -> None:
-    """Put the hosts into the inventory: ``#all`` are those that work, ``#some`` 194 of them and the bad ones."""
+    """Put the hosts into the inventory: ``#all`` work, ``#some`` are 194 of them and the bad ones."""
     secret = {"name": "bench", "kind": "ssh_key", "secret": hosts.private}
     await person.post("/api/console/credentials", secret)
     async with Database.open(land.owner_url, size=2) as database:
@@ -314,28 +311,29 @@ async def ansible_raw(folder: Path, hosts: Hosts) -> tuple[tuple[float, float] |
 def figures(measured: Rounds, ansible: tuple[float, float] | None) -> list[Figure]:
     """Return the table's lines."""
     ours, theirs = measured.ours, measured.theirs
+    cold, reused = statistics.median(ours.cold), statistics.median(ours.reused)
+    good, bad = measured.healthy, measured.troubled
     own = statistics.median(reused / cold for reused, cold in zip(ours.reused, ours.cold, strict=True))
     lines = [
         compared("200 hosts, cold (H1)", ours.cold, theirs.cold, 1.5, "s"),
         compared("200 hosts, reused connections (H1)", ours.reused, theirs.reused, 1.5, "s"),
-        Figure("reused beside its own cold", statistics.median(ours.reused), statistics.median(ours.cold), own, 0.5, "s"),
+        Figure("reused, beside our own cold (H1)", reused, cold, own, 0.5, "s"),
         compared("the client's CPU, cold", ours.cold_cpu, theirs.cold_cpu, None, "s"),
         compared("the client's CPU, reused", ours.reused_cpu, theirs.reused_cpu, None, "s"),
-        compared("194 hosts beside 1 hung and 5 refusing (H2)", measured.troubled, measured.healthy, 1.2, "s"),
+        compared("194 hosts beside 1 hung and 5 refusing (H2)", bad, good, 1.2, "s"),
     ]
     if ansible:
-        cold = statistics.median(ours.cold)
-        lines.append(Figure("cold, beside ansible -m raw -f 50", cold, ansible[0], cold / ansible[0], 0.2, "s"))
-        again = statistics.median(ours.reused)
-        lines.append(Figure("reused, beside ansible again", again, ansible[1], again / ansible[1], None, "s"))
+        first, again = ansible
+        lines.append(Figure("cold, beside ansible -m raw -f 50 (H1)", cold, first, cold / first, 0.2, "s"))
+        lines.append(Figure("reused, beside ansible again", reused, again, reused / again, None, "s"))
     return lines
 
 
 def notes(rounds: int, ansible: tuple[float, float] | None, why: str) -> list[str]:
     """Return what the table stands on."""
     told = [
-        f"`/run #all uptime` in the console, from the message to the reply: gate, audit, run record, {FAN_OUT} at"
-        f" once; {rounds} rounds",
+        f"`/run #all uptime` in the console, from the message to the reply: gate, audit, run record, {FAN_OUT}"
+        f" at once; {rounds} rounds",
         f"hosts: one asyncssh process on {HOSTS} loopback ports; {REAL} run the wrapper's script in a real"
         " /bin/sh, the others read it and say what it would say",
         "baseline: bare asyncssh, the same script, the same options, host keys verified, 50 at once",

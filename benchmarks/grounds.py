@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.measure import family_cpu_s
 from bot.embedded import Home, Postgres, Valkey
 
 ROOT = Path(__file__).parents[1]
@@ -125,7 +126,7 @@ class Ground:
         """Return what PostgreSQL has used by now."""
         pid = self.postgres.keeper.pid
         assert pid
-        return family_cpu(pid)
+        return family_cpu_s(pid)
 
     @asynccontextmanager
     async def bot(self, *command: str, **settings: str) -> AsyncIterator[Bot]:
@@ -145,20 +146,12 @@ class Ground:
             await bot.stop()
 
 
-def family_cpu(pid: int) -> float:
-    """Return the CPU seconds of a process with its children."""
-    from benchmarks.measure import family_cpu_s
-
-    return family_cpu_s(pid)
-
-
 @asynccontextmanager
 async def ground() -> AsyncIterator[Ground]:
     """Yield a ground that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="it0-bench-") as folder:
-        with Home(Path(folder) / "servers") as home:
-            async with Postgres(home) as postgres, Valkey(home) as valkey:
-                yield Ground(Path(folder), postgres, valkey)
+    with tempfile.TemporaryDirectory(prefix="it0-bench-") as folder, Home(Path(folder) / "servers") as home:
+        async with Postgres(home) as postgres, Valkey(home) as valkey:
+            yield Ground(Path(folder), postgres, valkey)
 
 
 class Person:

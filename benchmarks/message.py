@@ -1,4 +1,4 @@
-"""``message``: a console message and its reply on the durable path, beside a bare echo that asks the same of SQL."""
+"""``message``: a console message and its reply, durable, beside a bare echo that asks the same of SQL."""
 
 import asyncio
 import json
@@ -217,8 +217,8 @@ def notes(steps: Sequence[Any], busy: float, rounds: int, count: int) -> list[st
     statements = sum(len(group["calls"]) for group in steps)
     transactions = sum(group["transaction"] for group in steps)
     return [
-        f'"{TEXT}" to the `direct` engine; {rounds} rounds of {count} messages, {OUTSTANDING} outstanding in as'
-        f" many conversations over {SOCKETS} WebSockets",
+        f'"{TEXT}" to the `direct` engine; {rounds} rounds of {count} messages, {OUTSTANDING} outstanding in'
+        f" as many conversations over {SOCKETS} WebSockets",
         f"a message is {statements} statements, {transactions} transactions among them; at saturation"
         f" {busy:.1f} statements were counted",
         "baseline: aiohttp WebSocket echo, one frame back, the same statements and values on bare asyncpg",

@@ -1,9 +1,10 @@
-"""Many SSH hosts in one process: ``python -m benchmarks.ssh_hosts FILE``, JSON: hosts, real, host_key, client_key.
+"""Many SSH hosts in one process: ``python -m benchmarks.ssh_hosts FILE``.
 
-``real`` of the ``hosts`` run what they are asked for, /bin/sh -s with its script, in a home of their own. The
-others read the script whole, take the nonce from it, and say at once what the wrapper (agent.wrapper) would say
-of ``uptime``: its opening line on both streams, a line of output, exit 0. The exchange on the wire is the same.
-Prints the ports; each line on stdin ("cut") breaks every connection, so that the next command starts cold.
+FILE, JSON: hosts, real, host_key, client_key. ``real`` of the ``hosts`` run what they are asked for,
+/bin/sh -s with its script, in a home of their own. The others read the script whole, take the nonce from it,
+and say at once what the wrapper (agent.wrapper) would say of ``uptime``: its opening line on both streams, a
+line of output, exit 0. The exchange on the wire is the same. Prints the ports; each line on stdin ("cut")
+breaks every connection, so that the next command starts cold.
 """
 
 import asyncio

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -15,6 +17,7 @@ logger = structlog.get_logger()
 CHANNEL = "it0:bus"
 QUEUE_LENGTH = 1000
 PUBLISH_TIMEOUT_S = 0.5
+ALONE_S = 5.0
 
 
 class LocalSubscription:
@@ -73,6 +76,8 @@ class LocalBus:
 class RedisBus(LocalBus):
     """Topics across processes. While Redis is away messages reach this process only.
 
+    Nobody waits for Redis: what is published while a frame is on its way goes with the next one. While no
+    other process listens, Redis is left alone: each one says when it begins to, and we look now and then.
     me: the process's id, so that its own messages do not come back.
     """
 
@@ -80,14 +85,38 @@ class RedisBus(LocalBus):
         super().__init__()
         self._redis = redis
         self._me = me
+        self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=QUEUE_LENGTH)
+        self._sending: asyncio.Task[None] | None = None
+        self._listens = False
+        self._alone_until = 0.0
 
     async def publish(self, topic: str, message: Mapping[str, Any]) -> None:
         """Tell whoever listens anywhere."""
         self.tell(topic, message)
-        frame = json.dumps({"from": self._me, "topic": topic, "message": message})
+        if time.monotonic() < self._alone_until:
+            return
+        self._waiting.append((topic, message))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.ensure_future(self._send())
+
+    async def _send(self) -> None:
+        while self._waiting:
+            messages = tuple(self._waiting)
+            self._waiting.clear()
+            await self._carry(messages)
+
+    async def _carry(self, messages: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        frame = json.dumps({"from": self._me, "messages": messages})
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                await self._redis.publish(CHANNEL, frame)
+                heard_by = await self._redis.publish(CHANNEL, frame)
+            if self._listens and heard_by <= 1:
+                self._alone_until = time.monotonic() + ALONE_S
+
+    async def close(self) -> None:
+        """Let what was published leave."""
+        if self._sending is not None:
+            await self._sending
 
     async def run(self) -> None:
         """Carry other processes' messages until cancelled; a lost Redis is tried again."""
@@ -97,9 +126,21 @@ class RedisBus(LocalBus):
             await asyncio.sleep(1)
 
     async def _listen(self) -> None:
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+        async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANNEL)
-            async for raw in pubsub.listen():
-                frame = json.loads(raw["data"])
-                if frame["from"] != self._me:
-                    self.tell(frame["topic"], frame["message"])
+            try:
+                async for raw in pubsub.listen():
+                    await self._take(raw)
+            finally:
+                self._listens, self._alone_until = False, 0.0
+
+    async def _take(self, raw: Mapping[str, Any]) -> None:
+        if raw["type"] == "subscribe":
+            self._listens = True
+            await self._carry(())
+        elif raw["type"] == "message":
+            frame = json.loads(raw["data"])
+            if frame["from"] != self._me:
+                self._alone_until = 0.0
+                for topic, message in frame["messages"]:
+                    self.tell(topic, message)

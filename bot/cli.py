@@ -110,7 +110,7 @@ def classify() -> None:
     from agent.risk import classify as judge
 
     texts = load_catalogue()
-    for line in filter(str.strip, sys.stdin):
+    for line in filter(bytes.strip, sys.stdin.buffer):
         asked = _asked(line)
         if asked is None:
             wrong = "not a command: a JSON string, or an object with command, environment, count"
@@ -123,13 +123,13 @@ def classify() -> None:
             "part": verdict.part,
             "rules": verdict.rules,
         }
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(found))  # in ASCII: any terminal takes it, and a half surrogate too
 
 
-def _asked(line: str) -> tuple[str, str, int] | None:
+def _asked(line: bytes) -> tuple[str, str, int] | None:
     """Return (command, environment, count) of one line, or None if it is none."""
     try:
-        given = json.loads(line)
+        given = json.loads(line.decode())
     except (ValueError, RecursionError):
         return None
     asked = {"command": given} if isinstance(given, str) else given
@@ -421,7 +421,7 @@ def approval_list(status: str, tenant: str, as_json: bool) -> None:
 
 
 def _decide(verdict: Literal["approve", "reject"]) -> Any:
-    @approval.command(verdict)
+    @approval.command(verdict, help=f"{verdict.capitalize()} a request, by its id or code.")
     @click.argument("approval_id", metavar="ID")
     @click.option("--as", "name", required=True, metavar="USER", help="Who decides.")
     @_tenant_option
@@ -431,7 +431,6 @@ def _decide(verdict: Literal["approve", "reject"]) -> Any:
         status = run(lambda: admin.decide(tenant, name, approval_id, verdict))
         show(as_json, {"id": approval_id, "status": status}, f"{approval_id}: {status}")
 
-    decide.__doc__ = f"{verdict.capitalize()} a request, by its id or code."
     return decide
 
 

@@ -1,6 +1,7 @@
 """Dispatch: what each kind of accepted work is for. Middleware stands before it, in one visible list."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -75,9 +76,10 @@ def tenants_and_people(desk: Desk) -> Middleware:
                 return await finish(desk, work, [say("approval.not_yours_removed")])
             if event["kind"] == "said" and not work.is_control:
                 async with work.tenant.reading() as db:
-                    halted = (await preferences.load(db)).halted_by
-                if halted:
+                    wishes = await preferences.load(db)
+                if wishes.halted_by:
                     return await finish(desk, work, [say("error.halted")])
+                work = replace(work, wishes=wishes)
             return await inner(work, event)
 
         return handle

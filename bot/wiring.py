@@ -140,6 +140,7 @@ async def build(
             redis = Redis.from_url(redis_url)
             stack.push_async_callback(redis.aclose)
             carrying = RedisBus(redis, me)
+            stack.push_async_callback(carrying.close)
             background.append(carrying.run)
             bus = carrying
             arq_settings = _arq_settings(redis_url)

@@ -139,26 +139,28 @@ class Workers:
         stopping = asyncio.Event()
         if taken.stop:
             stopping.set()
-        delay_s = 0.2
+        pause_s = 0.0
         while True:
             try:
+                await asyncio.sleep(pause_s)
                 await self._once(taken, arrived, stopping)
                 return
             except asyncio.CancelledError:
                 if not stopping.is_set():
                     raise
                 _uncancel()  # stopped before its handler could write an end: that is written now
+                pause_s = 0.0
             except Fenced:
                 await logger.awarning("work_taken_over")
                 return
             except StoreUnavailable as error:
                 await logger.awarning("store_unavailable", reason=str(error))
+                pause_s = min(5.0, pause_s * 2 or 0.2)
             except Exception:
                 await logger.aexception("work_failed", attempts=taken.attempts)
                 if taken.attempts >= inbox.MAX_ATTEMPTS:
                     return await self._give_up(taken)
-            await asyncio.sleep(delay_s)
-            delay_s = min(5.0, delay_s * 2)
+                pause_s = min(5.0, pause_s * 2 or 0.2)
             taken = replace(taken, attempts=taken.attempts + 1)
 
     async def _give_up(self, taken: Taken) -> None:

@@ -1,8 +1,7 @@
 """The tenant's handle: the only door to its data."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import structlog
@@ -68,17 +67,13 @@ class Tenant:
         """Name it."""
         return f"Tenant({self.row.slug})"
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Yield a transaction in this tenant's schema and the shared one."""
-        async with self._database.transaction(self.schema, self.id) as transaction:
-            yield transaction
+        return self._database.transaction(self.schema, self.id)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
         """Yield a connection for questions that need no transaction."""
-        async with self._database.reading(self.schema, self.id) as connection:
-            yield connection
+        return self._database.reading(self.schema, self.id)
 
 
 class Tenants:

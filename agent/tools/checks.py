@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.engine import Answer
 from agent.fleet import Fleet
 from agent.toolbox import Call
-from core.errors import BadInput, Refused
+from core.errors import BadInput, NotAllowed, Refused
 from core.tenant import Tenant
 from core.texts import say
+from core.work import Role, User
 
 TIMEOUT_S = 5.0
 MAX_BODY = 1_000_000
@@ -52,6 +53,11 @@ def may_reach(address: str, known: set[str]) -> bool:
     parsed = ipaddress.ip_address(address.split("%")[0])
     mapped = getattr(parsed, "ipv4_mapped", None)
     return str(parsed) in known or (mapped or parsed).is_global
+
+
+def _operator(user: User) -> None:
+    if not user.role.covers(Role.OPERATOR):
+        raise NotAllowed("error.operators_only")
 
 
 async def known_hosts_of(fleet: Fleet, tenant: Tenant) -> set[str]:
@@ -106,6 +112,7 @@ class CheckTcp:
 
     async def __call__(self, call: Call, arguments: TcpArguments) -> Answer:
         """Answer whether it opened and how long that took."""
+        _operator(call.work.user)
         known = await known_hosts_of(self._fleet, call.work.tenant)
         address = (await resolve(arguments.host, arguments.port, known))[0]
         began = time.monotonic()
@@ -141,6 +148,7 @@ class CheckHttp:
 
     async def __call__(self, call: Call, arguments: HttpArguments) -> Answer:
         """Answer with status, time and size."""
+        _operator(call.work.user)
         known = await known_hosts_of(self._fleet, call.work.tenant)
         began = time.monotonic()
         try:

@@ -32,6 +32,7 @@ PAGE = 200
 MAX_OPEN = 20
 SESSION_CHECK_S = 30.0
 MESSAGES_A_MINUTE = 240
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 ACT_KINDS = {"act", "settled", "performed"}
 
 
@@ -142,6 +143,7 @@ class Page:
         self._renderer = Renderer(sockets.texts, visitor.user)
         self._followed: dict[str, tuple[asyncio.Task[None], Subscription]] = {}
         self._sent: dict[str, int] = {}
+        self._threads: dict[str, str] = {}
         self._shown_running: dict[str, str | None] = {}
         self._recent: deque[float] = deque()
 
@@ -220,9 +222,7 @@ class Page:
     async def _say(self, message: Mapping[str, Any], event_id: str, body: Body) -> None:
         conversation, thread = message.get("conversation"), message.get("thread")
         if isinstance(conversation, str):
-            async with self._visitor.tenant.reading() as db:
-                row = await self._mine(db, conversation)
-            thread = row["thread"]
+            thread = await self._thread_of(conversation)
         elif not isinstance(thread, str) or not 8 <= len(thread) <= 64 or ":" in thread:
             raise BadInput("error.bad_input")
         else:
@@ -231,6 +231,14 @@ class Page:
         conversation_id = accepted.conversation_id
         if conversation_id not in self._followed:
             await self._open(conversation_id, self._sent.get(conversation_id, 0))
+
+    async def _thread_of(self, conversation_id: str) -> str:
+        """Return where a conversation of mine takes place; neither its place nor its person ever changes."""
+        if conversation_id not in self._threads:
+            async with self._visitor.tenant.reading() as db:
+                row = await self._mine(db, conversation_id)
+            self._threads[conversation_id] = row["thread"]
+        return self._threads[conversation_id]
 
     async def _follow_feed(self, accepted: Accepted) -> None:
         """Tell the page what a click came to when that is a sentence: such as who was first."""
@@ -384,7 +392,7 @@ class Page:
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
         if not self._socket.closed:
-            await self._socket.send_str(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+            await self._socket.send_str(encode(frame))
 
 
 def same_origin(request: web.Request) -> bool:

@@ -22,7 +22,11 @@ from core.store.tables import TENANT_SCHEMA
 
 DIALECT = dialect_module.dialect()  # type: ignore[no-untyped-call]
 Row = asyncpg.Record
+PLACE = re.compile(r"\$(\d+)")
 TENANT_TABLE = re.compile(rf"(?<![.\w]){TENANT_SCHEMA}\.")
+
+IDLE = {"idle_in_transaction_session_timeout": "10s"}
+"""A process that froze within a transaction must not keep its locks. PgBouncer knows no such parameter."""
 
 UNREACHABLE = (
     OSError,
@@ -37,7 +41,7 @@ UNREACHABLE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresIOError,
     asyncpg.DeadlockDetectedError,
-    asyncpg.InternalClientError,  # a connection that broke while it was being opened
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What asyncpg raises when the server or its disk is the trouble, not the statement."""
 
@@ -77,7 +81,37 @@ class Statement:
         if of_tenant and "tenant_id" not in names:
             raise RuntimeError(f"a statement on a tenant's tables must name tenant_id: {compiled}")
         constants = {k: v for k, v in compiled.params.items() if not compiled.binds[k].required}
-        return str(compiled), names, constants
+        return _written_out(str(compiled), names, constants)
+
+
+def _written_out(
+    sql: str, names: tuple[str, ...], constants: Mapping[str, Any]
+) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+    """Return the statement with its plain constants in the text instead of among its parameters.
+
+    PostgreSQL plans a prepared statement once, for any parameters: only constants that it sees let such a
+    plan use a partial index (``state = 'new'``). With parameters it plans those statements at every call.
+    """
+    texts = {k: text for k, v in constants.items() if (text := _literal(v)) is not None}
+    kept = tuple(name for name in names if name not in texts)
+
+    def place(found: re.Match[str]) -> str:
+        name = names[int(found[1]) - 1]
+        return texts[name] if name in texts else f"${kept.index(name) + 1}"
+
+    return PLACE.sub(place, sql), kept, {k: v for k, v in constants.items() if k not in texts}
+
+
+def _literal(value: Any) -> str | None:
+    """Return a constant as SQL, None for what is better left a parameter."""
+    match value:
+        case None:
+            return "NULL"
+        case bool() | int():
+            return str(value).lower()
+        case str() if "\\" not in value and "\0" not in value:
+            return "'" + value.replace("'", "''") + "'"
+    return None
 
 
 def _touches_tenant(clause: ClauseElement) -> bool:
@@ -127,8 +161,7 @@ class Transaction:
             await self._connection.executemany(bound[0][0], [values for _, values in bound])
 
 
-def _encode(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 async def _prepare(connection: "asyncpg.Connection[Row]") -> None:
@@ -166,7 +199,8 @@ class Database:
                 command_timeout=60,
                 statement_cache_size=statement_cache,
                 max_inactive_connection_lifetime=300,
-                server_settings={"application_name": "it0", "timezone": "UTC"},
+                server_settings={"application_name": "it0", "timezone": "UTC"}
+                | (IDLE if statement_cache else {}),
             )
         except (*UNREACHABLE, TimeoutError, asyncpg.PostgresError) as error:
             raise StoreUnavailable("error.store_unreachable", reason=type(error).__name__) from error

@@ -9,7 +9,20 @@ several conversations are locked with the turn's own first and the others in the
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, case, delete, exists, func, literal_column, not_, select, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -322,14 +335,28 @@ _cutoff = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, param("dead_after_s"
 BURY = Statement(delete(P).where(P.c.beat_at < _cutoff, P.c.id != param("me")))
 BURY_OTHERS = Statement(delete(P).where(P.c.id != param("me")))
 _living = select(P.c.id).scalar_subquery()
+_lane_of = and_(L.c.tenant_id == I.c.tenant_id, L.c.conversation_id == I.c.conversation_id)
+_still_held = exists(select(literal_column("1")).select_from(L).where(_lane_of, L.c.owner == I.c.owner))
+_orphans = (
+    select(I.c.id)
+    .where(I.c.state == "taken", I.c.owner.not_in(_living), or_(not_(I.c.laned), not_(_still_held)))
+    .with_for_update(of=I, skip_locked=True)
+)
 RECLAIM_INBOX = Statement(
     update(I)
-    .where(I.c.state == "taken", I.c.owner.not_in(_living))
+    .where(I.c.id.in_(_orphans.scalar_subquery()))
     .values(state=case((I.c.attempts >= MAX_ATTEMPTS, "set_aside"), else_="new"), owner=None)
     .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
 )
+_abandoned = (
+    select(L.c.tenant_id, L.c.conversation_id)
+    .where(L.c.owner.is_not(None), L.c.owner.not_in(_living))
+    .with_for_update(skip_locked=True)
+)
 RECLAIM_LANES = Statement(
-    update(L).where(L.c.owner.is_not(None), L.c.owner.not_in(_living)).values(owner=None, fence=L.c.fence + 1)
+    update(L)
+    .where(tuple_(L.c.tenant_id, L.c.conversation_id).in_(_abandoned))
+    .values(owner=None, fence=L.c.fence + 1)
 )
 PURGE = Statement(
     delete(I).where(
@@ -478,6 +505,8 @@ async def enter(tx: Transaction, me: str, role: str, host: str, pid: int) -> Non
 async def reclaim(tx: Transaction, me: str, dead_after_s: float) -> list[Row]:
     """Take work from processes that beat no more; return the inbox rows that were touched.
 
+    What such a process holds locked is passed over, because whoever waited for that would miss a beat: its
+    session is ended before long, and then the next look takes it.
     A row whose handling died with its process too often comes back as set_aside.
     """
     await tx.run(BURY, me=me, dead_after_s=dead_after_s)

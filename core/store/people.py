@@ -135,7 +135,7 @@ SIGN_INS = Statement(select(S.c.id).where(S.c.tenant_id == param("tenant")).limi
 
 
 def token_hash(token: str) -> bytes:
-    """Return how a token or a code is stored; letters' case, spaces and dashes of a code do not count."""
+    """Return how a token is stored."""
     return hashlib.sha256(b"it0 token" + token.encode()).digest()
 
 

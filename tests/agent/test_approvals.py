@@ -86,6 +86,13 @@ class Scene:
 
 
 @pytest.fixture
+async def store(module_store: Store) -> Store:
+    """Return the module's database, emptied."""
+    await module_store.wipe()
+    return module_store
+
+
+@pytest.fixture
 async def scene(store: Store) -> Scene:
     """Return a tenant with three admins."""
     tenant, noted = await store.first(), Noted()

@@ -23,6 +23,13 @@ URL = "https://it0.example"
 
 
 @pytest.fixture
+async def store(module_store: Store) -> Store:
+    """Return the module's database, emptied."""
+    await module_store.wipe()
+    return module_store
+
+
+@pytest.fixture
 def staff(store: Store) -> Staff:
     """Return the people's door with codes that hold an hour."""
     return Staff(store.clock, 60)

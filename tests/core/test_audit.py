@@ -22,6 +22,13 @@ from core.tenant import Tenant
 ROWS = 12
 
 
+@pytest.fixture
+async def store(module_store: Store) -> Store:
+    """Return the module's database, emptied."""
+    await module_store.wipe()
+    return module_store
+
+
 async def fill(tenant: Tenant, count: int = ROWS) -> None:
     """Append some rows."""
     for number in range(count):

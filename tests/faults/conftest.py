@@ -36,10 +36,10 @@ async def build(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Build
         yield make
 
 
-async def yard_in(folder: Path, stack: AsyncExitStack, **environment: str) -> Yard:
-    """Start a house in ``folder``; ``stack`` ends it."""
+async def yard_in(folder: Path, stack: AsyncExitStack, home: Path | None = None, **environment: str) -> Yard:
+    """Start a house in ``folder``; ``stack`` ends it. home: its IT0_HOME, if that lies elsewhere."""
     settings = {"WEBSOCKET_OPENS_PER_MINUTE": "100000", "LOG_LEVEL": "WARNING"}
-    house = House(folder / "home", **settings, **environment)
+    house = House(home or folder / "home", **settings, **environment)
     stack.callback(house.close)
     house.start()
     client = Client(house)

@@ -118,7 +118,7 @@ async def test_frozen_process_writes_nothing_when_it_wakes(
         card = await client.ask(f"/run local bash -c 'echo x >> {file}; sleep 1'")
         await client.click(f"approve:{card['body']['approval']['id']}")
         async with asyncio.timeout(10):
-            while not file.exists():  # noqa: ASYNC110
+            while not file.exists():
                 await asyncio.sleep(0.02)
         assert house.process
         house.process.send_signal(signal.SIGSTOP)

@@ -112,7 +112,7 @@ async def test_killed_bots_work_is_finished_by_the_other(first: House, second: H
     card = await ben.ask(f"/run local bash -c 'echo x >> {file}; sleep 2'")
     await ben.click(f"approve:{card['body']['approval']['id']}")
     async with asyncio.timeout(10):
-        while not file.exists():  # noqa: ASYNC110
+        while not file.exists():
             await asyncio.sleep(0.05)
     second.kill()
     ann = await enter(first, "admin")

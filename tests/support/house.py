@@ -208,6 +208,7 @@ class Client:
         self.refused: list[dict[str, Any]] = []
         self.accepted: dict[str, dict[str, Any]] = {}
         self.unsent: dict[str, dict[str, Any]] = {}
+        self.sent: dict[str, dict[str, Any]] = {}
         self.csrf = ""
         self.user = ""
         self._session: aiohttp.ClientSession | None = None
@@ -276,6 +277,11 @@ class Client:
             with contextlib.suppress(ConnectionError, aiohttp.ClientError):
                 await self._socket.send_json(message)
 
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message, and again after each reconnect until it is accepted."""
+        self.unsent[message["id"]] = self.sent[message["id"]] = message
+        await self._send(message)
+
     async def raw(self, text: str) -> None:
         """Send anything."""
         assert self._socket
@@ -290,28 +296,29 @@ class Client:
             "thread": None if conversation else secrets.token_hex(8),
             "text": text,
         }
-        self.unsent[message["id"]] = message
-        await self._send(message)
+        await self.send(message)
         return str(message["id"])
 
     async def stop(self, conversation: str) -> str:
         """Stop what runs in a conversation; return the event's id."""
         message = {"type": "stop", "id": secrets.token_hex(8), "conversation": conversation}
-        self.unsent[message["id"]] = message
-        await self._send(message)
-        return message["id"]
+        await self.send(message)
+        return str(message["id"])
 
     async def link_for(self, name: str, role: str = "admin") -> str:
-        """Add a person and return the token of a sign-in link."""
-        status, made = await self.post("/api/console/people", {"name": name, "role": role, "language": "en"})
+        """Return the token of a sign-in link for ``admin``, or for a person who is added."""
+        if name == "admin":
+            status, made = await self.post("/api/console/people/admin/link")
+        else:
+            person = {"name": name, "role": role, "language": "en"}
+            status, made = await self.post("/api/console/people", person)
         assert status == 200, made
         return str(made["link"].rpartition("token=")[2])
 
     async def click(self, button: str, event_id: str = "") -> str:
         """Press a button; return the event's id."""
         message = {"type": "click", "id": event_id or secrets.token_hex(8), "button": button}
-        self.unsent[message["id"]] = message
-        await self._send(message)
+        await self.send(message)
         return str(message["id"])
 
     async def until(self, condition: Callable[[], Any], timeout_s: float = 20) -> Any:

@@ -127,12 +127,12 @@ class Judge:
 
     def _run(self, h: History) -> Iterator[str]:
         said = [e["body"]["text"] for e in h.events if e["kind"] == "said"]
-        twice = Counter(text for text in said if self._marks.of(text))
-        yield from (f"accepted {count} times: {text}" for text, count in twice.items() if count > 1)
+        times = Counter(text for text in said if text != "/stop")
+        yield from (f"accepted {count} times: {text}" for text, count in times.items() if count > 1)
         for run in h.runs:
             if not any(text.endswith(run["command"]) for text in said):
                 yield f"ran what nobody asked for: {run['command']}"
-        for text in twice:
+        for text in filter(self._marks.of, times):
             runs = [run for run in h.runs if self._marks.of(run["command"]) == self._marks.of(text)]
             yield from _counted(h, text, self._marks.count(text), runs)
 

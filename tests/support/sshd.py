@@ -189,7 +189,7 @@ class Relay:
         self._writers.append(writer)
         try:
             while data := await reader.read(65536):
-                while self.hanging and not writer.is_closing():  # noqa: ASYNC110
+                while self.hanging and not writer.is_closing():
                     await asyncio.sleep(0.01)
                 writer.write(data)
                 await writer.drain()

@@ -1,5 +1,6 @@
 """A real PostgreSQL for a whole test run, and fresh databases on it that cost some 50 ms each."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from fakes.clock import FakeClock
+from fakes.clock import START, FakeClock
 
 from bot.embedded import Home, Postgres
 from bot.embedded import postgres as embedded
@@ -36,18 +37,25 @@ class Cluster:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._numbers = itertools.count(1)
+        self._one_at_a_time = asyncio.Lock()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     def url(self, role: str, database: str) -> str:
         """Return a connection's address."""
         return socket_url(self._home, role, database)
 
-    async def superuser(self, statement: str, database: str = SUPERUSER) -> None:
-        """Run a statement as the superuser."""
-        connection = await asyncpg.connect(self.url(SUPERUSER, database))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
+    async def superuser(self, *statements: str) -> None:
+        """Run statements as the superuser, on a connection that stays open."""
+        async with self._one_at_a_time:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(self.url(SUPERUSER, SUPERUSER))
+            for statement in statements:
+                await self._connection.execute(statement)
+
+    async def close(self) -> None:
+        """Leave."""
+        if self._connection is not None:
+            await self._connection.close()
 
     async def make_template(self) -> None:
         """Make the migrated database that the others are copies of."""
@@ -64,9 +72,9 @@ class Cluster:
     async def copy(self) -> str:
         """Return the name of a fresh database with the two roles' rights of the real one."""
         name = f"fresh{next(self._numbers)}"
-        await self.superuser(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}")
         await self.superuser(
-            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {APP}"
+            f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}",
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {APP}",
         )
         return name
 
@@ -84,8 +92,11 @@ async def running_cluster(folder: Path) -> AsyncIterator[Cluster]:
         async with Postgres(home):
             patch.undo()
             cluster = Cluster(home.path)
-            await cluster.make_template()
-            yield cluster
+            try:
+                await cluster.make_template()
+                yield cluster
+            finally:
+                await cluster.close()
 
 
 def tenant_row(slug: str, clock: FakeClock, **values: Any) -> dict[str, Any]:
@@ -133,6 +144,19 @@ class Store:
         """Return the first tenant on another plan."""
         await self.as_owner("UPDATE it0_shared.tenant SET plan = $1 WHERE slug = $2", plan, READY[0])
         return await self.first()
+
+    async def wipe(self) -> None:
+        """Take everything out but the tenants: a fifth of the cost of a fresh database."""
+        async with self.connection(SUPERUSER) as superuser:
+            tables = await superuser.fetch(
+                "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE"
+                " starts_with(schemaname, 'it0_') AND tablename NOT IN ('tenant', 'version')"
+            )
+            deletes = "; ".join(f"DELETE FROM {table['name']}" for table in tables)
+            await superuser.execute(f"SET session_replication_role = replica; {deletes}")
+            await superuser.execute("UPDATE it0_shared.tenant SET plan = 'self-hosted', status = 'active'")
+        self.clock.now = START
+        self.tenants = Tenants(self.database, self.vault, AUDIT_KEY)
 
     @asynccontextmanager
     async def schemas(self) -> AsyncIterator[Schemas]:

@@ -1,0 +1,86 @@
+"""Work without pause, as several pages do it, while something is taken away from under it0."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from typing import Self
+
+import aiohttp
+from support.house import Client, House
+from support.marks import Marks
+
+PACE_S = 0.35
+"""A page may send 240 messages a minute."""
+
+TEMPORARY = ("error.store_unavailable", "error.unavailable")
+
+
+class Load:
+    """While it is entered, pages look and act, resend what was not accepted, and come back when cut off.
+
+    waits_s: the longest that anybody has waited for an answer so far.
+    """
+
+    def __init__(self, pages: list[Client], marks: Marks) -> None:
+        self.pages = pages
+        self.marks = marks
+        self.answered = 0
+        self.longest_s = 0.0
+        self._over = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.ensure_future(work) for page in self.pages for work in self._works(page)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        await asyncio.gather(*self._tasks[::2])
+        for keeper in self._tasks[1::2]:
+            keeper.cancel()
+        await asyncio.wait(self._tasks)
+
+    def _works(self, page: Client) -> tuple:
+        return self._use(page), self._keep(page)
+
+    async def _use(self, page: Client) -> None:
+        number = 0
+        while not self._over:
+            number += 1
+            began = time.monotonic()
+            await (self._act(page) if number % 4 == 0 else self._look(page))
+            self.longest_s = max(self.longest_s, time.monotonic() - began)
+            self.answered += 1
+            await asyncio.sleep(PACE_S)
+
+    async def _look(self, page: Client) -> None:
+        await page.ask(f"/run local echo {secrets.token_hex(6)}", timeout_s=60)
+
+    async def _act(self, page: Client) -> None:
+        card = await page.ask(f"/run local {self.marks.write()}", timeout_s=60)
+        await page.click(f"approve:{card['body']['approval']['id']}")
+        await page.until(lambda: page.of_kind(card["conversation"], "reply"), 60)
+
+    async def _keep(self, page: Client) -> None:
+        """Do as a browser does: connect again, and say again what was put off."""
+        while True:
+            await asyncio.sleep(0.1)
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                if not page.connected:
+                    await page.drop()
+                    await page.connect()
+                for frame in [f for f in page.refused if f["code"] in TEMPORARY]:
+                    page.refused.remove(frame)
+                    await page.send(page.sent[frame["id"]])
+
+
+async def pages_of(house: House, client: Client, count: int) -> list[Client]:
+    """Return pages of the admin, connected."""
+    found = []
+    for _ in range(count):
+        page = Client(house)
+        await page.sign_in(await client.link_for("admin"))
+        await page.connect()
+        found.append(page)
+    return found

@@ -100,7 +100,8 @@ def read_key(secret: bytes) -> tuple[str, str]:
     except asyncssh.KeyEncryptionError as error:
         raise BadInput("credential.encrypted") from error
     except (asyncssh.KeyImportError, ValueError) as error:
-        raise BadInput("credential.not_a_key") from error
+        locked = "passphrase" in str(error).lower()  # asyncssh tells it by these words only
+        raise BadInput("credential.encrypted" if locked else "credential.not_a_key") from error
     return key.get_fingerprint(), key.get_algorithm()
 
 

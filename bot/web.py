@@ -62,6 +62,11 @@ def language_of(request: web.Request) -> Language:
     return as_language(preferred)
 
 
+def clean(text: str) -> bool:
+    """Return whether ``text`` holds nothing that no stored text can: a NUL or half of a surrogate pair."""
+    return "\0" not in text and "%00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def status_of(error: It0Error) -> int:
     """Return the HTTP status that says what kind of error it is."""
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
@@ -145,6 +150,8 @@ class Web:
     @web.middleware
     async def _errors(self, request: web.Request, handler: Next) -> web.StreamResponse:
         try:
+            if not clean(request.path_qs):
+                raise BadInput("error.bad_input")
             return await handler(request)
         except It0Error as error:
             return await self._error(request, status_of(error), error.say)
@@ -155,7 +162,8 @@ class Web:
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
-            await logger.aexception("request_failed", path=request.path)
+            route = request.match_info.route.resource
+            await logger.aexception("request_failed", route=route.canonical if route else "none")
             return await self._error(request, 500, say("error.internal"))
 
     async def _error(self, request: web.Request, status: int, words: Say) -> web.Response:
@@ -203,6 +211,8 @@ class Web:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Use a link up."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            raise NotAllowed("error.csrf")
         if request.headers.get("Origin") not in (None, "null") and not same_origin(request):
             raise NotAllowed("error.csrf")
         token = (await request.post()).get("token", "")

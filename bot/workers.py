@@ -101,6 +101,8 @@ class Workers:
         for task, work in tuple(self._running.items()):
             if work is None or work.tenant.id != tenant_id or work.is_control or work.closing.is_set():
                 continue
+            if work.stopping.is_set():
+                continue  # it is on its way out; another cancellation would hit the writing of its end
             if conversation_id in (None, work.conversation_id):
                 work.stopping.set()
                 task.cancel()

@@ -39,7 +39,19 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
     if len(parts) > MOST_PARTS:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
     found_all = [(part.text, finding) for part in parts for finding in _judge_part(part)]
+    found_all += _elsewhere(parts)
     return _verdict(_raised(found_all, environment, count))
+
+
+def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
+    """Return what is not known of the paths after a ``cd``: they do not name their folder."""
+    found, moved = [], False
+    for part in parts:
+        words = [word.text for word in part.words]
+        if moved and any(not word.startswith(("-", "/")) for word in words[1:]):
+            found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
+        moved = moved or "cd" in words
+    return found
 
 
 def _unreadable(text: str) -> Say | None:

@@ -135,9 +135,9 @@ def _kube_output(word: Word, recursive: bool) -> Finding | None:
     form = word.text.removeprefix("=")
     if form in ("wide", "name"):
         return None
-    if re.match(r"(jsonpath|custom-columns|go-template)=", form):
+    if re.match(r"custom-columns=", form):
         return _format(word, recursive)
-    if form in ("json", "yaml"):
+    if form in ("json", "yaml") or re.match(r"(jsonpath|go-template)=", form):
         return Finding(Risk.L1, say("risk.reads_configuration", path=f"-o {form}"))
     return _mismatch(word)
 
@@ -184,7 +184,9 @@ def _url(word: Word, recursive: bool) -> Finding | None:
 
 def _outside_file(word: Word, recursive: bool) -> Finding | None:
     # curl reads a file for "@name", and writes one for %output{name}.
-    return _mismatch(word) if word.text.startswith("@") or "%output" in word.text else None
+    # A header may ask a server to take the request for another method.
+    text = word.text.lower()
+    return _mismatch(word) if text.startswith("@") or "%output" in text or "override" in text else None
 
 
 def _script(accepts: Callable[[str], bool]) -> "Judge":

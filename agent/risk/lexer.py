@@ -106,6 +106,10 @@ def _word(text: str, at: int) -> tuple[Word, int] | Stuck:
         glob = glob or piece.lastgroup == "glob"
         pieces.append(piece.group(piece.lastgroup or 0))
         at = piece.end()
+    if "\n" in text[start:at]:
+        return Stuck(
+            near=text[start:at][:20]
+        )  # a line feed within a word means too much to too many programs
     ended = at == len(text) or text[at] == " " or _SEPARATOR.match(text, at)
     # A leading "=" is a command's path in zsh; a glob outside an absolute path may turn into a flag.
     if at == start or not ended or text[start] == "=" or (glob and text[start] != "/"):

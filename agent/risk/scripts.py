@@ -15,8 +15,15 @@ _AWK_DENIED = listed("languages", "awk_denied")
 _AWK_BEFORE_REGEX = frozenset(("~", "!~", "(", ",", "{", "}", ";", "!", "&&", "||", "\n"))
 
 
+_AWK_ACTS = re.compile(r"system|getline|fflush|close|[|@]")
+
+
 def awk_only_reads(text: str) -> bool:
     """Return whether an awk program only computes and prints."""
+    # Read as bare text first: what awk takes for a pattern, a string or a division is hard to tell apart, and
+    # these words and signs run or write wherever they stand.
+    if _AWK_ACTS.search(text.replace("||", "")) or ("print" in text and ">" in text.partition("{")[2]):
+        return False
     at, before, printing = 0, "\n", False
     while at < len(text):
         regex = _AWK_REGEX.match(text, at) if text[at] == "/" and before in _AWK_BEFORE_REGEX else None
@@ -98,7 +105,7 @@ def sql_only_reads(text: str) -> bool:
 
 def _sql_word(word: str, called: bool, kind: str | None) -> bool:
     """Return whether a word may stand in a reading statement."""
-    if word in _SQL_DENIED or _SQL_SECRET.search(word):
+    if word in _SQL_DENIED or word == "MYSQL" or _SQL_SECRET.search(word):
         return False
     return not called or (kind == "name" and word in _SQL_CALLS)
 

@@ -134,7 +134,7 @@ class Sessions:
             samesite="Strict",
             secure=self._secure,
             path="/",
-            max_age=int(self._session_life.total_seconds()) * 60,
+            max_age=int(self._session_life.total_seconds()),
         )
 
     def drop_cookie(self, response: web.StreamResponse) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ MAX_OPEN = 20
 SESSION_CHECK_S = 30.0
 MESSAGES_A_MINUTE = 240
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+"""Escapes of surrogates: whole pairs come as themselves in UTF-8, so one that is escaped is refused."""
 ACT_KINDS = {"act", "settled", "performed"}
 
 
@@ -174,6 +177,8 @@ class Page:
         try:
             if len(raw.encode()) > self._sockets.message_bytes:
                 raise BadInput("message.too_long", length=len(raw), limit=self._sockets.message_bytes)
+            if "\\u0000" in raw or "\0" in raw or _HALF_PAIR.search(raw):
+                raise BadInput("error.bad_input")
             message = json.loads(raw)
             if not isinstance(message, dict):
                 raise BadInput("error.bad_input")
@@ -203,7 +208,9 @@ class Page:
                 await self._send({"type": "pong"})
             case {"type": "feed"}:
                 pass
-            case {"type": "open", "conversation": str(conversation), "after": int(after)}:
+            case {"type": "open", "conversation": str(conversation), "after": int(after)} if (
+                0 <= after < 2**62
+            ):
                 await self._open(conversation, after)
             case {"type": "say", "id": str(), "text": str(text)}:
                 await self._say(message, event_id or "", Text(text))
@@ -397,5 +404,7 @@ class Page:
 
 def same_origin(request: web.Request) -> bool:
     """Return whether a browser's request comes from the console's own pages."""
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
+    try:
+        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+    except ValueError:
+        return False

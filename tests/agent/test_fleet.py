@@ -1,4 +1,4 @@
-"""Servers and credentials: every field is checked, a key is trusted once, and a secret is gone when revoked."""
+"""Servers and credentials: every field is checked, a key is trusted once, a revoked secret is gone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 import asyncssh
 import pytest
 from fakes.shell import ScriptedShell
-from support.store import Store, actions, add_user
+from support.store import AUDIT_KEY, Store, actions, add_user
 
 from agent.fleet import Fleet, NewServer, checked
 from agent.hostkeys import fingerprint, one_line
@@ -18,7 +18,6 @@ from core.store import fleet as stored
 from core.tenant import Tenant, Tenants
 from core.vault import Vault, new_key
 from core.work import Role, Server, User
-from support.store import AUDIT_KEY
 
 PLAIN = NewServer("web", "web.example.net", 22, "ops", "key")
 
@@ -30,7 +29,8 @@ def host_key() -> str:
 
 def private_key(passphrase: str | None = None) -> bytes:
     """Return a new private key."""
-    return asyncssh.generate_private_key("ssh-ed25519").export_private_key(passphrase=passphrase)
+    form = "pkcs8-pem" if passphrase else "openssh"
+    return asyncssh.generate_private_key("ssh-ed25519").export_private_key(form, passphrase)
 
 
 class Showing(ScriptedShell):

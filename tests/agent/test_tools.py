@@ -158,12 +158,14 @@ async def test_server_in_the_inventory_is_checked_though_it_is_private(
     assert broken.data["status"] == 503
 
 
-async def test_redirect_to_where_it_may_not_go_is_refused(
-    bench: Bench, site: tuple[int, list[str]]
-) -> None:
+async def test_redirect_to_where_it_may_not_go_is_refused(bench: Bench, site: tuple[int, list[str]]) -> None:
     port, asked = site
     await bench.knows("127.0.0.1")
-    for to in ("http://169.254.169.254/latest/meta-data/", f"http://127.0.0.2:{port}/ok", "file:///etc/passwd"):
+    for to in (
+        "http://169.254.169.254/latest/meta-data/",
+        f"http://127.0.0.2:{port}/ok",
+        "file:///etc/passwd",
+    ):
         answer = await bench("check_http", url=f"http://127.0.0.1:{port}/away?to={to}")
         assert answer.status == "refused"
         assert key_of(answer) in ("check.private_address", "check.bad_url")
@@ -186,7 +188,15 @@ async def test_long_page_is_read_to_its_limit_only(bench: Bench, site: tuple[int
 
 @pytest.mark.parametrize(
     "url",
-    ["", "example.com", "ftp://example.com", "file:///etc/passwd", "http://", "http://a:99999/", "http://[::1"],
+    [
+        "",
+        "example.com",
+        "ftp://example.com",
+        "file:///etc/passwd",
+        "http://",
+        "http://a:99999/",
+        "http://[::1",
+    ],
 )
 async def test_what_is_no_web_address_is_refused(bench: Bench, url: str) -> None:
     answer = await bench("check_http", url=url)

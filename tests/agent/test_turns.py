@@ -176,9 +176,7 @@ async def test_second_call_above_l0_is_not_run_while_l0_goes_on(store: Store) ->
 
     async def script(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
         for no, command in enumerate((RESTART, "systemctl stop nginx", "uptime", "rm -rf /")):
-            answers.append(
-                await tools.call(no, "run_command", {"command": command, "servers": ["web"]})
-            )
+            answers.append(await tools.call(no, "run_command", {"command": command, "servers": ["web"]}))
         yield ApprovalRequired(str(answers[0].approval_id))
 
     async with at_work(store, ScriptedEngine(script=script)) as place:
@@ -328,7 +326,7 @@ REQUEST = Request("t1", "c1", ASKER, "/run web uptime")
 def approval(status: str, kind: str = "run") -> Approval:
     """Return a settled approval."""
     action = Action(kind, RESTART, ("id-web",), ("",), ("",))  # type: ignore[arg-type]
-    fields = {name: None for name in Approval.__slots__}
+    fields = dict.fromkeys(Approval.__slots__)
     known = {"id": "a1", "code": "K7", "status": status, "action": action, "level": Risk.L2, "step": 0}
     return Approval(**{**fields, **known, "turn_id": "t1", "conversation_id": "c1"})  # type: ignore[arg-type]
 

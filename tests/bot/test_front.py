@@ -108,9 +108,7 @@ async def test_pairing_code_links_once_and_never_again(store: Store, place: Plac
     assert (await actions(place.tenant)).count("user.paired") == 1
 
 
-async def test_pairing_code_of_another_tenant_links_nobody_and_stays_good(
-    store: Store, place: Place
-) -> None:
+async def test_pairing_code_of_another_tenant_links_nobody_and_stays_good(store: Store, place: Place) -> None:
     abroad = Chat(place, await install(await store.second(), store), "ann-abroad")
     home = Chat(place, await install(place.tenant, store), "ann-abroad")
     code = await place.app.staff.pairing_code(place.tenant, place.ann, "ann")
@@ -139,9 +137,7 @@ async def test_repeat_of_an_event_is_one_row_and_one_answer(store: Store, place:
     first = await place.send("/servers", event_id="e1")
     again = await asyncio.gather(*(place.send("/servers", event_id="e1") for _ in range(5)))
     assert not first.repeat
-    assert {(a.repeat, a.seq, a.conversation_id) for a in again} == {
-        (True, first.seq, first.conversation_id)
-    }
+    assert {(a.repeat, a.seq, a.conversation_id) for a in again} == {(True, first.seq, first.conversation_id)}
     await place.replies(first)
     assert await rows_of(store) == (1, len(await place.events(first)) + 1)
     assert len(await place.words(first)) == 1

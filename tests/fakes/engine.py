@@ -40,9 +40,7 @@ class ScriptedEngine:
         finally:
             self.running -= 1
 
-    async def resume(
-        self, request: Request, outcome: Outcome, tools: Tools
-    ) -> AsyncIterator[EngineEvent]:
+    async def resume(self, request: Request, outcome: Outcome, tools: Tools) -> AsyncIterator[EngineEvent]:
         """Say what was decided."""
         self.outcomes.append(outcome)
         yield Completed((f"{self.name} goes on: {outcome.approval.status}",))

@@ -11,7 +11,7 @@ from agent.context import Desk, Work
 from agent.engine import Answer
 from agent.fleet import Fleet
 from agent.gate import Gate
-from core.errors import It0Error
+from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Progress, command_word
 from core.store import inbox, log, turns
 from core.store.database import Row
@@ -95,9 +95,9 @@ class Toolbox:
             return Answer("refused", (say("tool.bad_arguments", tool=name, wrong=wrong),))
         try:
             return await tool(Call(self.work, no, self.waits_for), checked)
+        except (Fenced, StoreUnavailable):
+            raise  # it may have run: only whoever takes the turn up again can tell
         except It0Error as error:
-            if error.key == "error.fenced":
-                raise
             return Answer("refused", (error.say,))
 
     async def _begin(self, no: int, tool: str, arguments: Mapping[str, Any]) -> None:

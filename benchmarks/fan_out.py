@@ -332,8 +332,8 @@ def figures(measured: Rounds, ansible: tuple[float, float] | None) -> list[Figur
 def notes(rounds: int, ansible: tuple[float, float] | None, why: str) -> list[str]:
     """Return what the table stands on."""
     told = [
-        f"`/run #all uptime` in the console, from the message to the reply: gate, audit, run record, {FAN_OUT}"
-        f" at once; {rounds} rounds",
+        f"`/run #all uptime` in the console, from the message to the reply: gate, audit, run record,"
+        f" {FAN_OUT} at once; {rounds} rounds",
         f"hosts: one asyncssh process on {HOSTS} loopback ports; {REAL} run the wrapper's script in a real"
         " /bin/sh, the others read it and say what it would say",
         "baseline: bare asyncssh, the same script, the same options, host keys verified, 50 at once",

@@ -290,3 +290,30 @@ def test_each_reason_brings_what_its_words_need(text: str) -> None:
     texts = tomllib.loads((HERE.parents[1] / "bot" / "texts" / "risk.toml").read_text("utf-8"))
     for why in classify(text, "prod", 5).reasons:
         assert places(texts[why.key]["en"]) <= why.params.keys()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'awk \'BEGIN{x=/"/;system("id > /tmp/f");y="#"}\'',
+        "awk 'BEGIN{print 1,\n2 > \"F\"}'",
+        "awk '{print | \"sh\"}' /var/log/syslog",
+        "awk 'BEGIN{\"id\" | getline x}'",
+        "curl -s -H 'X: a\n\nDELETE /idx HTTP/1.1\nHost: h\nX: b' localhost:9200/",
+        "curl -s -H 'X-HTTP-Method-Override: DELETE' localhost/a/status",
+        "cd /tmp; printf %n PATH; uptime",
+        "cd / && sudo cat dev/sda",
+        "cd / && cat proc/1/maps",
+        "cd /etc && cat shadow",
+        "cd /var/lib && cat docker/containers/a/config.v2.json",
+        "smartctl -l scterc,70,70 /dev/sda",
+        "mysql -e 'SELECT * FROM mysql.global_priv'",
+    ],
+)
+def test_what_an_attack_found_is_no_longer_l0(command: str) -> None:
+    assert classify(command).level >= 2
+
+
+@pytest.mark.parametrize("form", ["jsonpath='{.items}'", "go-template='{{.}}'"])
+def test_whole_objects_of_a_cluster_are_configuration(form: str) -> None:
+    assert classify(f"kubectl get pods -o {form}").level >= 1

@@ -441,14 +441,14 @@ def is_alive(pid: int) -> bool:
 async def until(true: Callable[[], bool], within_s: float = 5) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.02)
 
 
 async def outcome_at_last(place: Place, run_id: str) -> Any:
     """Return the outcome once it is no longer running."""
     async with asyncio.timeout(10):
-        while (result := await place.shell.outcome(place.target, run_id)).state == "running":  # noqa: ASYNC110
+        while (result := await place.shell.outcome(place.target, run_id)).state == "running":
             await asyncio.sleep(0.1)
     return result
 

@@ -81,7 +81,7 @@ async def say(page: Page, text: str) -> None:
 async def until(true: Callable[[], bool]) -> None:
     """Wait until something is so on the server's side."""
     async with asyncio.timeout(8):
-        while not true():  # noqa: ASYNC110  (the double has no event for each thing that may happen)
+        while not true():
             await asyncio.sleep(0.02)
 
 

@@ -1,7 +1,5 @@
 """The built-in servers, with the real binaries."""
 
-# ruff: noqa: ASYNC240  nothing else runs in these loops
-
 import asyncio
 import json
 import os

@@ -481,7 +481,7 @@ def is_running(marker: str) -> bool:
 async def wait_for(condition: Any, timeout_s: float = 10) -> None:
     """Wait until ``condition`` is true."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.1)
 
 

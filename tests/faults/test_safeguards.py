@@ -85,7 +85,7 @@ async def test_digest_keeps_a_changed_act_from_running(
 async def test_settled_state_keeps_an_approval_from_being_used_again(
     busy: tuple[House, Client], tmp_path: Path, guarded: bool
 ) -> None:
-    """Without the settled state, the vote's row, the run's row and the marker, a second click runs it again."""
+    """Without settled state, vote, run row and marker a second click runs it again."""
     house, client = busy
     file = tmp_path / "count"
     card = await client.ask(f"/run local bash -c 'echo x >> {file}'")

@@ -1,4 +1,4 @@
-"""Databases that die, connections that break, disks that fill up: late, but nothing lost (F6, F7, F16, F22)."""
+"""Databases that die, connections that break, full disks: late, but nothing lost (F6, F7, F16, F22)."""
 
 import asyncio
 import contextlib

@@ -230,6 +230,9 @@ class Acts:
             raise
         except It0Error as error:
             refusal = error.say
+        except Exception:  # the turn that waits must hear of it
+            await logger.aexception("act_failed", approval=approval.id)
+            refusal = say("error.internal")
         work.closing.set()
         await self._hand_over(work, approval, refusal)
 

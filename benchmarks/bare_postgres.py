@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -20,7 +21,7 @@ async def main() -> None:
     arguments, settings = json.loads(sys.argv[4]), json.loads(sys.argv[5])
     data = folder / "data"
     data.mkdir(mode=0o700)
-    who = {} if uid < 0 else {"user": uid, "group": uid, "extra_groups": []}
+    who: dict[str, Any] = {} if uid < 0 else {"user": uid, "group": uid, "extra_groups": []}
     if uid >= 0:
         os.chown(data, uid, uid)
     subprocess.run(

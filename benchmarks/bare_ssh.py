@@ -62,7 +62,8 @@ class Client:
             script = run_script(order, marker(run_id, str(port)), nonce)
             done = await self._connections[port].run(REQUEST, input=script, encoding=None)
             assert done.exit_status == 0, done
-            assert bytes(done.stdout or b"").startswith(f"it0-{nonce} started\n".encode())
+            assert isinstance(done.stdout, bytes)
+            assert done.stdout.startswith(f"it0-{nonce} started\n".encode())
 
 
 async def main(file: Path) -> None:

@@ -74,7 +74,7 @@ class _Noting(Transaction):
 
     async def all(self, statement: Statement, /, **params: Any) -> Any:
         rows = await super().all(statement, **params)
-        last = dict(max(rows, key=lambda row: row.get("seq") or 0)) if rows else {}
+        last = max(map(dict, rows), key=lambda row: row.get("seq") or 0, default={})
         self._note("fetch", statement, params, last)
         return rows
 

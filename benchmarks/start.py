@@ -131,5 +131,5 @@ def notes(rounds: int) -> list[str]:
     return [
         f"{rounds} rounds of `it0 up` on an empty IT0_HOME, stop, `it0 up` again, stop; everything is in the"
         " disk's cache",
-        "baseline: Python, asyncpg, initdb, PostgreSQL with the same settings, to the first row",
+        "baseline: Python, asyncpg, initdb, PostgreSQL with the same settings, to a first row",
     ]

@@ -1,10 +1,12 @@
 """Structured logs on standard error: one JSON object a line, or coloured lines at a terminal."""
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -53,6 +55,21 @@ def _hide(match: re.Match[str]) -> str:
     return f"{kept}{HIDDEN}" + ("@" if match.group(1) else "")
 
 
+class Lines(io.TextIOBase):
+    """Standard error, whose trouble (a full disk, a closed pipe) never reaches whoever writes a line."""
+
+    def write(self, text: str) -> int:
+        """Write ``text`` if that is possible."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is still held, if that is possible."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def set_up_logs(level: str) -> None:
     """Send every log line, our own and the libraries', through one chain.
 
@@ -75,7 +92,7 @@ def set_up_logs(level: str) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lines())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

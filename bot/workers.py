@@ -17,6 +17,7 @@ from core.ports import Bus, Channel
 from core.store import inbox, log, people
 from core.store.database import Database, Row, Transaction
 from core.store.inbox import Taken
+from core.store.lost import Lost
 from core.tenant import Tenants
 from core.work import Role, User
 
@@ -67,6 +68,8 @@ class Workers:
         self._dead_after_s = dead_after_s
         self._sweep_s = sweep_s
         self._running: dict[asyncio.Task[None], Work | None] = {}
+        self._held: set[int] = set()
+        self._lost = Lost()
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -132,7 +135,13 @@ class Workers:
     def _spawn(self, taken: Taken, arrived: Arrived | None) -> None:
         task = asyncio.ensure_future(self._work(taken, arrived))
         self._running[task] = None
-        task.add_done_callback(lambda done: self._running.pop(done, None))
+        self._held.add(taken.id)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self._running.pop(done, None)
+            self._held.discard(taken.id)
+
+        task.add_done_callback(ended)
 
     async def _work(self, taken: Taken, arrived: Arrived | None) -> None:
         structlog.contextvars.bind_contextvars(
@@ -210,6 +219,9 @@ class Workers:
             if not await tx.run(inbox.BEAT, me=self._me):
                 await inbox.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
             freed = await inbox.reclaim(tx, self._me, self._dead_after_s)
+            mine = [row["id"] for row in await tx.all(inbox.MINE, me=self._me)]
+            if lost := self._lost.among(mine, self._held):
+                freed += await inbox.let_go(tx, self._me, lost)
             asked = await tx.all(inbox.STOPPED_OF_MINE, me=self._me)
         for row in asked:
             self.stop_where(row["tenant_id"], row["conversation_id"])

@@ -1,7 +1,7 @@
 """Delivery, once for all channels: the outbox's parcels to their platforms, in order, with patience."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -9,6 +9,7 @@ from core.errors import It0Error, NotFound, StoreUnavailable
 from core.ports import Channel
 from core.store import log, outbox
 from core.store.database import Database
+from core.store.lost import Lost
 from core.store.outbox import Parcel
 from core.tenant import Tenants
 
@@ -33,6 +34,8 @@ class Delivery:
         self._channels = channels
         self._sweep_s = sweep_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[int] = set()
+        self._lost = Lost()
 
     def post(self, parcel: Parcel) -> None:
         """Deliver a parcel that this process has just put into the outbox."""
@@ -53,6 +56,9 @@ class Delivery:
         """Take and deliver what is due; return how many parcels that were."""
         async with self._database.transaction() as tx:
             await tx.run(outbox.RECLAIM)
+            mine = [row["id"] for row in await tx.all(outbox.MINE, me=self._me)]
+            if lost := self._lost.among(mine, self._held):
+                await tx.run(outbox.LET_GO, me=self._me, ids=lost)
             parcels = await outbox.claim(tx, self._me, BATCH)
         await asyncio.gather(*(self._deliver(parcel) for parcel in parcels))
         return len(parcels)
@@ -63,15 +69,40 @@ class Delivery:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def _deliver(self, parcel: Parcel) -> None:
+        self._held.add(parcel.id)
+        try:
+            after = await self._handed_over(parcel)
+            await self._patiently(after)
+        finally:
+            self._held.discard(parcel.id)
+
+    async def _handed_over(self, parcel: Parcel) -> Callable[[], Awaitable[None]]:
+        """Hand a parcel to its platform; return how to write down what came of it."""
         try:
             await self._hand_over(parcel)
-        except StoreUnavailable:
-            await logger.awarning("parcel_left", parcel=parcel.id)
         except It0Error as error:
-            await self._again(parcel, str(error))
+            reason = str(error)
         except Exception as error:  # one parcel's trouble must not stop the others
             await logger.aexception("parcel_failed", parcel=parcel.id)
-            await self._again(parcel, type(error).__name__)
+            reason = type(error).__name__
+        else:
+            return lambda: self._sent(parcel)
+        return lambda: self._again(parcel, reason)
+
+    async def _patiently(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write down what cannot be done again, however long the database is away."""
+        pause_s = 0.2
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable:
+                await logger.awarning("outbox_unreachable")
+            await asyncio.sleep(pause_s)
+            pause_s = min(5.0, pause_s * 2)
+
+    async def _sent(self, parcel: Parcel) -> None:
+        async with self._database.reading() as db:
+            await outbox.sent(db, self._me, parcel)
 
     async def _hand_over(self, parcel: Parcel) -> None:
         address, body = parcel.address, parcel.body
@@ -85,8 +116,6 @@ class Delivery:
             address, body = log.address_of(row), event["body"]
         reply = self._channels[address.channel].reply_to(address)
         await reply.deliver(parcel.tenant_id, parcel.conversation_id, parcel.seq, body)
-        async with self._database.reading() as db:
-            await outbox.sent(db, self._me, parcel)
 
     async def _again(self, parcel: Parcel, reason: str) -> None:
         delay_s = min(300.0, 2.0**parcel.attempts)

@@ -64,7 +64,7 @@ class TimerWorker:
     async def sweep(self) -> int:
         """Handle up to a batch of due timers; return how many were due."""
         async with self._database.transaction() as tx:
-            await tx.run(timers.RECLAIM)
+            await tx.run(timers.RECLAIM, me=self._me)
             due = await timers.claim(tx, self._me, self._clock(), BATCH)
         for timer in due:
             await self._handle(timer)

@@ -4,7 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fakes.clock import FakeClock
+from support.house import Client
 from support.store import Cluster, Store, fresh_store, running_cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def clients_are_closed() -> AsyncIterator[None]:
+    """Close the clients that tests left open: some leave them to a process that they kill."""
+    yield
+    for client in tuple(Client.everyone):
+        await client.close()
 
 
 @pytest.fixture(scope="session")

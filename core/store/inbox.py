@@ -348,6 +348,19 @@ RECLAIM_INBOX = Statement(
     .values(state=case((I.c.attempts >= MAX_ATTEMPTS, "set_aside"), else_="new"), owner=None)
     .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
 )
+MINE = Statement(select(I.c.id).where(I.c.state == "taken", I.c.owner == param("me")))
+LET_GO = Statement(
+    update(I)
+    .where(I.c.id == func.any(bindparam("ids", type_=BIGS)), I.c.state == "taken", I.c.owner == param("me"))
+    .values(state="new", owner=None)
+    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
+)
+_worked_on = exists(
+    select(literal_column("1")).select_from(I).where(_lane_of, I.c.state == "taken", I.c.owner == L.c.owner)
+)
+LET_LANES_GO = Statement(
+    update(L).where(L.c.owner == param("me"), not_(_worked_on)).values(owner=None, fence=L.c.fence + 1)
+)
 _abandoned = (
     select(L.c.tenant_id, L.c.conversation_id)
     .where(L.c.owner.is_not(None), L.c.owner.not_in(_living))
@@ -500,6 +513,14 @@ async def ask_to_stop(tx: Transaction, tenant_id: str, conversation_id: str) -> 
 async def enter(tx: Transaction, me: str, role: str, host: str, pid: int) -> None:
     """Write this process's heartbeat row."""
     await tx.run(ENTER, me=me, role=role, host=host, pid=pid)
+
+
+async def let_go(tx: Transaction, me: str, ids: list[int]) -> list[Row]:
+    """Put back work that ``me`` took without knowing it, with its lanes; return the rows."""
+    rows = await tx.all(LET_GO, me=me, ids=ids)
+    if rows:
+        await tx.run(LET_LANES_GO, me=me)
+    return rows
 
 
 async def reclaim(tx: Transaction, me: str, dead_after_s: float) -> list[Row]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, case, delete, exists, func, insert, literal_column, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal_column, select, update
 
 from core.messages import Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BIG, DOUBLE, INT, param
+from core.store.statements import BIG, BIGS, DOUBLE, INT, param
 
 O = tables.outbox  # noqa: E741
 P = tables.processes
@@ -101,6 +101,12 @@ CLAIM = Statement(
 RECLAIM = Statement(
     update(O)
     .where(O.c.state == "taken", O.c.owner.not_in(select(P.c.id).scalar_subquery()))
+    .values(state="new", owner=None)
+)
+MINE = Statement(select(O.c.id).where(O.c.state == "taken", O.c.owner == param("me")))
+LET_GO = Statement(
+    update(O)
+    .where(O.c.id == func.any(bindparam("ids", type_=BIGS)), O.c.state == "taken", O.c.owner == param("me"))
     .values(state="new", owner=None)
 )
 PURGE = Statement(

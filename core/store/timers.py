@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -74,9 +74,14 @@ REPEAT = Statement(
 )
 RECLAIM = Statement(
     update(T)
-    .where(T.c.state == "taken", T.c.owner.not_in(select(P.c.id).scalar_subquery()))
+    .where(
+        T.c.state == "taken",
+        or_(T.c.owner == param("me"), T.c.owner.not_in(select(P.c.id).scalar_subquery())),
+    )
     .values(state="new", owner=None)
 )
+"""Run when ``me`` handles none: what it has taken then was left when the database went away."""
+
 CANCEL = Statement(
     update(T)
     .where(

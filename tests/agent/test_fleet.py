@@ -107,7 +107,7 @@ def test_field_of_another_form_is_refused_by_name(field: str, values: list[Any])
     [
         {"ForwardAgent": True},
         {"ProxyCommand": "nc %h %p"},
-        {"known_hosts": None},
+        dict.fromkeys(["known_hosts"]),
         {"StrictHostKeyChecking": "no"},
         {"connect_timeout_s": "10"},
         {"connect_timeout_s": True},

@@ -40,6 +40,7 @@ async def yard_in(folder: Path, stack: AsyncExitStack, home: Path | None = None,
     """Start a house in ``folder``; ``stack`` ends it. home: its IT0_HOME, if that lies elsewhere."""
     settings = {"WEBSOCKET_OPENS_PER_MINUTE": "100000", "LOG_LEVEL": "WARNING"}
     house = House(home or folder / "home", **settings, **environment)
+    house.target = folder / "target"
     stack.callback(house.close)
     house.start()
     client = Client(house)

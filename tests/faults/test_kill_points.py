@@ -22,6 +22,9 @@ ROUND = (
 
 BESIDE = (
     "bot.first.",
+    "bot.building.",
+    "bot.chores.",
+    "bot.running.",
     "bot.wiring.",
     "channels.delivery.Delivery.sweep",
     "core.audit.AuditLog.head",
@@ -63,7 +66,7 @@ def is_point(line: str) -> bool:
     when, _, name = line.partition(":")
     if name.endswith(ROUND) or name.startswith(BESIDE):
         return False
-    return when != "before" or name.startswith(("shell", "channels"))
+    return when in ("inside", "after", "during") or name.startswith(("shell", "channels"))
 
 
 def lines_of(file: Path) -> list[str]:

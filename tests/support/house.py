@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import asyncpg
@@ -201,8 +201,11 @@ class House:
 class Client:
     """A console's page without a browser: it keeps what was not accepted and sends it again."""
 
+    everyone: ClassVar[set["Client"]] = set()
+
     def __init__(self, house: House) -> None:
         self.house = house
+        self.everyone.add(self)
         self.events: dict[str, dict[int, dict[str, Any]]] = {}
         self.live: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
@@ -370,6 +373,7 @@ class Client:
 
     async def close(self) -> None:
         """Leave."""
+        self.everyone.discard(self)
         await self.drop()
         if self._session:
             await self._session.close()

@@ -1,13 +1,15 @@
 """Starts it0 as a process of its own that kills or freezes itself at a named point, for fault tests.
 
-A point is ``before:NAME``, ``inside:NAME`` or ``after:NAME``: around the commit of the transaction that the
-function NAME opens, or ``before:shell.run``, ``during:shell.run`` (its first output) and ``after:shell.run``.
+A point is ``before:NAME``, ``inside:NAME``, ``committed:NAME`` or ``after:NAME``: around the commit of the
+transaction that the function NAME opens; or ``before:shell.run``, ``during:shell.run`` (its first output)
+or ``after:shell.run``.
 NAME carries in brackets what tells its calls apart: an audit entry's action, or ``took`` where a look for
 work found some. The environment says what to do::
 
     IT0_TEST_POINTS=file   write every point that is passed
-    IT0_TEST_ARM=file      while it holds "die POINT@N" or "freeze POINT@N": at the N-th such point from then
-                           on, remove the file and get SIGKILL or SIGSTOP
+    IT0_TEST_ARM=file      while it holds "die POINT@N", "freeze POINT@N" or "lose POINT@N": at the N-th such
+                           point from then on, remove the file and get SIGKILL, get SIGSTOP, or (at a
+                           ``committed:`` point) never hear that the transaction was committed
     IT0_TEST_BLIND=fence   answer the fence's questions with yes, to show what it is for
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 from bot.cli import run
 from bot.up import serve, up
 from bot.wiring import Parts
+from core.errors import StoreUnavailable
 from core.store import inbox, outbox, timers
 from core.store.database import Database, Statement
 
@@ -45,7 +48,13 @@ def reach(point: str) -> None:
     if not ARM or not _is_armed_at(point):
         return
     os.unlink(ARM)
-    os.kill(os.getpid(), signal.SIGKILL if order.startswith("die ") else signal.SIGSTOP)
+    match order.partition(" ")[0]:
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "freeze":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "lose":
+            raise StoreUnavailable(reason="the answer was lost")
 
 
 def _is_armed_at(point: str) -> bool:
@@ -113,6 +122,7 @@ class PointedDatabase(Database):
             watched = Watched(tx)
             yield watched
             name += watched.took
+            tx.after_commit.insert(0, lambda: reach(f"committed:{name}"))
             reach(f"inside:{name}")
         reach(f"after:{name}")
 

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +32,7 @@ logger = structlog.get_logger()
 PAGE = 200
 MAX_OPEN = 20
 SESSION_CHECK_S = 30.0
+STORE_RETRY_S = 0.5
 MESSAGES_A_MINUTE = 240
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
@@ -237,7 +238,7 @@ class Page:
         accepted = await self._accept(event_id, self._address(thread), body)
         conversation_id = accepted.conversation_id
         if conversation_id not in self._followed:
-            await self._open(conversation_id, self._sent.get(conversation_id, 0))
+            await _patiently(lambda: self._open(conversation_id, self._sent.get(conversation_id, 0)))
 
     async def _thread_of(self, conversation_id: str) -> str:
         """Return where a conversation of mine takes place; neither its place nor its person ever changes."""
@@ -324,7 +325,7 @@ class Page:
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             async for message in subscription:
                 try:
-                    await call(key, message)
+                    await _patiently(lambda: call(key, message))  # noqa: B023
                 except It0Error as error:
                     await logger.awarning("page_missed", reason=str(error))
                 except ConnectionError:
@@ -400,6 +401,16 @@ class Page:
     async def _send(self, frame: Mapping[str, Any]) -> None:
         if not self._socket.closed:
             await self._socket.send_str(encode(frame))
+
+
+async def _patiently(call: Callable[[], Awaitable[None]]) -> None:
+    """Do what a page must not miss once the store is back: nobody would tell it of that again."""
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            await logger.awarning("page_waits", reason=str(error))
+        await asyncio.sleep(STORE_RETRY_S)
 
 
 def same_origin(request: web.Request) -> bool:

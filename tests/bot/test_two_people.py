@@ -85,6 +85,7 @@ async def test_one_asks_another_approves_and_both_see_it(house: House, browser: 
     await approve.click()
     await expect(olga.get_by_text("approved", exact=False).last).to_be_visible()
     await expect(olga.get_by_text("done", exact=False).last).to_be_visible()
+    await expect(olga.get_by_text("carried out", exact=False).last).to_be_visible()
     assert made.exists()
     made.unlink()
     await photograph(olga, "chat-en")

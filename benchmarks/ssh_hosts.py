@@ -19,6 +19,8 @@ from typing import Any
 
 import asyncssh
 
+from agent.wrapper import REQUEST
+
 NONCE = re.compile(r"^n='([0-9a-f]+)'$", re.MULTILINE)
 UPTIME = b" 12:00:00 up 1 day,  1:00,  0 users,  load average: 0.00, 0.00, 0.00\n"
 
@@ -40,7 +42,7 @@ class Host(asyncssh.SSHServer):
 
 async def canned(process: "asyncssh.SSHServerProcess[bytes]") -> None:
     """Answer as the wrapper would, or as ``uptime`` where there is no wrapper (ansible's raw)."""
-    if process.command == "/bin/sh -s":
+    if process.command == REQUEST:
         script = (await process.stdin.read()).decode()
         found = NONCE.search(script)
         assert found, "the wrapper's script has changed"
@@ -64,7 +66,8 @@ def really(home: Path) -> Callable[["asyncssh.SSHServerProcess[bytes]"], Any]:
             stderr=asyncio.subprocess.PIPE,
             env={"HOME": str(home), "USER": "bench", "LOGNAME": "bench", "PATH": os.environ["PATH"]},
         )
-        out, error = await child.communicate(await process.stdin.read())
+        given = await process.stdin.read() if process.command == REQUEST else b""
+        out, error = await child.communicate(given)
         process.stdout.write(out)
         process.stderr.write(error)
         process.exit(child.returncode or 0)

@@ -1,6 +1,7 @@
 """The command ``it0``: exit 0 done, 1 refused or failed with one sentence on stderr, 2 usage."""
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,11 @@ async def _awaited(work: Callable[[], Awaitable[Any]]) -> Any:
     return await work()
 
 
+def start_fast() -> None:
+    """Look for garbage only once the process is up (bot.running): it took a sixth of the start."""
+    gc.disable()
+
+
 def show(as_json: bool, data: Any, text: str) -> None:
     """Print ``data`` as JSON, or ``text``."""
     click.echo(json.dumps(data, ensure_ascii=False, default=str) if as_json else text)
@@ -60,6 +66,7 @@ def main() -> None:
 @main.command()
 def up() -> None:
     """Run everything in one process, with its own PostgreSQL and Valkey unless URLs are set."""
+    start_fast()
     from bot.up import up as run_up
 
     run(run_up)
@@ -68,7 +75,8 @@ def up() -> None:
 @main.command()
 def bot() -> None:
     """Run the bot: HTTP, channels, turns. Needs DATABASE_URL and keys."""
-    from bot.up import serve
+    start_fast()
+    from bot.roles import serve
 
     run(lambda: serve("bot"))
 
@@ -76,7 +84,8 @@ def bot() -> None:
 @main.command()
 def worker() -> None:
     """Run the worker: timers and standing orders. Needs DATABASE_URL and keys."""
-    from bot.up import serve
+    start_fast()
+    from bot.roles import serve
 
     run(lambda: serve("worker"))
 
@@ -84,7 +93,7 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Bring every schema to this program's version (DATABASE_ADMIN_URL); a line for each."""
-    from bot.up import migrate as run_migrate
+    from bot.roles import migrate as run_migrate
 
     if not run(run_migrate):
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,6 +40,8 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
     try:
         loops += [asyncio.ensure_future(_for_ever(job)) for job in jobs]
         port = await _serve(runner, settings) if serves else 0
+        gc.freeze()  # what is here by now stays
+        gc.enable()
         yield port
     finally:
         await app.sockets.close()

@@ -1,26 +1,24 @@
-"""Running: ``up`` brings its own servers and keys, ``bot`` and ``worker`` need theirs set."""
+"""``up``: bot and worker in one process, with servers and keys of its own unless they are set."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-import structlog
 from pydantic import SecretStr
 
 from bot.catalogue import load_catalogue
-from bot.embedded import Home, Keys, Postgres, Valkey, make_keys
-from bot.first import first_start, upgrade, upgrade_report
+from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
 from bot.logs import set_up_logs
-from bot.running import running
-from bot.wiring import App, Parts, build
-from core.errors import SetupError
+from bot.stopping import until_signal
 from core.settings import Settings, load_settings
 from core.texts import as_language, say
 
-logger = structlog.get_logger()
+if TYPE_CHECKING:
+    from bot.wiring import App, Parts
 
 
 def with_keys(settings: Settings, keys: Keys) -> Settings:
@@ -34,37 +32,45 @@ def with_keys(settings: Settings, keys: Keys) -> Settings:
     )
 
 
-async def up(parts: Parts | None = None) -> None:
+async def up(parts: "Parts | None" = None) -> None:
     """Run bot and worker in this process until a signal ends it."""
     settings = load_settings()
     set_up_logs(settings.log_level)
     async with everything(settings, parts) as (app, port, link):
         _greet(app, port, link)
-        await _until_signal()
+        await until_signal()
         click.echo(load_catalogue()(say("up.stopping"), as_language(settings.it0_language)), err=True)
 
 
 @asynccontextmanager
 async def everything(
-    settings: Settings, parts: Parts | None = None
-) -> AsyncIterator[tuple[App, int, str | None]]:
+    settings: Settings, parts: "Parts | None" = None
+) -> AsyncIterator[tuple["App", int, str | None]]:
     """Yield (app, port, one-time link if this is the first start), with servers and keys of its own."""
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
         settings = with_keys(settings, make_keys(home))
-        database_url, admin_url = _urls(settings)
+        first = not (home.path / "postgres").exists()
+        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first))
+        database_url, admin_url = urls(settings)
         if database_url is None:
             postgres = await stack.enter_async_context(Postgres(home))
             database_url, admin_url = postgres.app_url, postgres.owner_url
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
         if redis_url is None:
             redis_url = (await stack.enter_async_context(Valkey(home))).url
+        await house
+        from bot.first import first_start, upgrade
+        from bot.running import running
+        from bot.wiring import build
+
         await upgrade(database_url, admin_url or database_url)
         alone = settings.database_url is None
         app = await stack.enter_async_context(build(settings, database_url, redis_url, "up", parts))
         user = await first_start(app, database_url, admin_url or database_url)
         port = await stack.enter_async_context(running(app, serves=True, works=True, alone=alone))
-        (home.path / "url").write_text(_url(settings, port))  # for links that the command line makes
+        # For links that the command line makes.
+        write_private(home.path / "url", _url(settings, port).encode())
         link = None
         if user is not None:
             tenant = await app.tenants.by_slug("default")
@@ -72,40 +78,14 @@ async def everything(
         yield app, port, link
 
 
-async def serve(role: str, parts: Parts | None = None) -> None:
-    """Run ``bot`` or ``worker`` on the databases that are set, until a signal ends it."""
-    settings = load_settings()
-    set_up_logs(settings.log_level)
-    database_url, _ = _urls(settings)
-    if database_url is None:
-        raise SetupError("setup.needs_database", role=role)
-    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    async with (
-        build(settings, database_url, redis_url, role, parts) as app,
-        running(app, serves=role == "bot", works=role == "worker", alone=False) as port,
-    ):
-        await logger.ainfo("ready", role=role, port=port)
-        await _until_signal()
+def _import_house(first: bool) -> None:
+    """Import what a process is built from: it takes as long as the servers' start, and is done beside it."""
+    for name in ("bot.first", "bot.running", "bot.wiring", *(["core.store.schema"] if first else [])):
+        import_module(name)
 
 
-async def migrate() -> bool:
-    """Bring every schema to this version, and make the default tenant; return whether all are there."""
-    settings = load_settings()
-    database_url, admin_url = _urls(settings)
-    if database_url is None or admin_url is None:
-        raise SetupError("setup.needs_admin_database")
-    report = await upgrade_report(database_url, admin_url)
-    for line in report:
-        click.echo(f"{line.schema}: {line.error or 'up to date'}")
-    if any(line.error for line in report):
-        return False
-    async with build(settings, database_url, None, "cli") as app:
-        if await first_start(app, database_url, admin_url) is not None:
-            click.echo(load_catalogue()(say("up.link_for_admin"), as_language(settings.it0_language)))
-    return True
-
-
-def _urls(settings: Settings) -> tuple[str | None, str | None]:
+def urls(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the databases that are set: the application's role's and the owner's."""
     database, admin = settings.database_url, settings.database_admin_url
     return (
         database.get_secret_value() if database else None,
@@ -117,7 +97,7 @@ def _url(settings: Settings, port: int) -> str:
     return settings.public_url.rstrip("/") or f"http://{settings.it0_http_host}:{port}"
 
 
-def _greet(app: App, port: int, link: str | None) -> None:
+def _greet(app: "App", port: int, link: str | None) -> None:
     """Print how to get in: to the terminal only, never to the log."""
     texts, language = load_catalogue(), as_language(app.settings.it0_language)
     click.echo(texts(say("up.ready", url=_url(app.settings, port)), language))
@@ -127,11 +107,3 @@ def _greet(app: App, port: int, link: str | None) -> None:
     else:
         click.echo(texts(say("up.link_again"), language))
     sys.stdout.flush()
-
-
-async def _until_signal() -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, ended.set)
-    await ended.wait()

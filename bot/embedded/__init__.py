@@ -10,8 +10,8 @@ What lies in IT0_HOME (all of it 0700)::
     valkey/         the append-only file with its socket
 """
 
-from bot.embedded.home import Home, Keys, make_keys, read_keys
+from bot.embedded.home import Home, Keys, make_keys, read_keys, write_private
 from bot.embedded.postgres import Postgres
 from bot.embedded.valkey import Valkey
 
-__all__ = ["Home", "Keys", "Postgres", "Valkey", "make_keys", "read_keys"]
+__all__ = ["Home", "Keys", "Postgres", "Valkey", "make_keys", "read_keys", "write_private"]

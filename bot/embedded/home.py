@@ -165,7 +165,7 @@ def make_keys(home: Home) -> Keys:
                 continue
             if has_data and name != "jwt":
                 raise SetupError("setup.key_missing", path=str(folder / name))
-            _write_key(folder / name)
+            write_private(folder / name, base64.b64encode(os.urandom(KEY_BYTES)))
             log.info("key_made", key=name)
         return _read_keys(folder)
 
@@ -218,13 +218,13 @@ def _lock(home: Path) -> int:
     return fd
 
 
-def _write_key(path: Path) -> None:
-    """Write a new key whole or not at all; under the home's lock nobody else writes it."""
-    fresh = path.with_suffix(".new")
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file with mode 0600, whole or not at all; under the home's lock nobody else writes it."""
+    fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(fd, base64.b64encode(os.urandom(KEY_BYTES)))
+        os.write(fd, content)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -21,7 +21,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.cli import run
-from bot.up import serve, up
+from bot.roles import serve
+from bot.up import up
 from bot.wiring import Parts
 from core.errors import StoreUnavailable
 from core.store import inbox, outbox, timers

@@ -1,0 +1,50 @@
+"""The roles that stand on databases that are set: ``bot``, ``worker`` and ``migrate``."""
+
+import click
+import structlog
+
+from bot.catalogue import load_catalogue
+from bot.first import first_start, upgrade_report
+from bot.logs import set_up_logs
+from bot.running import running
+from bot.stopping import until_signal
+from bot.up import urls
+from bot.wiring import Parts, build
+from core.errors import SetupError
+from core.settings import load_settings
+from core.texts import as_language, say
+
+logger = structlog.get_logger()
+
+
+async def serve(role: str, parts: Parts | None = None) -> None:
+    """Run ``bot`` or ``worker`` on the databases that are set, until a signal ends it."""
+    settings = load_settings()
+    set_up_logs(settings.log_level)
+    database_url, _ = urls(settings)
+    if database_url is None:
+        raise SetupError("setup.needs_database", role=role)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    async with (
+        build(settings, database_url, redis_url, role, parts) as app,
+        running(app, serves=role == "bot", works=role == "worker", alone=False) as port,
+    ):
+        await logger.ainfo("ready", role=role, port=port)
+        await until_signal()
+
+
+async def migrate() -> bool:
+    """Bring every schema to this version, and make the default tenant; return whether all are there."""
+    settings = load_settings()
+    database_url, admin_url = urls(settings)
+    if database_url is None or admin_url is None:
+        raise SetupError("setup.needs_admin_database")
+    report = await upgrade_report(database_url, admin_url)
+    for line in report:
+        click.echo(f"{line.schema}: {line.error or 'up to date'}")
+    if any(line.error for line in report):
+        return False
+    async with build(settings, database_url, None, "cli") as app:
+        if await first_start(app, database_url, admin_url) is not None:
+            click.echo(load_catalogue()(say("up.link_for_admin"), as_language(settings.it0_language)))
+    return True

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import asyncssh
 
@@ -154,8 +154,10 @@ class Fleet:
             if await store.server_named(tx, server.name):
                 raise BadInput("server.name_taken", server=server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
-        detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
-        await self._note(tenant, "server.add", by, "server", server.id, {"name": server.name, **detail})
+            detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
+            await self._note(
+                tx, tenant, "server.add", by, "server", server.id, {"name": server.name, **detail}
+            )
         return server, shown
 
     async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
@@ -211,7 +213,8 @@ class Fleet:
             if host_key != server.host_key:
                 expected = fingerprint(server.host_key)
                 params = {"server": server.name, "expected": expected, "seen": shown}
-                await self._note(tenant, "server.key_changed", by, "server", server.id, params)
+                async with tenant.transaction() as tx:
+                    await self._note(tx, tenant, "server.key_changed", by, "server", server.id, params)
                 return False, say("error.host_key_changed", **params), shown
         began = time.monotonic()
         try:
@@ -233,16 +236,16 @@ class Fleet:
         async with tenant.transaction() as tx:
             if not await tx.value(store.TRUST, server=server.id, host_key=host_key):
                 raise Late("server.key_pinned", server=server.name)
-        detail = {"name": server.name, "fingerprint": shown}
-        await self._note(tenant, "server.trust", by, "server", server.id, detail)
+            detail = {"name": server.name, "fingerprint": shown}
+            await self._note(tx, tenant, "server.trust", by, "server", server.id, detail)
 
     async def distrust(self, tenant: Tenant, by: User, server: Server) -> None:
         """Drop the pinned key, so that a person can confirm the server's new one."""
         _admin(by)
         async with tenant.transaction() as tx:
             await tx.run(store.FORGET_KEY, server=server.id)
+            await self._note(tx, tenant, "server.distrust", by, "server", server.id, {"name": server.name})
         self._shell.forget(tenant.id, server.id)
-        await self._note(tenant, "server.distrust", by, "server", server.id, {"name": server.name})
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
         """Remove a server; raises Refused while it is another's jump server."""
@@ -252,8 +255,8 @@ class Fleet:
             if behind:
                 raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
             await tx.run(store.REMOVE, server=server.id)
+            await self._note(tx, tenant, "server.remove", by, "server", server.id, {"name": server.name})
         self._shell.forget(tenant.id, server.id)
-        await self._note(tenant, "server.remove", by, "server", server.id, {"name": server.name})
 
     async def add_credential(
         self,
@@ -297,8 +300,8 @@ class Fleet:
                 expires_at=expires_at,
                 revoked_at=None,
             )
-        detail = {"name": name, "kind": kind, "fingerprint": shown}
-        await self._note(tenant, "credential.add", by, "credential", credential_id, detail)
+            detail = {"name": name, "kind": kind, "fingerprint": shown}
+            await self._note(tx, tenant, "credential.add", by, "credential", credential_id, detail)
         return shown
 
     async def revoke_credential(self, tenant: Tenant, by: User, name: str) -> Sequence[str]:
@@ -308,8 +311,8 @@ class Fleet:
             credential = await _credential_named(tx, name)
             await tx.run(store.REVOKE, credential=credential.id, now=self._clock())
             using = [row["name"] for row in await tx.all(store.USING, credential=credential.id)]
+            await self._note(tx, tenant, "credential.revoke", by, "credential", credential.id, {"name": name})
         self._shell.forget_credential(credential.id)
-        await self._note(tenant, "credential.revoke", by, "credential", credential.id, {"name": name})
         return using
 
     async def reseal(self, tenant: Tenant, by: User | None) -> int:
@@ -323,7 +326,8 @@ class Fleet:
                 fresh = tenant.vault.seal(tenant.vault.open(row["sealed"], place), place)
                 async with tenant.transaction() as tx:
                     count += await tx.run(store.RESEAL, credential=row["id"], old=row["sealed"], new=fresh)
-        await self._note(tenant, "credential.rotate", by, "vault", "", {"count": count})
+        async with tenant.transaction() as tx:
+            await self._note(tx, tenant, "credential.rotate", by, "vault", "", {"count": count})
         return count
 
     async def targets(self, tenant: Tenant, servers: Sequence[Server]) -> list[Target]:
@@ -391,11 +395,19 @@ class Fleet:
         return [tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])) for row in live]
 
     async def _note(
-        self, tenant: Tenant, action: str, by: User | None, kind: str, ref: str, detail: Mapping[str, Any]
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        action: str,
+        by: User | None,
+        kind: str,
+        ref: str,
+        detail: Mapping[str, Any],
     ) -> None:
-        actor = "user" if by else "system"
-        entry = Entry(action, actor, by.id if by else None, None, kind, ref, detail=detail)  # type: ignore[arg-type]
-        await tenant.audit.append(entry, self._clock())
+        """Audit a change within its own transaction, last: it holds the chain's lock."""
+        actor: Literal["user", "system"] = "user" if by else "system"
+        entry = Entry(action, actor, by.id if by else None, None, kind, ref, detail=detail)
+        await tenant.audit.append_in(tx, entry, self._clock())
 
 
 def _admin(by: User) -> None:

@@ -105,10 +105,7 @@ async def change_user(slug: str, name: str, role: str | None, active: bool | Non
 async def user_link(slug: str, name: str) -> str:
     """Return a one-time sign-in link."""
     async with at(slug) as (app, tenant):
-        user = await app.staff.named(tenant, name)
-        if not user.active:
-            raise BadInput("people.inactive", name=name)
-        return await app.sessions.make_link(tenant, user, app.settings.url)
+        return await app.sessions.make_link(tenant, await app.staff.named(tenant, name), app.settings.url)
 
 
 async def pairing_code(slug: str, name: str) -> str:
@@ -228,9 +225,9 @@ async def set_preference(slug: str, key: str, value: str) -> None:
             raise BadInput("tenant.bad_value", key=key)
     async with at(slug) as (app, tenant):
         entry = Entry("tenant.set", "system", detail={"key": key, "value": parsed})
-        await tenant.audit.append(entry, app.clock())
         async with tenant.transaction() as tx:
             await preferences.put(tx, key, parsed, app.clock(), None)
+            await tenant.audit.append_in(tx, entry, app.clock())
 
 
 async def verify_audit(slug: str) -> tuple[int, list[Fault]]:

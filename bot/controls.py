@@ -105,9 +105,9 @@ class Controls:
             raise NotAllowed("error.operators_only" if halted else "error.admins_only")
         now = self._desk.clock()
         action = "tenant.halt" if halted else "tenant.resume"
-        await tenant.audit.append(Entry(action, "user", user.id, channel=channel), now)
         async with tenant.transaction() as tx:
             await preferences.put(tx, "halted_by", user.name if halted else None, now, user.id)
+            await tenant.audit.append_in(tx, Entry(action, "user", user.id, channel=channel), now)
         if halted:
             self._stop_here(tenant.id, None)
             await self._desk.bus.publish(CONTROL_TOPIC, {"halt": tenant.id})

@@ -14,7 +14,8 @@ from core.ids import new_id
 from core.store import fleet, people
 from core.store.database import Database, Statement
 from core.store.tables import SHARED_SCHEMA, tenants
-from core.tenant import SHARED_HEAD, TENANT_HEAD, Tenant, console_installation, version_of
+from core.tenant import SHARED_HEAD, TENANT_HEAD, Tenant, version_of
+from core.texts import as_language
 from core.work import Server, User
 
 if TYPE_CHECKING:
@@ -90,21 +91,22 @@ async def make_tenant(app: App, database_url: str, admin_url: str, slug: str, na
     finally:
         await schemas.close()
     tenant = await app.tenants.by_id(tenant_id)
-    async with tenant.transaction() as tx:
-        await tx.run(
-            people.ADD_INSTALLATION,
-            id=console_installation(tenant_id),
-            tenant=tenant_id,
-            channel="console",
-            name="console",
-            created_at=now,
-        )
-    await tenant.audit.append(Entry("tenant.create", "system", detail={"slug": slug, "plan": plan}), now)
+    await _note_made(app, tenant)
     return tenant
 
 
+async def _note_made(app: App, tenant: Tenant) -> None:
+    """Begin the tenant's audit log, once."""
+    detail = {"slug": tenant.row.slug, "plan": tenant.row.plan}
+    entry = Entry("tenant.create", "system", detail=detail, key="tenant.create")
+    await tenant.audit.append(entry, app.clock())
+
+
 async def first_start(app: App, database_url: str, admin_url: str) -> User | None:
-    """Make what is missing of the default tenant; return its admin while nobody has signed in yet."""
+    """Make what is missing of the default tenant; return its admin while nobody has signed in yet.
+
+    The admin comes last: until there is one, a start that was killed is gone through again.
+    """
     try:
         tenant = await app.tenants.by_slug(DEFAULT_SLUG)
     except NotFound:
@@ -113,12 +115,12 @@ async def first_start(app: App, database_url: str, admin_url: str) -> User | Non
         admin = await people.user_named(db, ADMIN)
         everybody = await people.users(db)
         signed_in = await db.all(people.SIGN_INS, tenant=tenant.id)
-    if admin is None and not everybody:
-        admin = await app.staff.add(
-            tenant, None, ADMIN, "admin", "zh" if app.settings.it0_language == "zh" else "en"
-        )
+    if not everybody:
+        await _note_made(app, tenant)
         if app.settings.it0_local_server:
             await _add_local(app, tenant)
+        language = as_language(app.settings.it0_language)
+        admin = await app.staff.add(tenant, None, ADMIN, "admin", language)
     return None if signed_in else admin
 
 
@@ -141,7 +143,8 @@ async def _add_local(app: App, tenant: Tenant) -> None:
         description="",
         host_key=None,
     )
+    entry = Entry("server.add", "system", None, None, "server", server.id, detail={"name": server.name})
     async with tenant.transaction() as tx:
-        await tx.run(fleet.ADD_SERVER, **fleet.server_row(server, app.clock()))
-    entry = Entry("server.add", "system", None, None, "server", server.id, detail={"name": "local"})
-    await tenant.audit.append(entry, app.clock())
+        if await fleet.server_named(tx, server.name) is None:
+            await tx.run(fleet.ADD_SERVER, **fleet.server_row(server, app.clock()))
+            await tenant.audit.append_in(tx, entry, app.clock())

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.store import tables
 from core.store.tables import SHARED_SCHEMA, TENANT_SCHEMA
+from core.tenant import console_installation
 
 HERE = Path(__file__).parent / "migrations"
 VERSION_TABLE = "version"
@@ -134,11 +135,20 @@ class Schemas:
         return Upgraded(schema)
 
     async def create_tenant(self, row: dict[str, Any]) -> None:
-        """Make a tenant's row and schema in one transaction.
+        """Make a tenant's row, schema and console in one transaction.
 
         row: the columns of ``it0_shared.tenant``.
         """
+        console = {
+            "id": console_installation(row["id"]),
+            "tenant_id": row["id"],
+            "channel": "console",
+            "name": "console",
+            "active": True,
+            "created_at": row["created_at"],
+        }
         async with self._engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
             await connection.execute(tables.tenants.insert().values(**row))
+            await connection.execute(tables.installations.insert().values(**console))
             await connection.run_sync(_upgrade, "tenant", schema_of(row["id"]), self._role, row["id"])

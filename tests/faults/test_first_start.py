@@ -8,12 +8,12 @@ from support.judge import Judge
 from support.marks import Marks
 
 RISKY = (
-    "after:bot.first.make_tenant@1",
-    "after:bot.first.make_tenant@2",
-    "after:bot.first.make_tenant@3",
+    "before:core.audit.AuditLog.append[tenant.create]@1",
     "after:core.audit.AuditLog.append[tenant.create]@1",
-    "after:agent.people.Staff.add@1",
+    "inside:bot.first._add_local@1",
     "after:bot.first._add_local@1",
+    "inside:agent.people.Staff.add@1",
+    "after:agent.people.Staff.add@1",
 )
 """Between the steps of a first start."""
 

@@ -1,6 +1,7 @@
-"""The baseline of ``fan_out``: bare asyncssh, the same bytes with the same options.
+"""The baseline of ``fan_out``: bare asyncssh, the same bytes; its own choice of ciphers unless told.
 
-``python -m benchmarks.bare_ssh FILE``, JSON: ports, user, host_key (public), client_key (private), fan_out.
+``python -m benchmarks.bare_ssh FILE``, JSON: ports, user, host_key (public), client_key (private),
+fan_out, ciphers.
 Each line on stdin asks for a round: ``cold`` connects anew, ``reused`` uses the last round's connections.
 Prints seconds and CPU seconds, JSON.
 """
@@ -42,6 +43,7 @@ class Client:
             "login_timeout": 10,
             "keepalive_interval": KEEPALIVE_S,
             "keepalive_count_max": KEEPALIVE_COUNT,
+            **({"encryption_algs": given["ciphers"]} if given["ciphers"] else {}),
         }
 
     async def round(self, cold: bool) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import asyncssh
 from sqlalchemy import select
 
+from agent.sshconnect import QUICK_CIPHERS
 from benchmarks.grounds import Bot, Ground, Page, Person, environment, free_port, ground, page, signed_in
 from benchmarks.measure import Figure, alternated, compared, cpu_s, table
 from core.ids import new_id
@@ -110,14 +111,15 @@ class Hosts:
             "client_key": self.client_key.export_public_key("openssh").decode(),
         }
 
-    def for_bare(self) -> dict[str, Any]:
-        """Return what benchmarks.bare_ssh needs."""
+    def for_bare(self, ciphers: str = "") -> dict[str, Any]:
+        """Return what benchmarks.bare_ssh needs. ciphers: "" as asyncssh has them."""
         return {
             "ports": self.ports,
             "user": USER,
             "host_key": self.public,
             "client_key": self.private,
             "fan_out": FAN_OUT,
+            "ciphers": ciphers,
         }
 
     def close(self) -> None:
@@ -176,14 +178,18 @@ class Series:
 class Rounds:
     """Measures ours and the baseline."""
 
-    def __init__(self, bot: Bot, talker: Page, conversation: str, machine: Helper, bare: Helper) -> None:
+    def __init__(
+        self, bot: Bot, talker: Page, conversation: str, machine: Helper, bare: Helper, quick: Helper
+    ) -> None:
         self._bot = bot
         self._talker = talker
         self._conversation = conversation
         self._machine = machine
         self._bare = bare
+        self._quick = quick
         self.ours = Series()
         self.theirs = Series()
+        self.quick = Series()
         self.healthy: list[float] = []
         self.troubled: list[float] = []
 
@@ -206,15 +212,22 @@ class Rounds:
         self.ours.reused_cpu.append(statistics.mean(cpu for _, cpu in again))
 
     async def measure_bare(self) -> None:
-        """Run one cold and two reused rounds."""
+        """Run one cold and two reused rounds of bare asyncssh."""
+        await self._measure(self._bare, self.theirs)
+
+    async def measure_quick(self) -> None:
+        """Run the same with our ciphers."""
+        await self._measure(self._quick, self.quick)
+
+    async def _measure(self, bare: Helper, series: Series) -> None:
         await self._machine.ask("cut")
         await asyncio.sleep(0.3)
-        cold = await self._bare.ask("cold")
-        self.theirs.cold.append(cold["seconds"])
-        self.theirs.cold_cpu.append(cold["cpu"])
-        again = [await self._bare.ask("reused") for _ in range(2)]
-        self.theirs.reused.append(statistics.mean(each["seconds"] for each in again))
-        self.theirs.reused_cpu.append(statistics.mean(each["cpu"] for each in again))
+        cold = await bare.ask("cold")
+        series.cold.append(cold["seconds"])
+        series.cold_cpu.append(cold["cpu"])
+        again = [await bare.ask("reused") for _ in range(2)]
+        series.reused.append(statistics.mean(each["seconds"] for each in again))
+        series.reused_cpu.append(statistics.mean(each["cpu"] for each in again))
 
     async def _last_good(self, group: str) -> float:
         """Return when the slowest of the 194 had answered; each shows its output as it comes."""
@@ -256,15 +269,20 @@ async def run(quick: bool) -> str:
             helper("benchmarks.bare_ssh", land.folder / "bare.json", hosts.for_bare())
         )
         await bare.line()
+        quick_bare = await stack.enter_async_context(
+            helper("benchmarks.bare_ssh", land.folder / "quick.json", hosts.for_bare(QUICK_CIPHERS))
+        )
+        await quick_bare.line()
         bot = await stack.enter_async_context(land.bot(FAN_OUT=str(FAN_OUT), CONNECT_TIMEOUT_S=CONNECT_S))
         person = await stack.enter_async_context(signed_in(bot, await bot.link()))
         await add(land, person, hosts)
         talker = await stack.enter_async_context(page(person.session, bot.url))
-        measured = Rounds(bot, talker, await talker.ask("hi"), machine, bare)
-        await measured.measure_ours()
-        await measured.measure_bare()
-        measured.ours, measured.theirs = Series(), Series()
-        await alternated(rounds, measured.measure_ours, measured.measure_bare)
+        measured = Rounds(bot, talker, await talker.ask("hi"), machine, bare, quick_bare)
+        sides = (measured.measure_ours, measured.measure_bare, measured.measure_quick)
+        for side in sides:
+            await side()
+        measured.ours, measured.theirs, measured.quick = Series(), Series(), Series()
+        await alternated(rounds, *sides)
         await alternated(min(rounds, 5), measured.measure_healthy, measured.measure_troubled)
         ansible, why = (None, "skipped with --quick") if quick else await ansible_raw(land.folder, hosts)
     lines = figures(measured, ansible)
@@ -318,6 +336,10 @@ def figures(measured: Rounds, ansible: tuple[float, float] | None) -> list[Figur
         compared("200 hosts, cold (H1)", ours.cold, theirs.cold, 1.5, "s"),
         compared("200 hosts, reused connections (H1)", ours.reused, theirs.reused, 1.5, "s"),
         Figure("reused, beside our own cold (H1)", reused, cold, own, 0.5, "s"),
+        compared(
+            "reused, beside bare asyncssh with our ciphers", ours.reused, measured.quick.reused, None, "s"
+        ),
+        compared("cold, beside bare asyncssh with our ciphers", ours.cold, measured.quick.cold, None, "s"),
         compared("the client's CPU, cold", ours.cold_cpu, theirs.cold_cpu, None, "s"),
         compared("the client's CPU, reused", ours.reused_cpu, theirs.reused_cpu, None, "s"),
         compared("194 hosts beside 1 hung and 5 refusing (H2)", bad, good, 1.2, "s"),
@@ -336,7 +358,8 @@ def notes(rounds: int, ansible: tuple[float, float] | None, why: str) -> list[st
         f" {FAN_OUT} at once; {rounds} rounds",
         f"hosts: one asyncssh process on {HOSTS} loopback ports; {REAL} run the wrapper's script in a real"
         " /bin/sh, the others read it and say what it would say",
-        "baseline: bare asyncssh, the same script, the same options, host keys verified, 50 at once",
+        "baseline: bare asyncssh with the ciphers it chooses (ChaCha20; it0 asks for AES-GCM), the same"
+        " script, host keys verified, 50 at once",
         "H2: until the slowest of the same 194 hosts had answered, beside 200 hosts that all work; cold",
     ]
     if ansible:

@@ -80,12 +80,10 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-async def alternated(
-    rounds: int, ours: Callable[[], Awaitable[None]], baseline: Callable[[], Awaitable[None]]
-) -> None:
-    """Measure both so often, in turns: each is the first one as often as the other."""
+async def alternated(rounds: int, *sides: Callable[[], Awaitable[None]]) -> None:
+    """Measure all sides so often, in turns, forwards and backwards: none is always the first."""
     for number in range(rounds):
-        for measure in (ours, baseline) if number % 2 == 0 else (baseline, ours):
+        for measure in sides if number % 2 == 0 else reversed(sides):
             await measure()
 
 

@@ -12,7 +12,7 @@ from core.store.inbox import Taken
 from core.store.outbox import Parcel
 from core.store.preferences import Preferences
 from core.tenant import Tenant
-from core.work import User
+from core.work import Risk, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,17 @@ class Work:
     def conversation_id(self) -> str:
         """Return the conversation."""
         return self.taken.conversation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call.
+
+    waits_for: the code of the approval that the turn waits for already, "" if none; most: the level up to
+    which anything is done.
+    """
+
+    work: Work
+    step: int
+    waits_for: str
+    most: Risk = Risk.L3

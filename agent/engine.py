@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from core.messages import Code, Part, Progress, part_as_json, part_from_json
+from core.store.database import Row
 from core.texts import Say
-from core.work import Approval, RunTarget, Server, User
+from core.work import Approval, Risk, RunTarget, Server, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,22 @@ EngineEvent = Thinking | TextDelta | ToolUse | ToolResult | ApprovalRequired | C
 class Tools(Protocol):
     """The toolbox as an engine sees it, bound to one turn."""
 
-    async def call(self, no: int, tool: str, arguments: Mapping[str, Any]) -> Answer:
-        """Answer step ``no``; called again after a restart it returns what the step came to before."""
+    async def call(self, no: int, tool: str, arguments: Mapping[str, Any], most: Risk = Risk.L3) -> Answer:
+        """Answer step ``no``; called again after a restart it returns what the step came to before.
+
+        most: the level up to which anything is done; what is above is refused.
+        """
+        ...
+
+    async def transcript(self) -> Sequence[Row]:
+        """Return the conversation's log so far, in order: what engines with a memory read."""
+        ...
+
+    async def keep(self, message: Mapping[str, Any]) -> None:
+        """Store a message of the turn, before anything it asks for is done.
+
+        message: JSON; with ``usage`` and ``usd`` it is a model's own, and is counted.
+        """
         ...
 
     async def steering(self) -> Sequence[str]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from agent.approvals import Approvals
-from agent.context import Desk, Work
+from agent.context import Call, Desk, Work
 from agent.engine import Answer, outputs
 from agent.execution import Executor, Job
 from agent.fleet import Fleet
@@ -49,13 +49,14 @@ class Gate:
         self._timeout_max_s = timeout_max_s
 
     async def command(
-        self, work: Work, step: int, command: str, names: Sequence[str], timeout_s: int | None, waits_for: str
+        self, call: Call, command: str, names: Sequence[str], timeout_s: int | None = None
     ) -> Answer:
         """Judge ``command`` on the servers ``names`` and do what its level says.
 
-        waits_for: the code of the approval that this turn waits for already, "" if none: then only L0 runs
-        (decision 2). Raises Refused for what cannot even be judged.
+        While the turn waits for an approval only L0 runs (decision 2). Raises Refused for what cannot even be
+        judged.
         """
+        work = call.work
         if not work.user.role.covers(Role.OPERATOR):
             raise NotAllowed("error.operators_only")
         servers = await self._servers(work, names)
@@ -64,11 +65,13 @@ class Gate:
             return await self._refuse(work, command, servers, verdict)
         action = self._action(command, servers, timeout_s)
         if verdict.level == Risk.L0:
-            results = await self._run_unasked(work, step, action, servers)
+            results = await self._run_unasked(work, call.step, action, servers)
             return answer_of(results)
-        if waits_for:
-            return Answer("refused", (say("gate.not_run_waiting", code=waits_for),))
-        approval, nobody = await self._approvals.ask(work, step, action, verdict)
+        if verdict.level > call.most:
+            return Answer("refused", (say("gate.only_reads", level=int(verdict.level), part=verdict.part),))
+        if call.waits_for:
+            return Answer("refused", (say("gate.not_run_waiting", code=call.waits_for),))
+        approval, nobody = await self._approvals.ask(work, call.step, action, verdict)
         waiting: list[Say] = [say("gate.waiting", code=approval.code, level=int(approval.level))]
         return Answer("waiting", (*waiting, *([nobody] if nobody else [])), {}, approval.id)
 
@@ -224,12 +227,12 @@ class Gate:
         action = self._action(run.command, servers, None)
         await self._executor.stop(work.tenant, await self._job(work, run, action, servers, check, 0))
 
-    async def ask_trust(self, work: Work, step: int, server: Server, shown: str) -> Answer:
+    async def ask_trust(self, call: Call, server: Server, shown: str) -> Answer:
         """Ask a person to confirm the host key that ``server`` shows (SECURITY H2)."""
         action = Action("trust", f"trust {server.name} {shown}", (server.id,), (shown,), (server.ssh_user,))
         reason = say("server.first_contact", server=server.name, host=server.host, fingerprint=shown)
         verdict = Verdict(Risk.L2, (reason,), action.command, "")
-        approval, nobody = await self._approvals.ask(work, step, action, verdict)
+        approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
         waiting = say("server.confirm_key", server=server.name, fingerprint=shown, code=approval.code)
         return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
 

@@ -7,28 +7,25 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from agent.context import Desk, Work
+from agent.context import Call, Desk, Work
 from agent.engine import Answer
 from agent.fleet import Fleet
 from agent.gate import Gate
+from agent.memory import MESSAGE
 from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Progress, command_word
-from core.store import inbox, log, turns
-from core.store.database import Row
+from core.store import inbox, log, turns, usage
+from core.store.database import Row, Transaction
 from core.store.log import Event
 from core.texts import say
-from core.work import Server
+from core.work import Risk, Server
 
 STEERABLE = "said"
 
+TRANSCRIPT = 2_000
+"""Events that a model may look back on; its memory cuts further by their length."""
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One tool call. waits_for: the code of the approval that the turn waits for already, "" if none."""
-
-    work: Work
-    step: int
-    waits_for: str
+NEWEST = 2**62
 
 
 class Tool(Protocol):
@@ -72,19 +69,19 @@ class Toolbox:
     waits_for: str = ""
     stepped: bool = False
 
-    async def call(self, no: int, tool: str, arguments: Mapping[str, Any]) -> Answer:
+    async def call(self, no: int, tool: str, arguments: Mapping[str, Any], most: Risk = Risk.L3) -> Answer:
         """Answer step ``no`` of the turn, once."""
         if no in self.journal:
             answer = self.journal[no]
         else:
             await self._begin(no, tool, arguments)
-            answer = await self._answer(no, tool, arguments)
+            answer = await self._answer(no, tool, arguments, most)
             await self._end(no, answer)
         if answer.status == "waiting":
             self.waits_for = str(answer.parts[0].params["code"]) if answer.parts else "?"  # type: ignore[union-attr]
         return answer
 
-    async def _answer(self, no: int, name: str, arguments: Mapping[str, Any]) -> Answer:
+    async def _answer(self, no: int, name: str, arguments: Mapping[str, Any], most: Risk) -> Answer:
         tool = self.tools.get(name)
         if tool is None:
             return Answer("refused", (say("tool.unknown", tool=name),))
@@ -94,7 +91,7 @@ class Toolbox:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             return Answer("refused", (say("tool.bad_arguments", tool=name, wrong=wrong),))
         try:
-            return await tool(Call(self.work, no, self.waits_for), checked)
+            return await tool(Call(self.work, no, self.waits_for, most), checked)
         except (Fenced, StoreUnavailable):
             raise  # it may have run: only whoever takes the turn up again can tell
         except It0Error as error:
@@ -104,20 +101,19 @@ class Toolbox:
         body = {"no": no, "tool": tool, "arguments": dict(arguments)}
         work = self.work
         async with work.tenant.transaction() as tx:
-            if not self.stepped:
-                await turns.write(
-                    tx,
-                    work.turn_id,
-                    work.conversation_id,
-                    work.user.id,
-                    self.engine,
-                    "running",
-                    self.started_at,
-                )
-                self.stepped = True
+            await self._note_running(tx)
             await log.append(tx, work.conversation_id, [Event("tool", body, work.turn_id)], self.desk.clock())
             await inbox.check_fence(tx, work.taken, self.desk.me)
         self.desk.grown(work.tenant.id, work.conversation_id)
+
+    async def _note_running(self, tx: Transaction) -> None:
+        if self.stepped:
+            return
+        work = self.work
+        await turns.write(
+            tx, work.turn_id, work.conversation_id, work.user.id, self.engine, "running", self.started_at
+        )
+        self.stepped = True
 
     async def _end(self, no: int, answer: Answer) -> None:
         body = {"no": no, **answer.as_json()}
@@ -126,6 +122,22 @@ class Toolbox:
             await log.append(
                 tx, work.conversation_id, [Event("result", body, work.turn_id)], self.desk.clock()
             )
+            await inbox.check_fence(tx, work.taken, self.desk.me)
+        self.desk.grown(work.tenant.id, work.conversation_id)
+
+    async def transcript(self) -> Sequence[Row]:
+        """Return the conversation's newest events, in order."""
+        async with self.work.tenant.reading() as db:
+            return await log.events_before(db, self.work.conversation_id, NEWEST, TRANSCRIPT)
+
+    async def keep(self, message: Mapping[str, Any]) -> None:
+        """Store a message of the turn and count what it used."""
+        work, at = self.work, self.desk.clock()
+        async with work.tenant.transaction() as tx:
+            await self._note_running(tx)
+            await log.append(tx, work.conversation_id, [Event(MESSAGE, message, work.turn_id)], at)
+            if used := message.get("usage"):
+                await usage.add(tx, at, self.engine, message["model"], used, message["usd"])
             await inbox.check_fence(tx, work.taken, self.desk.me)
         self.desk.grown(work.tenant.id, work.conversation_id)
 

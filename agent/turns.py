@@ -117,9 +117,10 @@ class Turns:
         started_at = toolbox.started_at
         if work.stopping.is_set():  # before it could begin, or before the process died that ran it
             return await self._finish(work, engine.name, started_at, await self._stopped(work))
+        heard: list[str] = []
         try:
             async with asyncio.timeout(self._timeout_s):
-                ending = await self._consume(work, events)
+                ending = await self._consume(work, events, heard)
             work.closing.set()
         except TimeoutError:
             await engine.interrupt(work.turn_id)
@@ -129,7 +130,7 @@ class Turns:
                 raise
             _uncancel()
             await engine.interrupt(work.turn_id)
-            ending = await self._stopped(work)
+            ending = await self._stopped(work, "".join(heard))
         except (Fenced, StoreUnavailable):
             raise
         except It0Error as error:
@@ -140,24 +141,32 @@ class Turns:
         work.closing.set()
         await self._finish(work, engine.name, started_at, ending)
 
-    async def _stopped(self, work: Work) -> Ending:
-        """Return the end of a stopped turn, after the end of what it began before its process died."""
+    async def _stopped(self, work: Work, heard: str = "") -> Ending:
+        """Return the end of a stopped turn, after the end of what it began before its process died.
+
+        heard: what it had begun to say; it is kept, with a mark.
+        """
         work.closing.set()
         if work.taken.attempts > 1:
             await self._gate.end_runs(work)
-        return Ending("stopped", (say("turn.stopped"),))
+        begun = (say("turn.interrupted", text=heard.strip()),) if heard.strip() else ()
+        return Ending("stopped", (*begun, say("turn.stopped")))
 
-    async def _consume(self, work: Work, events: AsyncIterator[EngineEvent]) -> Ending:
+    async def _consume(self, work: Work, events: AsyncIterator[EngineEvent], heard: list[str]) -> Ending:
+        """Take the events in until the turn ends. heard: gets what is being said, for a stop."""
         notices: Sequence[Part] = ()
         async for event in events:
             match event:
                 case TextDelta(text):
+                    heard.append(text)
                     await work.live.update(Progress("text", {"text": text}))
                 case Thinking(text):
                     await work.live.update(Progress("thinking", {"text": text}))
                 case ToolResult(_, answer) if answer.status == "waiting":
                     notices = answer.parts[1:]  # the first says that it waits, which the card shows
-                case ToolUse() | ToolResult():
+                case ToolUse():
+                    heard.clear()  # the engine has stored it by now
+                case ToolResult():
                     pass
                 case ApprovalRequired(approval_id):
                     return Ending("suspended", notices, approval_id)

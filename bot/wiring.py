@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 from agent.approvals import Approvals
 from agent.context import Desk
 from agent.engine import Engine
-from agent.engines.direct import Direct
 from agent.execution import Executor
 from agent.fleet import Fleet
 from agent.gate import Gate
@@ -32,6 +31,7 @@ from bot.console.socket import Sockets
 from bot.controls import Controls
 from bot.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_people
 from bot.doctor import Doctor
+from bot.engines import default_of, engines_of, pick_engine
 from bot.front import Front
 from bot.heads import Heads
 from bot.web import Web
@@ -39,9 +39,8 @@ from bot.workers import Workers
 from channels.console import Console, log_topic
 from channels.delivery import Delivery
 from core.clock import Clock, system_clock
-from core.errors import Refused, SetupError
+from core.errors import SetupError
 from core.ids import new_id
-from core.messages import command_word
 from core.ports import Channel, Shell
 from core.settings import Settings
 from core.store.database import Database
@@ -95,25 +94,6 @@ class App:
     background: list[Callable[[], Any]]
 
 
-def pick_engine(engines: Mapping[str, Engine], default: str) -> Callable[[str | None, str | None, str], str]:
-    """Return the rule by which a turn gets its engine: the conversation's, the tenant's, else ``default``.
-
-    Commands are ``direct``'s, whatever else is set. Raises SetupError when ``default`` is not there.
-    """
-    if default not in engines:
-        raise SetupError("setup.unknown_engine", engine=default, engines=", ".join(engines))
-
-    def pick(own: str | None, tenants: str | None, text: str) -> str:
-        if command_word(text):
-            return "direct"
-        wanted = own or tenants or default
-        if wanted not in engines:
-            raise Refused("turn.engine_gone", engine=wanted, engines=", ".join(engines))
-        return wanted
-
-    return pick
-
-
 @asynccontextmanager
 async def build(
     settings: Settings, database_url: str, redis_url: str | None, role: str, parts: Parts | None = None
@@ -153,7 +133,9 @@ async def build(
         shell = parts.wrap_shell(hands)
         stack.push_async_callback(shell.close)
         texts = load_catalogue()
-        app = _assemble(Ground(settings, parts, me, role, database, tenants, bus, queue, shell, texts))
+        engines = await stack.enter_async_context(engines_of(settings, texts, parts.clock, parts.engines))
+        ground = Ground(settings, parts, me, role, database, tenants, bus, queue, shell, texts, engines)
+        app = _assemble(ground)
         app.background += background
         if redis_url:
             app.background.append(lambda: run_worker(arq_settings, app.timers.wake))
@@ -174,6 +156,7 @@ class Ground:
     queue: ArqQueue | NoQueue
     shell: Shell
     texts: Catalogue
+    engines: Mapping[str, Engine]
 
     @property
     def clock(self) -> Clock:
@@ -188,7 +171,6 @@ class Hands:
     fleet: Fleet
     approvals: Approvals
     executor: Executor
-    engines: Mapping[str, Engine]
     turns: Turns
     acts: Acts
 
@@ -199,7 +181,7 @@ def _assemble(ground: Ground) -> App:
     delivery = Delivery(ground.me, ground.database, ground.tenants, channels, settings.sweep_s)
     desk = _desk(ground, delivery, lambda: workers.wake())
     hands = _hands(ground, desk)
-    doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, hands.engines)
+    doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, ground.engines)
     controls = Controls(
         desk, hands.approvals, lambda tenant, c: workers.stop_where(tenant, c), settings.url, doctor.say
     )
@@ -223,7 +205,7 @@ def _assemble(ground: Ground) -> App:
         controls,
         ground.texts,
         settings.url,
-        settings.it0_engine,
+        default_of(settings, ground.engines),
         desk.changed,
     )
     site = Web(sessions, api, sockets, ground.texts, ground.tenants, hands.fleet, clock, doctor.ready)
@@ -290,10 +272,10 @@ def _hands(ground: Ground, desk: Desk) -> Hands:
         settings.command_timeout_s,
         settings.command_timeout_max_s,
     )
-    engines: Mapping[str, Engine] = {"direct": Direct(classify), **ground.parts.engines}
-    pick = pick_engine(engines, settings.it0_engine)
-    turns = Turns(desk, gate, fleet, all_tools(gate, fleet), engines, pick, settings.turn_timeout_s)
-    return Hands(fleet, approvals, executor, engines, turns, Acts(desk, gate))
+    pick = pick_engine(ground.engines, default_of(settings, ground.engines))
+    tools = all_tools(gate, fleet)
+    turns = Turns(desk, gate, fleet, tools, ground.engines, pick, settings.turn_timeout_s)
+    return Hands(fleet, approvals, executor, turns, Acts(desk, gate))
 
 
 def _workers(

@@ -36,7 +36,14 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = None
     jwt_expires_in: int = Field(default=3600, ge=60, description="seconds")
     log_level: str = "INFO"
-    it0_engine: str = "direct"
+    it0_engine: str = Field(default="", description="empty: claude_api with a key, else direct")
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str = "https://api.anthropic.com"
+    anthropic_model: str = "claude-sonnet-5-5"
+    model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
+    turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
+    turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")
+    turn_usd: float = Field(default=2.0, gt=0, description="of one turn, where the model's price is known")
     it0_local_server: bool = Field(default=True, description="offer the bot's own machine as a server")
     it0_language: str = "en"
 

@@ -16,9 +16,9 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.context import Call
 from agent.engine import Answer
 from agent.fleet import Fleet
-from agent.toolbox import Call
 from core.errors import BadInput, NotAllowed, Refused
 from core.tenant import Tenant
 from core.texts import say

@@ -2,9 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.context import Call
 from agent.engine import Answer
 from agent.gate import Gate, quoted
-from agent.toolbox import Call
 
 
 class RunArguments(BaseModel):
@@ -32,9 +32,7 @@ class RunCommand:
 
     async def __call__(self, call: Call, arguments: RunArguments) -> Answer:
         """Answer with each server's exit code and output."""
-        return await self._gate.command(
-            call.work, call.step, arguments.command, arguments.servers, arguments.timeout_s, call.waits_for
-        )
+        return await self._gate.command(call, arguments.command, arguments.servers, arguments.timeout_s)
 
 
 class TailArguments(BaseModel):
@@ -60,6 +58,4 @@ class TailFile:
     async def __call__(self, call: Call, arguments: TailArguments) -> Answer:
         """Answer with the lines."""
         command = f"tail -n {arguments.lines} {quoted(arguments.path)}"
-        return await self._gate.command(
-            call.work, call.step, command, arguments.servers, None, call.waits_for
-        )
+        return await self._gate.command(call, command, arguments.servers)

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.context import Call
 from agent.engine import Answer
 from agent.fleet import Fleet, NewServer
 from agent.gate import Gate
-from agent.toolbox import Call
 from core.texts import say
 from core.work import Server
 
@@ -82,4 +82,4 @@ class AddServer:
         """Answer with the card that asks for the confirmation."""
         new = NewServer(**arguments.model_dump())
         server, shown = await self._fleet.add_server(call.work.tenant, call.work.user, new)
-        return await self._gate.ask_trust(call.work, call.step, server, shown)
+        return await self._gate.ask_trust(call, server, shown)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -300,6 +301,18 @@ events = _tenant_table(
     _must("at", Moment),
     PrimaryKeyConstraint("conversation_id", "seq"),
     Index("ix_event_turn", "turn_id", "seq", postgresql_where=text("turn_id IS NOT NULL")),
+)
+
+usage = _tenant_table(
+    "usage",
+    _must("day", Date),
+    _must("engine", Text),
+    _must("model", Text),
+    _must("calls", BigInteger),
+    _must("input_tokens", BigInteger),
+    _must("output_tokens", BigInteger),
+    _must("micro_usd", BigInteger),
+    PrimaryKeyConstraint("day", "engine", "model"),
 )
 
 turns = _tenant_table(

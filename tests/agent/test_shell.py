@@ -266,7 +266,9 @@ class TestOnRealShells:
         result = await real.shell.run(real.target, order("umask; grep SigIgn /proc/self/status"))
         mask, ignored = result.stdout.splitlines()
         assert mask in ("0022", "0002")
-        assert int(ignored.split()[1], 16) & 0x7FFFFFFF == 0  # 32 and up are libc's own, set by whoever began us
+        assert (
+            int(ignored.split()[1], 16) & 0x7FFFFFFF == 0
+        )  # 32 and up are libc's own, set by whoever began us
 
     async def test_a_folder_is_entered_first(self, real: Place, tmp_path: Path) -> None:
         (tmp_path / "it's").mkdir()

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, Text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
-from support.schemas import add_revision, parts_of
+from support.schemas import NEXT, add_revision, parts_of
 from support.store import Cluster, Store, tenant_row
 
 import core.tenant
@@ -133,7 +133,7 @@ async def test_tenant_made_after_a_migration_equals_one_made_before(
 ) -> None:
     before = await store.first()
     add_revision(monkeypatch, tmp_path)
-    monkeypatch.setattr(core.tenant, "TENANT_HEAD", "0002")
+    monkeypatch.setattr(core.tenant, "TENANT_HEAD", NEXT)
     async with store.schemas() as schemas:
         assert all(line.error is None for line in await schemas.upgrade_all())
     after = await store.make_tenant("after")
@@ -153,11 +153,11 @@ async def test_upgrade_reports_each_schema_and_goes_on_after_one_that_fails(
     assert set(report) == {"it0_shared", broken.schema, sound.schema}
     assert (report["it0_shared"], report[sound.schema]) == (None, None)
     assert "already exists" in (report[broken.schema] or "")
-    assert await versions(store) == {"it0_shared": "0002", broken.schema: "0001", sound.schema: "0002"}
+    assert await versions(store) == {"it0_shared": NEXT, broken.schema: TENANT_HEAD, sound.schema: NEXT}
     await store.as_owner(f"ALTER TABLE {broken.schema}.setting DROP COLUMN note")
     async with store.schemas() as schemas:
         assert [line.error for line in await schemas.upgrade_all()] == [None] * 3
-    assert set((await versions(store)).values()) == {"0002"}
+    assert set((await versions(store)).values()) == {NEXT}
 
 
 ALTERS = ("add_column", "alter_column", "drop_column", "rename_table", "execute")
@@ -189,7 +189,7 @@ async def test_failed_upgrade_of_the_shared_schema_leaves_the_tenants_alone(
         report = await schemas.upgrade_all()
     assert [line.schema for line in report] == ["it0_shared"]
     assert report[0].error
-    assert set((await versions(store)).values()) == {"0001"}
+    assert set((await versions(store)).values()) == {SHARED_HEAD, TENANT_HEAD}
 
 
 async def test_upgrades_at_once_do_each_step_once(
@@ -209,7 +209,7 @@ async def test_tenant_that_lags_behind_the_program_is_refused_and_the_others_ser
     add_revision(monkeypatch, tmp_path)
     async with store.schemas() as schemas:
         await schemas.upgrade_all()
-    monkeypatch.setattr(core.tenant, "TENANT_HEAD", "0002")
+    monkeypatch.setattr(core.tenant, "TENANT_HEAD", NEXT)
     later = Tenants(store.database, store.vault, bytes(32))
     for find in (later.by_id(lagging.id), later.by_slug(lagging.row.slug)):
         with pytest.raises(Unavailable) as caught:
@@ -368,12 +368,12 @@ async def test_upgrade_names_the_schemas_that_failed(
     broken = await store.first()
     await store.as_owner(f"ALTER TABLE {broken.schema}.setting ADD COLUMN note int")
     add_revision(monkeypatch, tmp_path)
-    monkeypatch.setattr(first, "TENANT_HEAD", "0002")
+    monkeypatch.setattr(first, "TENANT_HEAD", NEXT)
     with pytest.raises(SetupError) as caught:
         await first.upgrade(store.app_url, store.owner_url)
     assert caught.value.say.key == "setup.upgrade_failed"
     assert broken.schema in caught.value.say.params["schemas"]
-    assert "0002" not in (await versions(store))[broken.schema]
+    assert NEXT not in (await versions(store))[broken.schema]
 
 
 async def test_database_that_is_not_there_is_said_without_its_password(store: Store) -> None:

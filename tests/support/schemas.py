@@ -7,6 +7,7 @@ import pytest
 from support.store import Store
 
 from core.store import schema as schema_module
+from core.tenant import SHARED_HEAD, TENANT_HEAD
 
 PARTS = {
     "columns": """
@@ -29,13 +30,16 @@ PARTS = {
     "schema's rights": """
         SELECT nspacl::text, nspowner::regrole::text FROM pg_namespace WHERE nspname = $1""",
 }
+NEXT = "9999"
+"""The revision that is still to come."""
+
 NEXT_REVISION = '''"""Adds a column."""
 
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{revision}"
+down_revision = "{before}"
 
 SCHEMA = context.config.attributes["schema"]
 
@@ -62,6 +66,7 @@ def add_revision(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let both chains have one step more than the program's own, from a copy in ``folder``."""
     copy = folder / "migrations"
     shutil.copytree(schema_module.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for chain, table in (("shared", "process"), ("tenant", "setting")):
-        (copy / chain / "versions" / "0002.py").write_text(NEXT_REVISION.format(table=table))
+    for chain, table, before in (("shared", "process", SHARED_HEAD), ("tenant", "setting", TENANT_HEAD)):
+        step = NEXT_REVISION.format(table=table, revision=NEXT, before=before)
+        (copy / chain / "versions" / f"{NEXT}.py").write_text(step)
     patch.setattr(schema_module, "HERE", copy)

@@ -120,14 +120,19 @@ class Approvals:
     async def decide(self, tenant: Tenant, user: User, click: Click) -> Ballot:
         """Count one person's vote, as their rights are at this moment.
 
-        Raises NotFound, NotAllowed, Halted, or Late naming who was first; each is audited.
+        Raises NotFound, NotAllowed, Halted, Late naming who was first, or Refused in a suspended tenant; each
+        is audited.
         """
         async with tenant.reading() as db:
+            status = await db.value(people.TENANT_STATUS, tenant=tenant.id)  # the handle's is seconds old
             approval = await store.get(db, click.approval_id)
             halted = (await preferences.load(db)).halted_by
         if approval is None:
             await self._refused(tenant, user, None, click, say("approval.unknown"))
             raise NotFound("approval.unknown")
+        if status != "active":
+            await self._refused(tenant, user, approval, click, say("error.tenant_suspended"))
+            raise Refused("error.tenant_suspended")
         refusal = may_decide(user, approval)
         if refusal is not None:
             await self._refused(tenant, user, approval, click, refusal)
@@ -306,7 +311,7 @@ class Approvals:
             click.channel,
             click.ip,
             detail,
-            key=f"{action}:{click.event_id}",
+            key=f"{action}:{user.id}:{click.event_id}",
         )
         await tenant.audit.append(entry, self._desk.clock())
 

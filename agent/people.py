@@ -65,7 +65,7 @@ class Staff:
             )
             console = console_installation(tenant.id)
             await people.add_identity(tx, tenant.id, console, user.id, user.id, now)
-        await self._note(tenant, "user.add", by, user, {"name": name, "role": role})
+            await self._note(tx, tenant, "user.add", by, user, {"name": name, "role": role})
         return user
 
     async def change(
@@ -91,8 +91,13 @@ class Staff:
                 await _check_quota(tx, tenant)
             await tx.run(people.CHANGE, user=user.id, role=wanted, language=None, active=active)
             if active is False:
-                await tx.all(people.END_SESSIONS_OF, tenant=tenant.id, user_id=user.id, now=self._clock())
-        await self._note(tenant, "user.change", by, user, {"name": name, "role": role, "active": active})
+                gone = {"tenant": tenant.id, "user_id": user.id, "now": self._clock()}
+                await tx.run(people.VOID_LINKS, **gone)
+                await tx.run(people.VOID_CODES, **gone)
+                await tx.all(people.END_SESSIONS_OF, **gone)
+            await self._note(
+                tx, tenant, "user.change", by, user, {"name": name, "role": role, "active": active}
+            )
 
     async def pairing_code(self, tenant: Tenant, by: User | None, name: str) -> str:
         """Return a one-time code by which ``name`` pairs a chat account."""
@@ -107,15 +112,22 @@ class Staff:
                 user_id=user.id,
                 expires_at=self._clock() + self._code_life,
             )
-        await self._note(tenant, "user.pairing_code", by, user, {"name": name})
+            await self._note(tx, tenant, "user.pairing_code", by, user, {"name": name})
         return code
 
     async def _note(
-        self, tenant: Tenant, action: str, by: User | None, user: User, detail: dict[str, object]
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        action: str,
+        by: User | None,
+        user: User,
+        detail: dict[str, object],
     ) -> None:
+        """Audit a change within its own transaction, last: it holds the chain's lock."""
         actor = by.id if by else None
         entry = Entry(action, "user" if by else "system", actor, None, "user", user.id, detail=detail)
-        await tenant.audit.append(entry, self._clock())
+        await tenant.audit.append_in(tx, entry, self._clock())
 
 
 def _admin(by: User | None) -> None:

@@ -107,7 +107,12 @@ class Renderer:
         """Return ``approvals`` as the console takes them, by id."""
         server_ids = sorted({each for a in approvals for each in a.action.server_ids})
         servers = await fleet.servers_by_id(tx, server_ids) if server_ids else {}
-        return {a.id: self._approval(a, servers, names) for a in approvals}
+        shared = [a.id for a in approvals if a.needed > 1]
+        votes = await approval_store.approvers(tx, shared) if shared else {}
+        voters = {ref: [names.get(each, "?") for each in users] for ref, users in votes.items()}
+        return {
+            a.id: {**self._approval(a, servers, names), "voters": voters.get(a.id, [])} for a in approvals
+        }
 
     def _approval(
         self, approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]

@@ -326,6 +326,8 @@ def _sockets(ground: Ground, sessions: Sessions, front: Front) -> Sockets:
         ground.texts,
         ground.me,
         opens_a_minute=ground.settings.websocket_opens_per_minute,
+        open_at_once=ground.settings.websockets_per_user,
+        messages_a_minute=ground.settings.console_messages_per_minute,
         message_bytes=ground.settings.console_message_bytes,
     )
 

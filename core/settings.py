@@ -1,10 +1,14 @@
 """All settings, from the environment, ``.env`` and ``it0.toml`` (in that order of precedence)."""
 
+import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -13,6 +17,38 @@ from pydantic_settings import (
 )
 
 from core.errors import SetupError
+from core.texts import Language
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _web_address(value: str) -> str:
+    """Return ``value`` if links can be made from it."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if value and (not good or re.search(r"[\s?#]", value)):
+        raise PydanticCustomError(
+            "web_address", "Input should be an http:// or https:// address without ? and #, or empty"
+        )
+    return value
+
+
+class _Toml(TomlConfigSettingsSource):
+    """The TOML file. It is it0's alone, so a name in it that is none of the settings is a mistake."""
+
+    def __call__(self) -> dict[str, Any]:
+        unknown = sorted(set(self.toml_data) - set(self.settings_cls.model_fields))
+        if unknown:
+            wrong = f"it0.toml: there is no setting {', '.join(unknown)} (all names are in lower case)"
+            raise SetupError("setup.bad_settings", wrong=wrong)
+        return super().__call__()
 
 
 class Settings(BaseSettings):
@@ -25,7 +61,7 @@ class Settings(BaseSettings):
     it0_home: Path = Path("~/.it0")
     it0_http_host: str = "127.0.0.1"
     it0_http_port: int = Field(default=8080, ge=0, le=65535)
-    public_url: str = ""
+    public_url: Annotated[str, AfterValidator(_web_address)] = ""
     database_url: SecretStr | None = None
     database_admin_url: SecretStr | None = None
     database_pool: int = Field(default=10, ge=2, le=200)
@@ -35,10 +71,10 @@ class Settings(BaseSettings):
     audit_key: SecretStr | None = None
     jwt_secret: SecretStr | None = None
     jwt_expires_in: int = Field(default=3600, ge=60, description="seconds")
-    log_level: str = "INFO"
-    it0_engine: str = "direct"
+    log_level: Annotated[Level, BeforeValidator(_upper)] = "INFO"
+    it0_engine: str = Field(default="direct", description="which there are is known when they are built")
     it0_local_server: bool = Field(default=True, description="offer the bot's own machine as a server")
-    it0_language: str = "en"
+    it0_language: Language = "en"
 
     login_link_minutes: int = Field(default=10, ge=1)
     session_hours: int = Field(default=12, ge=1)
@@ -57,7 +93,17 @@ class Settings(BaseSettings):
     dead_after_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=1, gt=0)
     websocket_opens_per_minute: int = Field(default=30, ge=1)
+    websockets_per_user: int = Field(default=20, ge=1)
+    console_messages_per_minute: int = Field(default=240, ge=1)
     console_message_bytes: int = Field(default=65536, ge=1024)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``true`` for a number, as TOML can say it: it would count as 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise PydanticCustomError("not_a_truth", "Input should not be true or false")
+        return value
 
     @property
     def home(self) -> Path:
@@ -79,7 +125,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the TOML file last."""
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, _Toml(settings_cls)
 
 
 def load_settings(**overrides: Any) -> Settings:

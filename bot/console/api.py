@@ -31,12 +31,27 @@ def stamp(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
+def storable(value: Any) -> bool:
+    """Return whether no text in ``value`` holds what none can store: a NUL or half of a surrogate pair."""
+    match value:
+        case str():
+            return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+        case dict():
+            return all(storable(key) and storable(inner) for key, inner in value.items())
+        case list():
+            return all(map(storable, value))
+    return True
+
+
 async def body_of(request: web.Request, **wanted: type) -> dict[str, Any]:
     """Return the JSON body's fields; raises BadInput naming the one that is missing or of another type."""
     try:
         body = await request.json()
+        is_storable = storable(body)
     except (ValueError, RecursionError) as error:
         raise BadInput("error.bad_json") from error
+    if not is_storable:
+        raise BadInput("error.bad_input")
     if not isinstance(body, dict):
         raise BadInput("error.bad_json")
     for name, kind in wanted.items():
@@ -215,6 +230,8 @@ class Api:
             kind = kinds.get(field, str)
             if type(value) is not kind:
                 raise BadInput("error.bad_field", field=field, kind=kind.__name__)
+        if not all(isinstance(value, str) for value in known.get("tags", {}).values()):
+            raise BadInput("error.bad_field", field="tags", kind="str")
         server, shown = await self._fleet.add_server(visitor.tenant, visitor.user, NewServer(**known))
         return {"server": server_json(server, {}, {}), "fingerprint": shown}
 
@@ -373,6 +390,8 @@ def server_json(server: Server, credentials: Mapping[str, str], names: Mapping[s
         "credential": credentials.get(server.credential_id or ""),
         "jump": names.get(server.jump_server_id or ""),
         "tags": dict(server.tags),
+        "ssh_options": dict(server.ssh_options),
+        "shell": server.shell,
         "status": server.status,
         "description": server.description,
         "fingerprint": fingerprint(server.host_key) if server.host_key else None,

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from bot import metrics
+from bot.console.limits import Key, Rate
 from core.audit import Entry
 from core.clock import Clock
-from core.errors import NotAllowed
+from core.errors import BadInput, NotAllowed
 from core.ids import new_id, new_token
 from core.store import people
 from core.store.database import Database
@@ -19,6 +21,8 @@ from core.work import User
 COOKIE = "it0_session"
 SEEN_EVERY = timedelta(minutes=5)
 """The session's sliding end is written at most this often."""
+FAILED_SIGN_INS_A_MINUTE = 30
+"""From one address; a token cannot be guessed, but each try costs the database a question."""
 
 
 class Unauthenticated(NotAllowed):
@@ -36,6 +40,11 @@ class Visitor:
     tenant: Tenant
     user: User
     ip: str | None
+
+    @property
+    def key(self) -> Key:
+        """Return by what limits know the person."""
+        return self.tenant.id, self.user.id
 
 
 class Sessions:
@@ -60,9 +69,12 @@ class Sessions:
         self._link_life = timedelta(minutes=link_minutes)
         self._session_life = timedelta(hours=session_hours)
         self._secure = secure
+        self._failures = Rate(FAILED_SIGN_INS_A_MINUTE)
 
     async def make_link(self, tenant: Tenant, user: User, url: str) -> str:
-        """Return a one-time sign-in link for ``user``."""
+        """Return a one-time sign-in link for ``user``; raises BadInput for one who was let out."""
+        if not user.active:
+            raise BadInput("people.inactive", name=user.name)
         token = new_token()
         async with tenant.transaction() as tx:
             await tx.run(
@@ -75,27 +87,46 @@ class Sessions:
         return f"{url}/login?token={token}"
 
     async def sign_in(self, token: str, ip: str | None) -> str | None:
-        """Use a link up; return the new session's token, or None when the link does not hold."""
-        now = self._clock()
-        secret = new_token()
-        async with self._database.transaction() as tx:
-            used = await tx.one(people.USE_LINK, token_hash=token_hash(token), now=now)
-            if used is None:
-                return None
-            session_id = new_id()
-            await tx.run(
-                people.ADD_SESSION,
-                token_hash=token_hash(secret),
-                id=session_id,
-                tenant=used["tenant_id"],
-                user_id=used["user_id"],
-                csrf=new_token(),
-                now=now,
-            )
-        tenant = await self._tenants.by_id(used["tenant_id"])
-        entry = Entry("user.sign_in", "user", used["user_id"], None, "session", session_id, "console", ip)
-        await tenant.audit.append(entry, now)
+        """Use a link up; return the new session's token, or None when the link does not hold.
+
+        Raises HTTPTooManyRequests when too many did not that came from ``ip``.
+        """
+        if not self._failures.allows((ip or "",)):
+            metrics.REFUSED.labels("sign_in_rate").inc()
+            raise web.HTTPTooManyRequests(text="too many sign-ins", headers={"Retry-After": "60"})
+        secret = await self._sign_in(token, ip)
+        if secret is not None:
+            self._failures.take_back((ip or "",))
         return secret
+
+    async def _sign_in(self, token: str, ip: str | None) -> str | None:
+        digest, now = token_hash(token), self._clock()
+        async with self._database.reading() as db:
+            link = await db.one(people.LINK, token_hash=digest)
+        if link is None:
+            return None
+        tenant = await self._tenants.by_id(link["tenant_id"])
+        secret, session_id = new_token(), new_id()
+        async with tenant.transaction() as tx:
+            # Held first, so that whoever is being let out at this moment has no session afterwards.
+            user = await tx.one(people.HOLD_USER, id=link["user_id"])
+            if await tx.one(people.USE_LINK, token_hash=digest, now=now) is None:
+                return None
+            is_let_in = user is not None and user["active"]
+            if is_let_in:
+                await tx.run(
+                    people.ADD_SESSION,
+                    token_hash=token_hash(secret),
+                    id=session_id,
+                    tenant=tenant.id,
+                    user_id=link["user_id"],
+                    csrf=new_token(),
+                    now=now,
+                )
+            action = "user.sign_in" if is_let_in else "user.sign_in_refused"
+            entry = Entry(action, "user", link["user_id"], None, "session", session_id, "console", ip)
+            await tenant.audit.append_in(tx, entry, now)
+        return secret if is_let_in else None
 
     async def visitor(self, request: web.Request) -> Visitor:
         """Return who is asking; raises Unauthenticated."""

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +15,7 @@ from agent.approvals import feed_address
 from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
+from bot.console.limits import AtOnce, Rate
 from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
 from channels.console import Console, log_topic
@@ -26,6 +25,7 @@ from core.ports import Bus, Subscription
 from core.store import inbox, log, runs
 from core.store.database import Row, Transaction
 from core.tenant import console_installation
+from core.texts import say
 
 logger = structlog.get_logger()
 
@@ -33,30 +33,12 @@ PAGE = 200
 MAX_OPEN = 20
 SESSION_CHECK_S = 30.0
 STORE_RETRY_S = 0.5
-MESSAGES_A_MINUTE = 240
+CROWDED = 4429
+"""The close code of a socket that is one more than its person may have open."""
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 """Escapes of surrogates: whole pairs come as themselves in UTF-8, so one that is escaped is refused."""
 ACT_KINDS = {"act", "settled", "performed"}
-
-
-class OpenRate:
-    """Lets a visitor open at most so many sockets a minute (SPEC 10)."""
-
-    def __init__(self, a_minute: int) -> None:
-        self._a_minute = a_minute
-        self._opens: dict[str, deque[float]] = {}
-
-    def allows(self, who: str) -> bool:
-        """Count an opening and return whether it is within the rate."""
-        now = time.monotonic()
-        if len(self._opens) > 10_000:
-            self._opens.clear()
-        opens = self._opens.setdefault(who, deque())
-        while opens and opens[0] < now - 60:
-            opens.popleft()
-        opens.append(now)
-        return len(opens) <= self._a_minute
 
 
 class Sockets:
@@ -72,6 +54,8 @@ class Sockets:
         me: str,
         *,
         opens_a_minute: int,
+        open_at_once: int,
+        messages_a_minute: int,
         message_bytes: int,
     ) -> None:
         self._sessions = sessions
@@ -80,7 +64,9 @@ class Sockets:
         self.bus = bus
         self.texts = texts
         self.me = me
-        self._rate = OpenRate(opens_a_minute)
+        self._opens = Rate(opens_a_minute)
+        self._places = AtOnce(open_at_once)
+        self.messages = Rate(messages_a_minute)
         self.message_bytes = message_bytes
         self._open: set[web.WebSocketResponse] = set()
 
@@ -90,11 +76,16 @@ class Sockets:
             metrics.REFUSED.labels("origin").inc()
             raise web.HTTPForbidden(text="origin")
         visitor = await self._sessions.visitor(request)
-        if not self._rate.allows(visitor.session_id):
+        if not self._opens.allows(visitor.key):
             metrics.REFUSED.labels("socket_rate").inc()
             raise web.HTTPTooManyRequests(text="too many sockets", headers={"Retry-After": "60"})
         socket = web.WebSocketResponse(heartbeat=20, max_msg_size=self.message_bytes * 4)
-        await socket.prepare(request)
+        with self._places.place(visitor.key) as is_free:
+            await socket.prepare(request)
+            await (self._serve(socket, request, visitor) if is_free else self._turn_away(socket, visitor))
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse, request: web.Request, visitor: Visitor) -> None:
         self._open.add(socket)
         metrics.SOCKETS.inc()
         try:
@@ -109,7 +100,16 @@ class Sockets:
         finally:
             self._open.discard(socket)
             metrics.SOCKETS.dec()
-        return socket
+
+    async def _turn_away(self, socket: web.WebSocketResponse, visitor: Visitor) -> None:
+        """Say why on an open socket: of a refused handshake a browser tells its page nothing."""
+        metrics.REFUSED.labels("sockets_open").inc()
+        words = say("socket.too_many", limit=self._places.most)
+        message = self.texts(words, visitor.user.language)
+        frame = {"type": "refused", "id": None, "code": words.key, "message": message}
+        with contextlib.suppress(ConnectionError):
+            await socket.send_str(encode(frame))
+            await socket.close(code=CROWDED, message=b"too many pages")
 
     async def _keep_checking(self, socket: web.WebSocketResponse, request: web.Request, page: "Page") -> None:
         """End the socket soon after its session ends; show what the user may do by now."""
@@ -149,7 +149,6 @@ class Page:
         self._sent: dict[str, int] = {}
         self._threads: dict[str, str] = {}
         self._shown_running: dict[str, str | None] = {}
-        self._recent: deque[float] = deque()
 
     async def serve(self) -> None:
         """Answer the page's messages until it closes."""
@@ -196,12 +195,9 @@ class Page:
             await self._refuse(event_id, error)
 
     def _check_rate(self) -> None:
-        now = time.monotonic()
-        while self._recent and self._recent[0] < now - 60:
-            self._recent.popleft()
-        self._recent.append(now)
-        if len(self._recent) > MESSAGES_A_MINUTE:
-            raise Refused("message.too_many", limit=MESSAGES_A_MINUTE)
+        rate = self._sockets.messages
+        if not rate.allows(self._visitor.key):
+            raise Refused("message.too_many", limit=rate.a_minute)
 
     async def _route(self, message: Mapping[str, Any], event_id: str | None) -> None:
         match message:
@@ -237,8 +233,15 @@ class Page:
             thread = f"{self._visitor.user.id}:{thread}"
         accepted = await self._accept(event_id, self._address(thread), body)
         conversation_id = accepted.conversation_id
+        if accepted.seq == 1:
+            await self._tell_my_pages("conversations")
         if conversation_id not in self._followed:
             await _patiently(lambda: self._open(conversation_id, self._sent.get(conversation_id, 0)))
+
+    async def _tell_my_pages(self, changed: str) -> None:
+        """Have every page of this person, and of nobody else, read a list again."""
+        topic = f"user:{self._visitor.tenant.id}"
+        await self._sockets.bus.publish(topic, {"changed": changed, "user": self._visitor.user.id})
 
     async def _thread_of(self, conversation_id: str) -> str:
         """Return where a conversation of mine takes place; neither its place nor its person ever changes."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, case, func, literal_column, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import INT, MOMENT, insert_row, of_tenant, param
+from core.store.statements import INT, MOMENT, TEXTS, insert_row, of_tenant, param
 from core.work import Action, Approval, Risk
 
 A = tables.approvals
@@ -107,6 +107,11 @@ VOTES = Statement(
     .where(of_tenant(V), V.c.approval_id == param("id"))
     .order_by(V.c.at)
 )
+APPROVERS = Statement(
+    select(V.c.approval_id, V.c.user_id)
+    .where(of_tenant(V), V.c.approval_id == func.any(bindparam("ids", type_=TEXTS)), V.c.verdict == "approve")
+    .order_by(V.c.at)
+)
 PLACE = insert_row(PL)
 PLACES = Statement(
     select(PL.c.conversation_id, PL.c.seq, PL.c.user_id).where(of_tenant(PL), PL.c.approval_id == param("id"))
@@ -150,6 +155,14 @@ async def of_step(tx: Transaction, turn_id: str, step: int) -> Approval | None:
 async def newest(tx: Transaction, status: str = "", count: int = 100) -> Sequence[Approval]:
     """Return the newest approvals, of one status or of all."""
     return [approval_of(row) for row in await tx.all(LIST, status=status, count=count)]
+
+
+async def approvers(tx: Transaction, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Return who has approved each of ``ids`` so far, the first first."""
+    found: dict[str, list[str]] = {}
+    for row in await tx.all(APPROVERS, ids=list(ids)):
+        found.setdefault(row["approval_id"], []).append(row["user_id"])
+    return found
 
 
 async def vote(

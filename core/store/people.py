@@ -24,6 +24,10 @@ N = tables.installations
 ADD_USER = insert_row(U, leave_out=["active"])
 USER = Statement(select(U).where(of_tenant(U), U.c.id == param("id")))
 USER_NAMED = Statement(select(U).where(of_tenant(U), U.c.name == param("name")))
+HOLD_USER = Statement(
+    select(U.c.active).where(of_tenant(U), U.c.id == param("id")).with_for_update(read=True)
+)
+"""Keeps a user as they are until the transaction's end."""
 USERS = Statement(select(U).where(of_tenant(U)).order_by(U.c.name))
 COUNT = Statement(select(func.count()).select_from(U).where(of_tenant(U), U.c.active))
 CHANGE = Statement(
@@ -72,7 +76,8 @@ ADD_INSTALLATION = Statement(
 INSTALLATION = Statement(select(N).where(N.c.id == param("id"), N.c.active))
 
 
-def _token_table(table: Any, key: str) -> tuple[Statement, Statement]:
+def _token_table(table: Any, key: str) -> tuple[Statement, Statement, Statement]:
+    """Return what adds a token, uses it up, and voids all that a user has not used."""
     hash_column = table.c[key]
     add = Statement(
         upsert(table).values(
@@ -96,11 +101,24 @@ def _token_table(table: Any, key: str) -> tuple[Statement, Statement]:
         .values(used_at=param("now", MOMENT))
         .returning(table.c.tenant_id, table.c.user_id)
     )
-    return add, use
+    void = Statement(
+        update(table)
+        .where(
+            table.c.tenant_id == param("tenant"),
+            table.c.user_id == param("user_id"),
+            table.c.used_at.is_(None),
+        )
+        .values(used_at=param("now", MOMENT))
+    )
+    return add, use, void
 
 
-ADD_LINK, USE_LINK = _token_table(L, "token_hash")
-ADD_CODE, USE_CODE = _token_table(C, "code_hash")
+ADD_LINK, USE_LINK, VOID_LINKS = _token_table(L, "token_hash")
+ADD_CODE, USE_CODE, VOID_CODES = _token_table(C, "code_hash")
+LINK = Statement(
+    select(L.c.tenant_id, L.c.user_id).where(L.c.token_hash == param("token_hash", L.c.token_hash.type))
+)
+"""For whom a link is or was."""
 ADD_SESSION = Statement(
     upsert(S).values(
         {
@@ -131,6 +149,7 @@ END_SESSIONS_OF = Statement(
     .values(ended_at=param("now", MOMENT))
     .returning(S.c.id)
 )
+TENANT_STATUS = Statement(select(tables.tenants.c.status).where(tables.tenants.c.id == param("tenant")))
 SIGN_INS = Statement(select(S.c.id).where(S.c.tenant_id == param("tenant")).limit(1))
 
 

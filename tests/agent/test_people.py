@@ -198,10 +198,43 @@ async def test_let_out_user_cannot_sign_in_with_a_link_made_before(
     await add_user(tenant, store.clock, "root")
     ann = await add_user(tenant, store.clock, "ann", Role.VIEWER)
     link = await sessions.make_link(tenant, ann, URL)
+    code = await staff.pairing_code(tenant, None, "ann")
     await staff.change(tenant, None, "ann", role=None, active=False)
-    secret = await sessions.sign_in(link.split("token=")[1], None)
-    with pytest.raises(Unauthenticated):
-        await sessions.visitor_of(secret or "", None)
+    with pytest.raises(BadInput) as caught:
+        await sessions.make_link(tenant, await staff.named(tenant, "ann"), URL)
+    assert caught.value.say.key == "people.inactive"
+    for active in (False, True):  # what was voided stays so when they are let in again
+        await staff.change(tenant, None, "ann", role=None, active=active)
+        assert await sessions.sign_in(link.split("token=")[1], None) is None
+        assert await use(store, code) is None
+    assert await store.as_owner("SELECT * FROM it0_shared.web_session") == []
+
+
+async def test_link_that_was_made_while_its_user_was_let_out_makes_no_session(
+    store: Store, staff: Staff, sessions: Sessions
+) -> None:
+    tenant = await store.first()
+    await add_user(tenant, store.clock, "root")
+    ann = await add_user(tenant, store.clock, "ann", Role.VIEWER)
+    await staff.change(tenant, None, "ann", role=None, active=False)
+    link = await sessions.make_link(tenant, ann, URL)  # by one who read her as active a moment ago
+    assert await sessions.sign_in(link.split("token=")[1], None) is None
+    assert await store.as_owner("SELECT * FROM it0_shared.web_session") == []
+    assert (await actions(tenant))[-1] == "user.sign_in_refused"
+
+
+async def test_signing_in_while_being_let_out_leaves_no_session_open(
+    store: Store, staff: Staff, sessions: Sessions
+) -> None:
+    tenant = await store.first()
+    await add_user(tenant, store.clock, "root")
+    ann = await add_user(tenant, store.clock, "ann", Role.VIEWER)
+    for _ in range(10):
+        tokens = [(await sessions.make_link(tenant, ann, URL)).split("token=")[1] for _ in range(2)]
+        tries = (sessions.sign_in(token, None) for token in tokens)
+        await asyncio.gather(*tries, staff.change(tenant, None, "ann", role=None, active=False))
+        assert await store.as_owner("SELECT * FROM it0_shared.web_session WHERE ended_at IS NULL") == []
+        await staff.change(tenant, None, "ann", role=None, active=True)
 
 
 async def test_changed_role_holds_in_sessions_that_are_open(

@@ -45,6 +45,8 @@ SERVERS: list[Json] = [
         "credential": "fleet-key",
         "jump": "bastion" if n == 2 else None,
         "tags": {"team": "shop"} if n < 2 else {},
+        "ssh_options": {"keepalive_s": 20} if n == 1 else {},
+        "shell": "bash",
         "status": "untrusted" if n == 3 else "active",
         "description": "Storefront" if n == 0 else "",
         "fingerprint": None if n == 3 else "SHA256:u7Yw2Q0mZpW3n1cBq6H8s9dJkLx4vTfGaR5eKoPiUyM",
@@ -71,6 +73,8 @@ class ConsoleDouble:
 
     hold: say and click are taken but not acknowledged, as by a server that dies at the wrong moment.
     signed_in: False makes every route and the socket answer 401.
+    crowded: True turns every socket away as one too many.
+    bad_server: what adding a server is refused with.
     go_on: cleared, a turn stops in the middle of its step.
     expected: pieces of what the browser's console may say all the same.
     said, clicks, stops: what came in, by event id, with how often (a repeat is acknowledged, not redone).
@@ -87,6 +91,8 @@ class ConsoleDouble:
         }
         self.hold = False
         self.signed_in = True
+        self.crowded = False
+        self.bad_server: Json = {}
         self.pause_s = 0.02
         self.said: dict[str, int] = {}
         self.clicks: dict[str, int] = {}
@@ -183,6 +189,7 @@ class ConsoleDouble:
             "expires_at": now(-1780),
             "needed": 1,
             "approvals": 0,
+            "voters": [],
             "settled_by": None,
             "settled_at": None,
             "may_decide": True,
@@ -285,6 +292,8 @@ class ConsoleDouble:
                 self.me["halted_by"] = self.me["user"]["name"]
             case ["resume"]:
                 self.me["halted_by"] = None
+            case ["servers"] if self.bad_server:
+                return web.json_response({"error": self.bad_server}, status=400)
             case ["servers"]:
                 server = {**SERVERS[3], **body, "id": "s9", "status": "untrusted", "fingerprint": None}
                 return web.json_response({"server": server, "fingerprint": shown})
@@ -318,6 +327,11 @@ class ConsoleDouble:
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if self.crowded:
+            words = {"code": "socket.too_many", "message": "You have 20 pages open already."}
+            await socket.send_json({"type": "refused", "id": None, **words})
+            await socket.close(code=4429)
+            return socket
         self._sockets.add(socket)
         await socket.send_json({"type": "hello", "process": "double"})
         try:

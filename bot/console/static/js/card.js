@@ -3,7 +3,7 @@ import { get, serverNow } from './api.js';
 import { on } from './bus.js';
 import { button, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
-import { countdown, short, t, tOr, when } from './i18n.js';
+import { countdown, listed, short, t, tOr, when } from './i18n.js';
 import { codeBlock, copier } from './markup.js';
 import * as outbox from './outbox.js';
 import { press, state } from './store.js';
@@ -159,7 +159,8 @@ function votes(approval) {
   const pips = Array.from({ length: Math.min(approval.needed, 12) }, (_, n) =>
     h('span', { class: n < approval.approvals ? 'pip pip-on' : 'pip' }));
   return h('p', { class: 'votes' }, h('span', { class: 'pips', 'aria-hidden': 'true' }, pips),
-    t('console.card_votes', { approvals: approval.approvals, needed: approval.needed }));
+    t('console.card_votes', { approvals: approval.approvals, needed: approval.needed }),
+    approval.voters.length > 0 && h('span', { class: 'voters' }, t('console.card_voters', { names: listed(approval.voters) })));
 }
 
 function outcome(approval) {

@@ -208,7 +208,7 @@ function take(message) {
       return threads.get(message.conversation)?.takeLive(message);
     case 'changed':
       if (message.what === 'approvals') refreshApprovals();
-      else if (message.what === 'conversations') refreshConversations();
+      else if (message.what === 'conversations') listSoon();
       else refreshMe();
       return undefined;
     default:

@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -15,6 +16,9 @@ PIECE_EVERY_S = 0.1
 """Two streams, so at most 20 pieces a second."""
 
 PIECE_BYTES = 16_384
+GAP = re.compile("\n\\[… [0-9]+ B …\\]\n".encode())
+"""The line that stands for bytes that are missing: what is next to it was cut there."""
+
 SILENCE_S = 1.0
 """How long output may be silent after the exit code before it counts as whole."""
 
@@ -53,16 +57,21 @@ class Kept:
         """Return what is kept of the beginning and of the end."""
         return bytes(self._head), bytes(self._tail[-self._tail_cap :])
 
-    def text(self) -> str:
-        """Return what is kept as text, with a line in the middle where bytes are missing."""
+    def text(self, decoder: codecs.IncrementalDecoder | None = None, final: bool = True) -> str:
+        """Return what is kept as text, with a line in the middle where bytes are missing.
+
+        decoder: knows what went before, and keeps an unfinished character unless this is final.
+        """
+        decoder = decoder or _decoder()
         head, tail = self.parts()
         if not self.dropped:
-            return _plain((head + tail).decode("utf-8", "replace"))
+            return _plain(decoder.decode(head + tail, final))
         # A character cut in two by the cap is left out, not shown as a wrong one.
-        start = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
+        start = decoder.decode(head)
+        decoder.reset()
         while tail and tail[0] & 0xC0 == 0x80:
             tail = tail[1:]
-        return _plain(f"{start}{_gap(self.dropped)}{tail.decode('utf-8', 'replace')}")
+        return _plain(f"{start}{_gap(self.dropped)}{decoder.decode(tail, final)}")
 
 
 class Pieces:
@@ -71,7 +80,7 @@ class Pieces:
     def __init__(self, stream: str, listener: OnOutput) -> None:
         self._stream = stream
         self._listener: OnOutput | None = listener
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = _decoder()
         self._pending = Kept(PIECE_BYTES)
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
@@ -96,10 +105,8 @@ class Pieces:
         """Hand over what is pending."""
         self._timer = None
         self._next = asyncio.get_running_loop().time() + PIECE_EVERY_S
-        head, tail = self._pending.parts()
-        gap = _gap(self._pending.dropped).encode() if self._pending.dropped else b""
+        text = self._pending.text(self._decoder, final)
         self._pending = Kept(PIECE_BYTES)
-        text = _plain(self._decoder.decode(head + gap + tail, final))
         if not text or self._listener is None:
             return
         try:
@@ -190,6 +197,10 @@ class Ending:
 def _gap(dropped: int) -> str:
     """Return the line that stands for bytes that are missing."""
     return f"\n[… {dropped} B …]\n"
+
+
+def _decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")
 
 
 def _plain(text: str) -> str:

@@ -16,6 +16,7 @@ MANY_SERVERS = 3
 _DEEPEST = 8
 _RELAXED = ("dev", "staging")
 _PROGRAM = re.compile(r"(?:(?:/usr)?/s?bin/)?([A-Za-z0-9_][A-Za-z0-9_.+-]*)")
+_SAME_ANYWHERE = re.compile(r"/|-[^/]*\Z")
 _INIT_SCRIPT = re.compile(r"/etc/(?:rc\.d/)?init\.d/([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _HARMLESS_ASSIGNMENT = re.compile(r"(?:(?:LC_ALL|LANG)=[\w.@-]*|TZ=(?:\w[\w/+-]*)?)")
@@ -44,11 +45,14 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
 
 
 def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
-    """Return what is not known of the paths after a ``cd``: they do not name their folder."""
+    """Return what is not known of the paths after a ``cd``: they do not name their folder.
+
+    Without one the folder is the account's home: the gate sets no other.
+    """
     found, moved = [], False
     for part in parts:
         words = [word.text for word in part.words]
-        if moved and any(not word.startswith(("-", "/")) for word in words[1:]):
+        if moved and not all(map(_SAME_ANYWHERE.match, words[1:])):
             found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
         moved = moved or "cd" in words
     return found

@@ -7,6 +7,7 @@ from agent.approvals import Approvals
 from agent.context import Desk, Work
 from agent.fleet import NAME
 from bot.front import STOP_WORDS
+from bot.shown import in_one_line, listed, visible
 from bot.workers import CONTROL_TOPIC
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
@@ -18,12 +19,14 @@ from core.store import inbox, log, people, preferences
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
-from core.texts import LANGUAGES, say
-from core.work import Role, User
+from core.texts import LANGUAGES, Say, say
+from core.work import Approval, Role, Server, User
 
 Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
 
 FORM_MINUTES = 10
+SHOWN = 20
+"""Waiting approvals that a chat lists; the console has them all."""
 
 
 class Controls:
@@ -35,7 +38,7 @@ class Controls:
         approvals: Approvals,
         stop_here: Callable[[str, str | None], int],
         url: str,
-        doctor: Callable[[], Awaitable[Sequence[Part]]],
+        doctor: Callable[[Tenant], Awaitable[Sequence[Part]]],
     ) -> None:
         self._desk = desk
         self._approvals = approvals
@@ -102,7 +105,7 @@ class Controls:
     async def set_halted(self, tenant: Tenant, user: User, channel: str, *, halted: bool) -> None:
         """Halt a tenant (operators), or end its halt (admins); what runs is stopped on its servers."""
         if not user.role.covers(Role.OPERATOR if halted else Role.ADMIN):
-            raise NotAllowed("error.operators_only" if halted else "error.admins_only")
+            raise NotAllowed("halt.operators_only" if halted else "halt.admins_only")
         now = self._desk.clock()
         action = "tenant.halt" if halted else "tenant.resume"
         async with tenant.transaction() as tx:
@@ -114,19 +117,24 @@ class Controls:
         self._desk.changed(tenant.id, "halt")
 
     async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
-        """List what waits for people."""
+        """List what waits for people, each with all that a decision needs."""
         async with work.tenant.reading() as db:
-            pending = await approval_store.newest(db, "pending", 20)
+            pending = await approval_store.newest(db, "pending", SHOWN)
+            count = await db.value(approval_store.PENDING)
+            ids = sorted({each for approval in pending for each in approval.action.server_ids})
+            servers = await fleet_store.servers_by_id(db, ids)
+            names = {user.id: user.name for user in await people.users(db)}
         if not pending:
             return [say("approvals.none")]
-        lines = [f"• {a.code}  L{int(a.level)}  {a.action.command}" for a in pending]
-        return [say("approvals.count", count=len(pending)), *lines]
+        lines = [_line(approval, servers, names) for approval in pending]
+        more = [say("list.more", count=count - len(pending))] if count > len(pending) else []
+        return [say("approvals.count", count=count), *lines, *more]
 
     async def language(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Set the user's language."""
         wanted = words[0].lower() if words else ""
         if wanted not in LANGUAGES:
-            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
+            raise BadInput("language.unknown", languages=listed(LANGUAGES))
         async with work.tenant.transaction() as tx:
             await tx.run(people.CHANGE, user=work.user.id, role=None, language=wanted, active=None)
         self._desk.changed(work.tenant.id, "people")
@@ -157,4 +165,28 @@ class Controls:
         """Say how it0 itself is."""
         if not work.user.role.covers(Role.ADMIN):
             raise NotAllowed("error.admins_only")
-        return await self._doctor()
+        return await self._doctor(work.tenant)
+
+
+def _line(approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]) -> Say:
+    """Return a waiting approval in words. What it holds is data: none of it can pass for another one."""
+    places = [
+        _place(servers.get(server_id), user)
+        for server_id, user in zip(approval.action.server_ids, approval.action.os_users, strict=True)
+    ]
+    return say(
+        "approvals.line",
+        code=approval.code,
+        level=int(approval.level),
+        command=visible(approval.action.command),
+        servers=listed(places),
+        requester=visible(names.get(approval.requester_id, "?")),
+        reasons=listed([in_one_line(reason) for reason in approval.reasons]),
+        until=approval.expires_at.strftime("%H:%M:%S UTC"),
+    )
+
+
+def _place(server: Server | None, user: str) -> str:
+    if server is None:
+        return "?"
+    return f"{server.name} ({user}@{server.host})" if user else server.name

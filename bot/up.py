@@ -1,24 +1,36 @@
 """``up``: bot and worker in one process, with servers and keys of its own unless they are set."""
 
 import asyncio
+import re
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
+import structlog
 from pydantic import SecretStr
 
 from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
-from bot.logs import set_up_logs
+from bot.logs import NOISE, set_up_logs
 from bot.stopping import until_signal
+from core.errors import SetupError
 from core.settings import Settings, load_settings
 from core.texts import as_language, say
 
 if TYPE_CHECKING:
     from bot.wiring import App, Parts
+
+logger = structlog.get_logger()
+
+POSTGRES = ("postgresql", "postgres")
+REDIS = ("redis", "rediss", "unix")
+PLACE = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]*)(:[0-9]{1,5})?")
+"""A host with its port in a URL; PostgreSQL's may name several, with commas between."""
 
 
 def with_keys(settings: Settings, keys: Keys) -> Settings:
@@ -35,6 +47,7 @@ def with_keys(settings: Settings, keys: Keys) -> Settings:
 async def up(parts: "Parts | None" = None) -> None:
     """Run bot and worker in this process until a signal ends it."""
     settings = load_settings()
+    urls(settings)  # refused before anything is made or started
     set_up_logs(settings.log_level)
     async with everything(settings, parts) as (app, port, link):
         _greet(app, port, link)
@@ -49,10 +62,13 @@ async def everything(
     """Yield (app, port, one-time link if this is the first start), with servers and keys of its own."""
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
-        settings = with_keys(settings, make_keys(home))
-        first = not (home.path / "postgres").exists()
-        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first))
+        check_port(settings)
         database_url, admin_url = urls(settings)
+        first = not (home.path / "postgres").exists()
+        if first and database_url is None and (home.path / "keys" / "vault").exists():
+            _tell_of_lost_data(settings)
+        settings = with_keys(settings, make_keys(home))
+        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first))
         if database_url is None:
             postgres = await stack.enter_async_context(Postgres(home))
             database_url, admin_url = postgres.app_url, postgres.owner_url
@@ -60,10 +76,12 @@ async def everything(
         if redis_url is None:
             redis_url = (await stack.enter_async_context(Valkey(home))).url
         await house
+        from bot import metrics
         from bot.first import first_start, upgrade
         from bot.running import running
         from bot.wiring import build
 
+        NOISE.counted = metrics.REFUSED.labels("malformed").inc
         await upgrade(database_url, admin_url or database_url)
         alone = settings.database_url is None
         app = await stack.enter_async_context(build(settings, database_url, redis_url, "up", parts))
@@ -84,13 +102,68 @@ def _import_house(first: bool) -> None:
         import_module(name)
 
 
+def _tell_of_lost_data(settings: Settings) -> None:
+    """Say that a home with keys has no database: what they sealed may have been there.
+
+    It starts all the same: a first start that was cut short looks like that too.
+    """
+    home = str(settings.home)
+    logger.warning("home_has_keys_but_no_data", home=home)
+    words = load_catalogue()(say("up.data_gone", home=home), as_language(settings.it0_language))
+    click.echo(f"it0: {words}", err=True)
+
+
+def check_port(settings: Settings) -> None:
+    """Look whether the port is free, before a database is made and servers are started for nothing.
+
+    Somebody may still take it in the meantime; then listening fails with the same sentence. Raises
+    SetupError.
+    """
+    host, port = settings.it0_http_host, settings.it0_http_port
+    if port == 0:
+        return
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, _, _, address in places:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        where, reason = f"{host}:{port}", error.strerror or type(error).__name__
+        raise SetupError("setup.port_in_use", where=where, reason=reason) from error
+
+
 def urls(settings: Settings) -> tuple[str | None, str | None]:
-    """Return the databases that are set: the application's role's and the owner's."""
+    """Return the databases that are set: the application's role's and the owner's.
+
+    Raises SetupError for a database's or Redis's URL that is none, never showing it.
+    """
+    for name, schemes, key in (
+        ("database_url", POSTGRES, "setup.bad_database_url"),
+        ("database_admin_url", POSTGRES, "setup.bad_database_url"),
+        ("redis_url", REDIS, "setup.bad_redis_url"),
+    ):
+        given = getattr(settings, name)
+        if given is not None and not is_url(given.get_secret_value(), schemes):
+            raise SetupError(key, setting=name.upper())
     database, admin = settings.database_url, settings.database_admin_url
     return (
         database.get_secret_value() if database else None,
         admin.get_secret_value() if admin else None,
     )
+
+
+def is_url(text: str, schemes: Sequence[str]) -> bool:
+    """Return whether a client can take ``text`` apart; whether anybody is there is another question."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    if parts.scheme not in schemes or not (parts.netloc or parts.path) or parts.fragment:
+        return False
+    return all(PLACE.fullmatch(place) for place in parts.netloc.rpartition("@")[2].split(","))
 
 
 def _url(settings: Settings, port: int) -> str:

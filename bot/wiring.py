@@ -34,6 +34,7 @@ from bot.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_
 from bot.doctor import Doctor
 from bot.front import Front
 from bot.heads import Heads
+from bot.shares import Shares
 from bot.web import Web
 from bot.workers import Workers
 from channels.console import Console, log_topic
@@ -310,7 +311,8 @@ def _workers(
         ground.bus,
         fold(dispatch, [errors_are_said(desk), tenants_and_people(desk)]),
         SetAside(desk, ground.tenants),
-        at_once=settings.turns_at_once,
+        shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
+        acts_at_once=settings.acts_at_once,
         heartbeat_s=settings.heartbeat_s,
         dead_after_s=settings.dead_after_s,
         sweep_s=settings.sweep_s,

@@ -52,6 +52,13 @@ STATUS: Mapping[type[It0Error], int] = {
     Unavailable: 503,
 }
 
+DOORS = {
+    "login.link_used": "link",
+    "console.door_no_link_title": "no_link",
+    "secret.gone": "form",
+}
+"""What is said at length to a person whose link leads nowhere, by the error's key."""
+
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Ready = Callable[[], Awaitable[Mapping[str, Any]]]
 
@@ -80,10 +87,15 @@ def page(name: str) -> str:
 
 def filled(file: str, /, **values: str) -> web.Response:
     """Return a page with its ``{{places}}`` filled in, escaped."""
+    return web.Response(text=in_page(file, **values), content_type="text/html")
+
+
+def in_page(file: str, /, **values: str) -> str:
+    """Return a page's text with its ``{{places}}`` filled in, escaped."""
     text = page(file)
     for place, value in values.items():
         text = text.replace("{{" + place + "}}", html.escape(value))
-    return web.Response(text=text, content_type="text/html")
+    return text
 
 
 class Web:
@@ -176,7 +188,21 @@ class Web:
         if request.path.startswith("/api/"):
             error = {"error": {"code": words.key, "message": message}}
             return web.json_response(error, status=status)
-        return web.Response(text=message + "\n", status=status)
+        if "text/html" not in request.headers.get("Accept", ""):
+            return web.Response(text=message + "\n", status=status)
+        text = in_page("door.html", lang=language, **self._door(words, message, language))
+        return web.Response(text=text, status=status, content_type="text/html")
+
+    def _door(self, words: Say, message: str, language: Language) -> Mapping[str, str]:
+        """Return what a person who followed a link is told: what is the matter, and what to do next."""
+        link = self._texts(say("console.door_open"), language)
+        door = DOORS.get(words.key)
+        if door is None:
+            title = self._texts(say("console.door_title"), language)
+            return {"title": title, "how": message, "command": "", "link": link}
+        parts = ("title", "how", "command")
+        shown = {part: self._texts(say(f"console.door_{door}_{part}"), language) for part in parts}
+        return {**shown, "link": link}
 
     async def healthz(self, _: web.Request) -> web.Response:
         """The loop turns."""
@@ -200,6 +226,8 @@ class Web:
     async def login_page(self, request: web.Request) -> web.Response:
         """A page with a button: following a link uses nothing up, so a preview of it cannot."""
         language = language_of(request)
+        if not request.query.get("token"):
+            raise BadInput("console.door_no_link_title")
         return filled(
             "login.html",
             lang=language,
@@ -272,7 +300,10 @@ class Web:
     async def _form(self, request: web.Request) -> tuple[Row, Tenant, bytes]:
         slug, _, token = request.match_info["token"].partition(".")
         digest = token_hash(token)
-        tenant = await self._tenants.by_slug(slug)
+        try:
+            tenant = await self._tenants.by_slug(slug)
+        except NotFound as error:
+            raise NotFound("secret.gone") from error
         async with tenant.reading() as db:
             form = await db.one(fleet_store.FORM, token_hash=digest, now=self._clock())
         if form is None:

@@ -1,6 +1,6 @@
 """The console's lists and forms: JSON in, JSON out, each by the visitor's rights."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,16 +10,18 @@ from agent.fleet import Fleet, NewServer
 from agent.hostkeys import fingerprint
 from agent.people import Staff
 from bot.catalogue import Catalogue
+from bot.console.audited import audit_json, known_to
 from bot.console.auth import Sessions, Visitor, check_csrf
 from bot.controls import Controls
 from bot.render import Renderer
 from core.errors import BadInput, NotAllowed, NotFound
 from core.store import approvals, fleet, log, people, preferences, runs
-from core.store.database import Row
+from core.store.database import Row, Transaction
 from core.texts import LANGUAGES, Language, as_language
-from core.work import Role, Server
+from core.work import Approval, Role, Server
 
 MAX_PAGE = 200
+MAX_IDS = 50
 SHOWN_TEXTS = ("console.", "level.", "role.", "status.", "environment.")
 
 Answer = Mapping[str, Any]
@@ -207,10 +209,20 @@ class Api:
         if status not in ("", "pending", "approved", "rejected", "expired", "cancelled"):
             raise BadInput("error.bad_field", field="status", kind="status")
         async with visitor.tenant.reading() as db:
-            found = await approvals.newest(db, status, MAX_PAGE)
+            found = await self._asked_for(db, request.query.get("ids", ""), status)
             names = {user.id: user.name for user in await people.users(db)}
             cards = await Renderer(self._texts, visitor.user).approvals(db, found, names)
         return {"approvals": [cards[a.id] for a in found]}
+
+    async def _asked_for(self, db: Transaction, ids: str, status: str) -> Sequence[Approval]:
+        """Return certain approvals, or the newest of a status."""
+        if not ids:
+            return await approvals.newest(db, status, MAX_PAGE)
+        wanted = dict.fromkeys(ids.split(","))
+        if len(wanted) > MAX_IDS:
+            raise BadInput("error.bad_field", field="ids", kind="list")
+        found = [await approvals.get(db, each) for each in wanted]
+        return [each for each in found if each is not None]
 
     async def servers(self, _: web.Request, visitor: Visitor) -> Answer:
         """The servers."""
@@ -305,7 +317,8 @@ class Api:
         language = as_language(body.get("language"), visitor.user.language)
         user = await self._staff.add(visitor.tenant, visitor.user, body["name"], body["role"], language)
         link = await self._sessions.make_link(visitor.tenant, user, self._url)
-        return {"user": {"id": user.id, "name": user.name, "role": user.role}, "link": link}
+        made = {"id": user.id, "name": user.name, "role": user.role}
+        return {"user": made, "link": link, "minutes": self._sessions.link_minutes}
 
     async def change_person(self, request: web.Request, visitor: Visitor) -> Answer:
         """Change what somebody may do."""
@@ -322,16 +335,18 @@ class Api:
         """Make a sign-in link for somebody."""
         needs(visitor, Role.ADMIN)
         user = await self._staff.named(visitor.tenant, request.match_info["name"])
-        return {"link": await self._sessions.make_link(visitor.tenant, user, self._url)}
+        link = await self._sessions.make_link(visitor.tenant, user, self._url)
+        return {"link": link, "minutes": self._sessions.link_minutes}
 
     async def audit(self, request: web.Request, visitor: Visitor) -> Answer:
         """The audit log, the newest first."""
         needs(visitor, Role.ADMIN)
         rows = await visitor.tenant.audit.page(number_of(request, "before"), MAX_PAGE)
         async with visitor.tenant.reading() as db:
-            names = {user.id: user.name for user in await people.users(db)}
+            known = await known_to(db, rows)
         more = bool(rows) and rows[-1]["seq"] > 1
-        return {"rows": [audit_json(row, names) for row in rows], "more": more}
+        language = visitor.user.language
+        return {"rows": [audit_json(row, known, language) for row in rows], "more": more}
 
     async def run(self, request: web.Request, visitor: Visitor) -> Answer:
         """One command with its whole kept output."""
@@ -409,19 +424,4 @@ def credential_json(row: Row) -> Answer:
         "used_at": stamp(row["used_at"]),
         "expires_at": stamp(row["expires_at"]),
         "revoked": row["revoked_at"] is not None,
-    }
-
-
-def audit_json(row: Row, names: Mapping[str, str]) -> Answer:
-    """Return an audit row as the page takes it."""
-    return {
-        "seq": row["seq"],
-        "at": stamp(row["at"]),
-        "action": row["action"],
-        "actor": names.get(row["actor_id"] or "") or row["actor_id"] or row["actor_type"],
-        "approver": names.get(row["approver_id"] or ""),
-        "resource": f"{row['resource_type']} {row['resource_id']}".strip(),
-        "channel": row["channel"],
-        "ip": row["ip"],
-        "detail": row["detail"],
     }

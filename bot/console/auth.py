@@ -71,6 +71,11 @@ class Sessions:
         self._secure = secure
         self._failures = Rate(FAILED_SIGN_INS_A_MINUTE)
 
+    @property
+    def link_minutes(self) -> int:
+        """Return how long a sign-in link holds."""
+        return int(self._link_life.total_seconds() // 60)
+
     async def make_link(self, tenant: Tenant, user: User, url: str) -> str:
         """Return a one-time sign-in link for ``user``; raises BadInput for one who was let out."""
         if not user.active:

@@ -16,13 +16,14 @@ from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.console.limits import AtOnce, Rate
+from bot.console.standing import turn_of_act
 from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
 from channels.console import Console, log_topic
 from core.errors import BadInput, It0Error, NotFound, Refused, StoreUnavailable
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.ports import Bus, Subscription
-from core.store import inbox, log, runs
+from core.store import inbox, log
 from core.store.database import Row, Transaction
 from core.tenant import console_installation
 from core.texts import say
@@ -149,6 +150,8 @@ class Page:
         self._sent: dict[str, int] = {}
         self._threads: dict[str, str] = {}
         self._shown_running: dict[str, str | None] = {}
+        self._acting: set[str] = set()
+        self._clicks: dict[str, str] = {}
 
     async def serve(self) -> None:
         """Answer the page's messages until it closes."""
@@ -174,6 +177,7 @@ class Page:
 
     async def _take(self, raw: str) -> None:
         event_id: str | None = None
+        opens: str | None = None
         try:
             if len(raw.encode()) > self._sockets.message_bytes:
                 raise BadInput("message.too_long", length=len(raw), limit=self._sockets.message_bytes)
@@ -184,6 +188,8 @@ class Page:
                 raise BadInput("error.bad_input")
             given = message.get("id")
             event_id = given if isinstance(given, str) else None
+            place = message.get("conversation")
+            opens = place if message.get("type") == "open" and isinstance(place, str) else None
             self._check_rate()
             await self._route(message, event_id)
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -192,7 +198,7 @@ class Page:
             # Not refused: the page keeps its copy, comes again, and sends it then.
             await self._socket.close(code=1013, message=b"try again later")
         except It0Error as error:
-            await self._refuse(event_id, error)
+            await self._refuse(event_id, error, opens)
 
     def _check_rate(self) -> None:
         rate = self._sockets.messages
@@ -255,7 +261,7 @@ class Page:
         """Tell the page what a click came to when that is a sentence: such as who was first."""
         feed = accepted.conversation_id
         if feed not in self._followed:
-            self._sent[feed] = accepted.seq
+            self._sent[feed] = accepted.seq - 1
             self._follow_topic(feed, log_topic(accepted.tenant_id, feed), self._on_feed)
         await self._on_feed(feed, {})
 
@@ -266,9 +272,13 @@ class Page:
             if row["seq"] <= self._sent[feed]:
                 continue
             self._sent[feed] = row["seq"]
+            if row["kind"] == "clicked":
+                self._clicks[row["turn_id"]] = row["body"]["button"]
             if row["kind"] == "reply":
                 words = " ".join(part.get("text", "") for part in self._renderer.parts(row["body"]["parts"]))
-                await self._send({"type": "refused", "id": None, "code": "click", "message": words})
+                button = self._clicks.pop(row["turn_id"], None)
+                frame = {"type": "refused", "id": None, "code": "click", "message": words}
+                await self._send({**frame, "button": button})
 
     async def _accept(self, event_id: str, address: Address, body: Body) -> Accepted:
         if not event_id:
@@ -364,7 +374,7 @@ class Page:
                 after = self._sent.get(conversation_id, 0)
                 rows = await log.events_after(db, conversation_id, after, PAGE)
                 events = await self._renderer.events(db, rows) if rows else []
-                running = await self._running(db, conversation_id, rows)
+                running = await self._running(db, conversation_id, rows, always)
             if rows and rows[-1]["seq"] <= self._sent.get(conversation_id, 0):
                 return
             if rows or always or running != self._shown_running.get(conversation_id):
@@ -383,23 +393,33 @@ class Page:
                 return
             always = False
 
-    async def _running(self, db: Transaction, conversation_id: str, rows: Sequence[Row]) -> str | None:
-        """Return the turn that runs in the conversation, or whose approved act does."""
+    async def _running(
+        self, db: Transaction, conversation_id: str, rows: Sequence[Row], always: bool
+    ) -> str | None:
+        """Return the turn that runs in the conversation, or whose approved act is under way.
+
+        Acts are asked for where one may have begun or ended: most of what a log grows by tells of none.
+        """
         tenant_id = self._visitor.tenant.id
         seq = await db.value(inbox.RUNNING_TURN, tenant=tenant_id, conversation=conversation_id)
+        if always or {row["kind"] for row in rows} & ACT_KINDS:
+            self._acting.add(conversation_id)
         if seq is not None:
             event = next((row for row in rows if row["seq"] == seq), None)
             event = event or await log.event_at(db, conversation_id, seq)
             return event["turn_id"] if event else None
-        if rows and not {row["kind"] for row in rows} & ACT_KINDS:
+        if conversation_id not in self._acting:
             return None
-        acting = await db.one(runs.RUNNING_IN, conversation=conversation_id)
-        return acting["turn_id"] if acting else None
+        turn = await turn_of_act(db, conversation_id)
+        if turn is None:
+            self._acting.discard(conversation_id)
+        return turn
 
-    async def _refuse(self, event_id: str | None, error: It0Error) -> None:
+    async def _refuse(self, event_id: str | None, error: It0Error, opens: str | None = None) -> None:
         message = self._sockets.texts(error.say, self._renderer.language)
         metrics.REFUSED.labels("socket_message").inc()
-        await self._send({"type": "refused", "id": event_id, "code": error.say.key, "message": message})
+        frame = {"type": "refused", "id": event_id, "code": error.say.key, "message": message}
+        await self._send({**frame, "conversation": opens} if opens else frame)
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
         if not self._socket.closed:

@@ -327,6 +327,9 @@ async def test_the_end_of_the_session_says_how_to_come_back(open_page: Open, dou
 async def test_a_viewer_is_offered_nothing_they_may_not_do(open_page: Open, double: ConsoleDouble) -> None:
     double.me["user"]["role"] = "viewer"
     page = await open_page("people")
+    await expect(page.locator("main")).to_contain_text("This page is for admins.")
+    await expect(page.locator("nav [aria-current]")).to_have_count(0)
+    await page.get_by_role("link", name="Go to Chat").click()
     await expect(page.locator("body[data-view=chat]")).to_be_attached()
     await expect(page.locator(".nav a")).to_have_count(3)
     await expect(page.locator(".halt")).to_have_count(0)
@@ -434,7 +437,7 @@ async def test_what_is_wrong_with_a_server_is_said_where_it_can_be_seen(
     assert len(double.posts) == 1
 
 
-@pytest.mark.parametrize(("language", "names"), [("en", "so far: ann and bob"), ("zh", "批准人：ann和bob")])
+@pytest.mark.parametrize(("language", "names"), [("en", "so far: ann and bob"), ("zh", "批准人：ann、bob")])
 async def test_a_card_names_who_approved_so_far(
     open_page: Open, double: ConsoleDouble, language: str, names: str
 ) -> None:

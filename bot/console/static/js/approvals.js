@@ -6,7 +6,9 @@ import { add, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
 import { t, when } from './i18n.js';
 import { emptyState, loading, page } from './page.js';
-import { refreshApprovals, state, takeApproval } from './store.js';
+import { refreshActs, refreshApprovals, state, takeApproval } from './store.js';
+
+const ACTS_MS = 3000;
 
 /** Mount the page. */
 export function mountApprovals(root, scope) {
@@ -34,6 +36,8 @@ export function mountApprovals(root, scope) {
   }
 
   scope.keep(on('approvals', draw));
+  const acts = setInterval(refreshActs, ACTS_MS);
+  scope.keep(() => clearInterval(acts));
   draw();
   refreshApprovals();
   loading(history, async () => {
@@ -54,6 +58,7 @@ function line(approval) {
   },
   h('summary', null, icon('chevron', 'turn'),
     h('span', { class: `badge state state-${approval.status}` }, t(`status.${approval.status}`)),
+    approval.act && h('span', { class: `act act-${approval.act.state}` }, t(`status.${approval.act.state}`, { code: approval.act.exit_code })),
     h('span', { class: 'card-code' }, approval.code), brief, levelBadge(approval.level),
     h('span', { class: 'muted' }, approval.settled_by, approval.settled_by && ' · ', when(approval.settled_at || approval.created_at))),
   place));

@@ -6,12 +6,15 @@ import { visible } from './escape.js';
 import { countdown, listed, short, t, tOr, when } from './i18n.js';
 import { codeBlock, copier } from './markup.js';
 import * as outbox from './outbox.js';
-import { press, state } from './store.js';
+import { isQuiet, press, state, withdraw } from './store.js';
 
 const SETTLE_MS = 400;
+const ACT_ICONS = { done: 'check', stopped: 'stop', timeout: 'clock', refused: 'ban', failed: 'x' };
 const cards = new Set();
 
 on('approval', (id) => redraw((card) => card.id === id));
+on('me', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
+on('running', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 on('outbox', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 on('connection', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 setInterval(() => {
@@ -123,8 +126,15 @@ function partOf(text) {
 }
 
 const target = (server) =>
-  h('li', null, h('b', null, server.name), h('code', null, server.user ? `${server.user}@${server.host}` : server.host),
+  h('li', null, h('b', null, server.name), h('code', null, addressOf(server)),
+    server.jump && h('span', { class: 'muted' }, t('console.server_via', { jump: server.jump })),
     server.environment && environmentBadge(server.environment));
+
+/** Return user@host:port; an IPv6 address stands in brackets. */
+function addressOf({ user, host, port }) {
+  const shown = host.includes(':') && port ? `[${host}]` : host;
+  return `${user ? `${user}@` : ''}${shown}${port ? `:${port}` : ''}`;
+}
 
 function pending(approval, card) {
   const approve = `approve:${approval.id}`;
@@ -138,21 +148,36 @@ function pending(approval, card) {
     if (now[which]) return t(online ? 'console.sending' : 'console.will_be_sent');
     return t(key);
   };
+  const halted = state.me.halted_by;
+  const voted = approval.voters.includes(state.me.user.name);
   const one = (which, key, look, name) =>
     button(label(which, key), {
-      look: `${look} btn-big`, icon: name, disabled: Boolean(busy) || card.resting, 'data-press': which,
+      look: `${look} btn-big`, icon: name, 'data-press': which,
+      disabled: Boolean(busy) || card.resting || Boolean(halted && which === 'approve'),
       'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code }),
       onclick: () => press(`${which}:${approval.id}`),
     });
   return [
     approval.needed > 1 && votes(approval),
     error && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), error),
-    approval.may_decide
-      ? h('div', { class: 'decide' },
-        one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
-        one('reject', 'console.reject', 'danger', 'x'))
-      : h('p', { class: 'why-not' }, icon('ban'), approval.why_not || t('console.card_not_yours')),
+    halted && approval.may_decide && !voted && h('p', { class: 'card-error' }, icon('halt'), t('console.card_halted', { name: halted })),
+    voted && h('p', { class: 'why-not' }, icon('check'), t('console.card_voted')),
+    approval.may_decide && !voted && h('div', { class: 'decide' },
+      one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
+      one('reject', 'console.reject', 'danger', 'x')),
+    !approval.may_decide && h('p', { class: 'why-not' }, icon('people'), approval.why_not || t('console.card_not_yours')),
+    !approval.may_decide && !card.away && withdrawal(approval),
   ];
+}
+
+/** What the requester may do beside waiting: the same as Stop does where nothing runs. */
+function withdrawal(approval) {
+  if (approval.requester !== state.me.user.name || !isQuiet(approval.conversation)) return null;
+  const asked = outbox.entries().some((one) => one.message.type === 'stop' && one.message.conversation === approval.conversation);
+  return h('div', { class: 'decide' }, button(t(asked ? 'console.sending' : 'console.withdraw'), {
+    icon: 'back', disabled: asked, title: t('console.withdraw_hint'), 'data-press': 'withdraw',
+    onclick: () => withdraw(approval.conversation),
+  }));
 }
 
 function votes(approval) {
@@ -170,9 +195,17 @@ function outcome(approval) {
   const key = by ? `console.outcome_${approval.status}_by` : `console.outcome_${approval.status}`;
   return [
     h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
+    approval.act && act(approval),
     approval.needed > 1 && votes(approval),
     approval.status === 'approved' && approval.kind === 'run' && ran(approval.id),
   ];
+}
+
+/** How the approved act stands: under way, or what it came to. */
+function act({ kind, act: { state: how, exit_code: code, why } }) {
+  const sign = how === 'running' ? h('span', { class: 'spinner' }) : icon(ACT_ICONS[how] || 'alert');
+  return h('p', { class: `act act-${how}` }, sign,
+    t(kind === 'trust' ? 'console.act_trust' : 'console.act', { how: t(`status.${how}`, { code }) }), why && ` · ${why}`);
 }
 
 /** What the approved command came to, read when somebody opens it. */
@@ -192,8 +225,9 @@ function ran(id) {
 }
 
 function result(one) {
-  const facts = [tOr(`status.${one.state}`, one.state),
-    one.exit_code !== null && one.exit_code !== undefined && t('console.run_exit', { code: one.exit_code }),
+  const ended = one.exit_code !== null && one.exit_code !== undefined;
+  const facts = [!(ended && one.exit_code) && tOr(`status.${one.state}`, one.state),
+    ended && t('console.run_exit', { code: one.exit_code }),
     one.duration_ms && t('console.run_took', { seconds: (one.duration_ms / 1000).toFixed(1) }),
     one.dropped > 0 && t('console.run_dropped', { bytes: one.dropped })].filter(Boolean);
   return h('section', null,

@@ -26,7 +26,7 @@ export const tOr = (key, fallback) => catalogue[key] ?? fallback;
 const locale = () => (language === 'zh' ? 'zh-CN' : 'en-GB');
 
 /** Return names as a list in words. */
-export const listed = (names) => new Intl.ListFormat(locale(), { type: 'conjunction' }).format(names);
+export const listed = (names) => language === 'zh' ? names.join('、') : new Intl.ListFormat(locale(), { type: 'conjunction' }).format(names);
 
 /** Return a moment in full. */
 export function full(iso) {

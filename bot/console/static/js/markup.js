@@ -4,6 +4,7 @@ import { output, words } from './escape.js';
 import { t } from './i18n.js';
 
 const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|(https?:\/\/[^\s<>"'`，。；）)]+)/g;
+const GAP = /\n\[… (\d+) B …\]\n/; // how a run keeps that the middle of its output is missing
 const FENCE = /^```([\w+-]*)[ \t]*\n([\s\S]*?)^```[ \t]*$/gm;
 
 /** Return a message's parts. */
@@ -54,11 +55,26 @@ function link(address) {
   return own ? h('a', { href: address, target: '_blank', rel: 'noopener noreferrer' }, address) : address;
 }
 
+/** Return the line that stands where output was left out. */
+export const cutMark = (text) => h('span', { class: 'cut' }, `✂ ${text}`);
+
+/** Return output as nodes, with a clear mark where some of it was left out. */
+function whole(code) {
+  const cut = code.startsWith('…');
+  const nodes = cut ? [cutMark(t('console.output_cut'))] : [];
+  const pieces = (cut ? code.slice(1) : code).split(GAP);
+  for (const [n, piece] of pieces.entries()) {
+    if (n % 2) nodes.push(cutMark(t('console.output_gap', { bytes: Number(piece).toLocaleString('en') })));
+    else nodes.push(...output(piece));
+  }
+  return nodes;
+}
+
 /** Return a block of data with its title and a copy button. */
 export function codeBlock(code, title = '') {
   const lines = code.split('\n').length;
   const pre = h('pre', { class: 'output', tabindex: lines > 12 ? '0' : null, 'aria-label': title || null });
-  pre.append(...output(code));
+  pre.append(...whole(code));
   return h('figure', { class: 'block' },
     h('figcaption', null, h('span', { class: 'block-title' }, title), copier(() => code)), pre);
 }

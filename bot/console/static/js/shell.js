@@ -78,7 +78,7 @@ export function buildShell(root, { setLanguage }, scope) {
         if (name === view) link.setAttribute('aria-current', 'page');
         else link.removeAttribute('aria-current');
       }
-      document.title = `${t(`console.nav_${view}`)} · it0`;
+      document.title = links.has(view) ? `${t(`console.nav_${view}`)} · it0` : 'it0';
       drawBadge();
     },
   };

@@ -1,7 +1,7 @@
 """Approvals: asked for by the gate, decided by people at a click, settled once, and shown everywhere."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -133,24 +133,23 @@ class Approvals:
         if status != "active":
             await self._refused(tenant, user, approval, click, say("error.tenant_suspended"))
             raise Refused("error.tenant_suspended")
-        refusal = may_decide(user, approval)
-        if refusal is not None:
-            await self._refused(tenant, user, approval, click, refusal)
-            raise NotAllowed(refusal.key, **refusal.params)
         ballot = None
         if halted and click.verdict == "approve":
             ballot = await self._cast_before(tenant, approval, user, click)
             if ballot is None:
                 await self._refused(tenant, user, approval, click, say("error.halted"))
                 raise Halted
-        ballot = ballot or await self._vote(tenant, user, approval, click)
-        await self._decided(tenant, user, ballot, click)
-        return ballot
+        try:
+            return ballot or await self._vote(tenant, user, approval, click)
+        except NotAllowed as refusal:
+            await self._refused(tenant, user, approval, click, refusal.say)
+            raise
 
     async def _vote(self, tenant: Tenant, user: User, approval: Approval, click: Click) -> Ballot:
         now = self._desk.clock()
         try:
             async with tenant.transaction() as tx:
+                await _check_right(tx, user, approval)
                 row = await store.vote(
                     tx, approval, user.id, click.verdict, click.channel, click.event_id, now
                 )
@@ -161,6 +160,7 @@ class Approvals:
                     await self._settled(tx, tenant, approval, ballot.status, user)
                 else:
                     await self._progress(tx, tenant, approval, ballot)
+                await tenant.audit.append_in(tx, _voted(user, ballot, click), now)
         except Late:
             if (standing := await self._cast_before(tenant, approval, user, click)) is not None:
                 return standing
@@ -277,22 +277,6 @@ class Approvals:
         )
         await work.tenant.audit.append(entry, self._desk.clock())
 
-    async def _decided(self, tenant: Tenant, user: User, ballot: Ballot, click: Click) -> None:
-        detail = {**_detail(ballot.approval), "verdict": click.verdict, "status": ballot.status}
-        entry = Entry(
-            f"approval.{click.verdict}",
-            "user",
-            user.id,
-            user.id if click.verdict == "approve" else None,
-            "approval",
-            ballot.approval.id,
-            click.channel,
-            click.ip,
-            {**detail, "event": click.event_id},
-            key=f"approval.vote:{ballot.approval.id}:{user.id}",
-        )
-        await tenant.audit.append(entry, self._desk.clock())
-
     async def _refused(
         self, tenant: Tenant, user: User, approval: Approval | None, click: Click, why: Say
     ) -> None:
@@ -314,6 +298,38 @@ class Approvals:
             key=f"{action}:{user.id}:{click.event_id}",
         )
         await tenant.audit.append(entry, self._desk.clock())
+
+
+async def _check_right(tx: Transaction, user: User, approval: Approval) -> None:
+    """Raise NotAllowed unless ``user`` may decide now; until the transaction's end nobody changes that.
+
+    What the tenant asks for by now counts as well as what it asked for when the request was made.
+    """
+    await tx.one(people.HOLD_USER, id=user.id)
+    present = await people.user(tx, user.id)
+    wishes = await preferences.load(tx)
+    strict = replace(approval, four_eyes=approval.four_eyes or wishes.four_eyes)
+    refusal = may_decide(present or replace(user, active=False), strict)
+    if refusal is not None:
+        raise NotAllowed(refusal.key, **refusal.params)
+    if approval.level >= Risk.L2:
+        await tx.run(store.ASK_MORE, id=approval.id, needed=wishes.approvals_needed)
+
+
+def _voted(user: User, ballot: Ballot, click: Click) -> Entry:
+    detail = {**_detail(ballot.approval), "verdict": click.verdict, "status": ballot.status}
+    return Entry(
+        f"approval.{click.verdict}",
+        "user",
+        user.id,
+        user.id if click.verdict == "approve" else None,
+        "approval",
+        ballot.approval.id,
+        click.channel,
+        click.ip,
+        {**detail, "event": click.event_id},
+        key=f"approval.vote:{ballot.approval.id}:{user.id}",
+    )
 
 
 def _request(

@@ -85,6 +85,12 @@ VOTE = Statement(
     )
     .returning(A.c.status, A.c.approvals, A.c.needed)
 )
+ASK_MORE = Statement(
+    update(A)
+    .where(of_tenant(A), A.c.id == param("id"), A.c.status == "pending", A.c.needed < param("needed", INT))
+    .values(needed=param("needed", INT))
+)
+"""Raises the number of approvals that are needed, and never lowers it."""
 LAPSE = Statement(
     update(A)
     .where(

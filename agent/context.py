@@ -21,8 +21,8 @@ class Desk:
 
     me: the process's id. Called after a commit, never blocking: ``post`` hands over a parcel that this
     process may deliver, or None for one that waits behind another, ``grown`` tells that a conversation's log
-    has grown, ``changed`` that a tenant's list (approvals, conversations) has changed, ``wake`` that work waits,
-    ``remind`` that a timer (id) is due in so many seconds.
+    has grown, ``changed`` that a tenant's list (approvals, conversations) has changed, ``wake`` that work
+    waits, ``remind`` that a timer (id) is due in so many seconds.
     """
 
     me: str

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -12,7 +12,17 @@ import asyncssh
 from agent.hostkeys import fingerprint
 from core.audit import Entry
 from core.clock import Clock
-from core.errors import BadInput, It0Error, Late, NotAllowed, NotFound, Refused
+from core.errors import (
+    BadInput,
+    HostKeyUnknown,
+    It0Error,
+    Late,
+    NotAllowed,
+    NotFound,
+    Refused,
+    ServerUnreachable,
+    StoreUnavailable,
+)
 from core.ids import new_id
 from core.ports import Login, Shell, Target
 from core.store import fleet as store
@@ -33,6 +43,25 @@ SSH_OPTIONS: Mapping[str, type] = {
     "legacy_algorithms": bool,
 }
 """All that may be set per server; nothing that weakens host-key checks, forwards, or runs a proxy."""
+OPTION_RANGES: Mapping[str, tuple[int, int]] = {"connect_timeout_s": (1, 300), "keepalive_s": (1, 3600)}
+CHANGEABLE = (
+    "host",
+    "port",
+    "user",
+    "credential",
+    "environment",
+    "role",
+    "jump",
+    "description",
+    "restricted",
+    "shell",
+    "tags",
+    "ssh_options",
+)
+"""NewServer's fields that can be other later."""
+CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags")
+"""Those of the bot's own machine, to which no connection leads."""
+LOGIN_KINDS = ("ssh_key", "ssh_password")
 MAX_SECRET_BYTES = 65536
 MAX_JUMPS = 8
 USED_EVERY = timedelta(minutes=1)
@@ -59,6 +88,14 @@ class NewServer:
     ssh_options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways to servers. unfit: why those cannot be used that have none, by id."""
+
+    targets: list[Target]
+    unfit: dict[str, Say] = field(default_factory=dict)
+
+
 def checked(new: NewServer) -> NewServer:
     """Return ``new`` if every field is of its form.
 
@@ -83,6 +120,9 @@ def checked(new: NewServer) -> NewServer:
         kind = SSH_OPTIONS.get(option)
         if kind is None or type(value) is not kind:
             raise BadInput("server.bad_ssh_option", option=option, allowed=", ".join(SSH_OPTIONS))
+        bounds = OPTION_RANGES.get(option)
+        if bounds and not bounds[0] <= new.ssh_options[option] <= bounds[1]:
+            raise BadInput("server.ssh_option_range", option=option, least=bounds[0], most=bounds[1])
     return new
 
 
@@ -142,10 +182,17 @@ class Fleet:
         server = await self._placed(tenant, new, at)
         shown = ""
         if server.connection == "ssh":
-            host_key = await self._shell.host_key(await self.target(tenant, server))
-            shown = fingerprint(host_key)
+            try:
+                host_key, shown = await self.shown_key(tenant, server)
+            except ServerUnreachable as error:
+                reason = error.say.params.get("reason", "")
+                raise ServerUnreachable(
+                    "server.not_added_unreachable", server=server.name, reason=reason
+                ) from None
             if expected and shown != expected:
-                raise Refused("server.other_key", server=server.name, shown=shown, expected=expected)
+                raise Refused(
+                    "server.not_added_other_key", server=server.name, shown=shown, expected=expected
+                )
             if expected:
                 server = replace(server, host_key=host_key, status="active")
         async with tenant.transaction() as tx:
@@ -163,15 +210,8 @@ class Fleet:
     async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
         async with tenant.reading() as db:
             await _check_quota(db, tenant)
-            credential = jump = None
-            if new.connection == "ssh":
-                credential = await _credential_named(db, new.credential)
-                if not credential.usable(at):
-                    raise Refused("credential.expired", credential=credential.name)
-            if new.jump:
-                jump = await store.server_named(db, new.jump)
-                if jump is None:
-                    raise NotFound("error.no_such_server", server=new.jump)
+            credential = await _usable(db, new.credential, at) if new.connection == "ssh" else None
+            jump = await _jump_named(db, new.jump) if new.jump else None
         return Server(
             id=new_id(),
             name=new.name,
@@ -247,6 +287,75 @@ class Fleet:
             await self._note(tx, tenant, "server.distrust", by, "server", server.id, {"name": server.name})
         self._shell.forget(tenant.id, server.id)
 
+    async def described(self, tenant: Tenant, server: Server) -> NewServer:
+        """Return a server as a person would describe it, which is what a form for changing it begins with.
+
+        A credential that was revoked is left out, so that naming the new one of that name is a change.
+        """
+        async with tenant.reading() as db:
+            return await _described(db, server)
+
+    async def change_server(
+        self, tenant: Tenant, by: User, server: Server, changes: Mapping[str, Any]
+    ) -> Server:
+        """Make some of a server's fields other, and return it as it is then.
+
+        changes: fields of ``NewServer``; those that are the same change nothing. With another host or port
+        it is another machine as far as anybody knows: its key is forgotten, and a person confirms the new
+        one. Raises BadInput naming the field, NotFound and Refused as ``add_server`` does.
+        """
+        _admin(by)
+        allowed = CHANGEABLE if server.connection == "ssh" else CHANGEABLE_HERE
+        for field_name in changes:
+            if field_name not in allowed:
+                raise BadInput("server.not_changeable", field=field_name, allowed=", ".join(allowed))
+        async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            now = (await store.servers_by_id(tx, [server.id])).get(server.id)
+            if now is None:
+                raise NotFound("error.no_such_server", server=server.name)
+            before = await _described(tx, now)
+            after = checked(replace(before, **changes))
+            detail = _differences(before, after)
+            if not detail:
+                return now
+            changed = await self._changed(tx, now, after, detail)
+            await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
+            await self._note(
+                tx, tenant, "server.change", by, "server", now.id, {"name": now.name, "changes": detail}
+            )
+        self._shell.forget(tenant.id, server.id)
+        return changed
+
+    async def _changed(
+        self, tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any]
+    ) -> Server:
+        """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
+        credential_id, jump_id = now.credential_id, now.jump_server_id
+        if "credential" in detail:
+            credential_id = (await _usable(tx, after.credential, self._clock())).id
+        if "jump" in detail:
+            jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
+            await _check_way(tx, now, jump_id)
+        moved = "host" in detail or "port" in detail
+        return replace(
+            now,
+            host=after.host,
+            port=after.port,
+            ssh_user=after.user,
+            credential_id=credential_id,
+            jump_server_id=jump_id,
+            environment=after.environment,  # type: ignore[arg-type]
+            role=after.role,
+            description=after.description,
+            restricted=after.restricted,
+            shell="sh" if after.shell == "sh" else "bash",
+            tags=after.tags,
+            ssh_options=after.ssh_options,
+            host_key=None if moved else now.host_key,
+            status="untrusted" if moved else now.status,
+        )
+
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
         """Remove a server; raises Refused while it is another's jump server."""
         _admin(by)
@@ -269,7 +378,9 @@ class Fleet:
     ) -> str:
         """Seal a secret and return the fingerprint of its public part, "" where it has none.
 
-        Raises BadInput for a bad name or kind, a name in use, or a key that cannot be read.
+        Servers that used a revoked credential of this name use the new one from now on: that is how a
+        credential is replaced, and ``using`` tells which they are. Raises BadInput for a bad name or kind,
+        a name in use, or a key that cannot be read.
         """
         _admin(by)
         if not NAME.fullmatch(name):
@@ -281,7 +392,7 @@ class Fleet:
         if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
             raise BadInput("credential.empty")
         shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
-        credential_id = new_id()
+        credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             if await tx.one(store.CREDENTIAL_NAMED, name=name):
@@ -300,9 +411,20 @@ class Fleet:
                 expires_at=expires_at,
                 revoked_at=None,
             )
+            rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
             detail = {"name": name, "kind": kind, "fingerprint": shown}
+            if rebound:
+                detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
             await self._note(tx, tenant, "credential.add", by, "credential", credential_id, detail)
+        for row in rebound:
+            self._shell.forget(tenant.id, row["id"])
         return shown
+
+    async def using(self, tenant: Tenant, name: str) -> Sequence[str]:
+        """Return the names of the servers that use the credential ``name``; raises NotFound."""
+        async with tenant.reading() as db:
+            credential = await _credential_named(db, name)
+            return [row["name"] for row in await db.all(store.USING, credential=credential.id)]
 
     async def revoke_credential(self, tenant: Tenant, by: User, name: str) -> Sequence[str]:
         """Destroy a credential's secret; return the servers that used it."""
@@ -334,6 +456,21 @@ class Fleet:
         """Return the ways to ``servers``, asking once for a credential that they share; as ``target``."""
         known: dict[str, Row] = {}
         return [await self.target(tenant, server, known=known) for server in servers]
+
+    async def ways(self, tenant: Tenant, servers: Sequence[Server]) -> Ways:
+        """Return the ways to those of ``servers`` that can be used, and why each other cannot."""
+        known: dict[str, Row] = {}
+        ways = Ways([])
+        for server in servers:
+            try:
+                if server.connection == "ssh" and server.host_key is None:
+                    raise HostKeyUnknown(server=server.name)
+                ways.targets.append(await self.target(tenant, server, known=known))
+            except StoreUnavailable:
+                raise
+            except It0Error as error:
+                ways.unfit[server.id] = error.say
+        return ways
 
     async def target(
         self, tenant: Tenant, server: Server, depth: int = 0, known: dict[str, Row] | None = None
@@ -426,3 +563,58 @@ async def _credential_named(tx: Transaction, name: str) -> Credential:
     if row is None:
         raise NotFound("error.no_such_credential", credential=name)
     return store.credential_of(row)
+
+
+async def _usable(tx: Transaction, name: str, at: datetime) -> Credential:
+    """Return a credential that opens something at ``at``; raises NotFound or Refused."""
+    credential = await _credential_named(tx, name)
+    if not credential.usable(at):
+        raise Refused("credential.expired", credential=credential.name)
+    return credential
+
+
+async def _jump_named(tx: Transaction, name: str) -> Server:
+    jump = await store.server_named(tx, name)
+    if jump is None:
+        raise NotFound("error.no_such_server", server=name)
+    return jump
+
+
+async def _check_way(tx: Transaction, server: Server, jump_id: str | None) -> None:
+    """Raise Refused if the way by ``jump_id`` leads back to ``server``, or has too many jumps."""
+    by_id = {each.id: each for each in await store.servers(tx)}
+    for _ in range(MAX_JUMPS):
+        if jump_id is None:
+            return
+        if jump_id == server.id:
+            break
+        jump_id = by_id[jump_id].jump_server_id if jump_id in by_id else None
+    raise Refused("server.jump_circle", server=server.name)
+
+
+async def _described(tx: Transaction, server: Server) -> NewServer:
+    row = await tx.one(store.CREDENTIAL, id=server.credential_id) if server.credential_id else None
+    jump_id = server.jump_server_id
+    jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
+    return NewServer(
+        name=server.name,
+        host=server.host,
+        port=server.port,
+        user=server.ssh_user,
+        credential=row["name"] if row and row["revoked_at"] is None else "",
+        environment=server.environment,
+        role=server.role,
+        jump=jump.name if jump else "",
+        connection=server.connection,
+        description=server.description,
+        restricted=server.restricted,
+        shell=server.shell,
+        tags=dict(server.tags),
+        ssh_options=dict(server.ssh_options),
+    )
+
+
+def _differences(before: NewServer, after: NewServer) -> dict[str, Any]:
+    """Return {field: [old, new]} of the fields that are other."""
+    old, new = asdict(before), asdict(after)
+    return {name: [old[name], new[name]] for name in old if old[name] != new[name]}

@@ -1,15 +1,17 @@
 """THE gate: classify, then run, suspend or refuse; audited. Nothing else in it0 can run a command."""
 
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Literal
 
 from agent.approvals import Approvals
 from agent.context import Desk, Work
 from agent.engine import Answer, outputs
 from agent.execution import Executor, Job
-from agent.fleet import Fleet
+from agent.fleet import Fleet, Ways
 from agent.hostkeys import fingerprint
+from agent.redact import Redact
 from core.audit import Entry
 from core.errors import BadInput, Halted, It0Error, NotAllowed, Refused
 from core.ports import Classifier
@@ -17,6 +19,7 @@ from core.store import fleet as fleet_store
 from core.store import inbox, preferences, runs
 from core.store.database import Transaction
 from core.store.runs import Run
+from core.tenant import Tenant
 from core.texts import Say, say
 from core.work import Action, Approval, Risk, Role, RunTarget, Server, Verdict
 
@@ -27,7 +30,8 @@ MAX_TARGETS = 1_000
 class Gate:
     """Decides what becomes of a command.
 
-    timeout_s, timeout_max_s: a command's limit in seconds, and the most that may be asked for.
+    timeout_s: the limit in seconds of a command that only reads; timeout_approved_s: of one that people
+    approve, which is likelier an upgrade than a look; timeout_max_s: the most that may be asked for.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Gate:
         classify: Classifier,
         timeout_s: int,
         timeout_max_s: int,
+        timeout_approved_s: int = 600,
     ) -> None:
         self._desk = desk
         self._fleet = fleet
@@ -47,6 +52,7 @@ class Gate:
         self._classify = classify
         self._timeout_s = timeout_s
         self._timeout_max_s = timeout_max_s
+        self._timeout_approved_s = timeout_approved_s
 
     async def command(
         self, work: Work, step: int, command: str, names: Sequence[str], timeout_s: int | None, waits_for: str
@@ -58,19 +64,37 @@ class Gate:
         """
         if not work.user.role.covers(Role.OPERATOR):
             raise NotAllowed("error.operators_only")
+        redact = await self.redact(work.tenant)
+        if redact(command) != command:
+            return await self._refuse_secret(work, redact, command, names)
         servers = await self._servers(work, names)
         verdict = self.judge(command, servers)
         if verdict.level >= Risk.L3:
             return await self._refuse(work, command, servers, verdict)
-        action = self._action(command, servers, timeout_s)
+        action = self._action(command, servers, timeout_s, verdict.level)
+        ways = await self._fleet.ways(work.tenant, servers)
+        if ways.unfit and (verdict.level > Risk.L0 or not ways.targets):
+            return _refuse_unfit(servers, ways.unfit)
         if verdict.level == Risk.L0:
-            results = await self._run_unasked(work, step, action, servers)
+            results = await self._run_unasked(work, step, action, servers, ways)
             return answer_of(results)
         if waits_for:
             return Answer("refused", (say("gate.not_run_waiting", code=waits_for),))
+        return await self._ask(work, step, action, verdict)
+
+    async def _ask(self, work: Work, step: int, action: Action, verdict: Verdict) -> Answer:
         approval, nobody = await self._approvals.ask(work, step, action, verdict)
-        waiting: list[Say] = [say("gate.waiting", code=approval.code, level=int(approval.level))]
-        return Answer("waiting", (*waiting, *([nobody] if nobody else [])), {}, approval.id)
+        waiting = say(
+            "gate.waiting",
+            code=approval.code,
+            level=int(approval.level),
+            limit=duration(approval.action.timeout_s),
+        )
+        return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
+
+    async def redact(self, tenant: Tenant) -> Redact:
+        """Return what takes the tenant's secrets out of whatever is shown or stored."""
+        return await self._executor.redact(tenant)
 
     def judge(self, command: str, servers: Sequence[Server]) -> Verdict:
         """Return the level of ``command`` on all of ``servers``: the strictest environment counts."""
@@ -82,15 +106,9 @@ class Gate:
             raise BadInput("gate.no_servers")
         if len(names) > MAX_TARGETS:
             raise BadInput("gate.too_many_servers", count=len(names), limit=MAX_TARGETS)
-        found = (
-            [await self._fleet.server(work.tenant, names[0])]
-            if len(names) == 1
-            else await self._many(work, names)
-        )
-        for server in found:
-            if server.connection == "ssh" and server.host_key is None:
-                raise Refused("error.host_key_unknown", server=server.name)
-        return found
+        if len(names) == 1:
+            return [await self._fleet.server(work.tenant, names[0])]
+        return await self._many(work, names)
 
     async def _many(self, work: Work, names: Sequence[str]) -> list[Server]:
         by_name = {server.name: server for server in await self._fleet.servers(work.tenant)}
@@ -99,18 +117,23 @@ class Gate:
                 raise Refused("error.no_such_server", server=name)
         return [by_name[name] for name in dict.fromkeys(names)]
 
-    def _action(self, command: str, servers: Sequence[Server], timeout_s: int | None) -> Action:
+    def _action(
+        self, command: str, servers: Sequence[Server], timeout_s: int | None, level: Risk = Risk.L0
+    ) -> Action:
         if not command.strip():
             raise BadInput("gate.empty_command")
         if len(command) > MAX_COMMAND or "\0" in command:
             raise BadInput("gate.bad_command", limit=MAX_COMMAND)
+        if timeout_s and timeout_s > self._timeout_max_s:
+            raise BadInput("gate.timeout_too_long", limit=duration(self._timeout_max_s))
+        usual_s = self._timeout_s if level == Risk.L0 else self._timeout_approved_s
         return Action(
             kind="run",
             command=command,
             server_ids=tuple(server.id for server in servers),
             host_keys=tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers),
             os_users=tuple(server.ssh_user for server in servers),
-            timeout_s=min(timeout_s or self._timeout_s, self._timeout_max_s),
+            timeout_s=timeout_s or min(usual_s, self._timeout_max_s),
         )
 
     async def _refuse(self, work: Work, command: str, servers: Sequence[Server], verdict: Verdict) -> Answer:
@@ -121,23 +144,35 @@ class Gate:
             "reasons": [reason.key for reason in verdict.reasons],
             "rules": verdict.rules,
         }
+        await self._note_refusal(work, detail)
+        return Answer("refused", (say("gate.forbidden", part=verdict.part), *verdict.reasons))
+
+    async def _refuse_secret(self, work: Work, redact: Redact, command: str, names: Sequence[str]) -> Answer:
+        """Refuse a command with a secret of the vault: its exact bytes would stand in the records."""
+        detail = {
+            "command": redact(command)[:MAX_COMMAND],
+            "servers": [redact(name) for name in names],
+            "reasons": ["gate.secret_in_command"],
+        }
+        await self._note_refusal(work, detail)
+        return Answer("refused", (say("gate.secret_in_command"),))
+
+    async def _note_refusal(self, work: Work, detail: Mapping[str, object]) -> None:
         entry = Entry(
             "command.refused", "agent", None, None, "turn", work.turn_id, work.address.channel, detail=detail
         )
         await work.tenant.audit.append(entry, self._desk.clock())
-        return Answer("refused", (say("gate.forbidden", part=verdict.part), *verdict.reasons))
 
     async def _run_unasked(
-        self, work: Work, step: int, action: Action, servers: Sequence[Server]
+        self, work: Work, step: int, action: Action, servers: Sequence[Server], ways: Ways
     ) -> list[RunTarget]:
         async def check(tx: Transaction) -> None:
             await inbox.check_fence(tx, work.taken, self._desk.me)
             if (await preferences.load(tx)).halted_by:
                 raise Halted
 
-        run_id = f"{work.turn_id}-{step}"
         run = Run(
-            run_id,
+            _unasked(work, step),
             work.conversation_id,
             work.turn_id,
             None,
@@ -147,23 +182,8 @@ class Gate:
             work.user.id,
             None,
         )
-        job = await self._job(work, run, action, servers, check, step)
+        job = _job(work, run, action, ways, check, step)
         return await self._executor.run(work.tenant, job)
-
-    async def _job(
-        self,
-        work: Work,
-        run: Run,
-        action: Action,
-        servers: Sequence[Server],
-        check: Callable[[Transaction], Awaitable[None]],
-        step: int,
-        digest: str = "",
-    ) -> Job:
-        targets = await self._fleet.targets(work.tenant, servers)
-        return Job(
-            run, targets, action.timeout_s, action.cwd, check, work.live, step, digest, work.address.channel
-        )
 
     async def perform(self, work: Work, approval: Approval) -> Say | None:
         """Run exactly the approved act, if it is still what was approved (SECURITY A2).
@@ -174,6 +194,10 @@ class Gate:
         async with work.tenant.reading() as db:
             known = await fleet_store.servers_by_id(db, list(action.server_ids))
             halted = (await preferences.load(db)).halted_by
+            begun = await runs.get(db, approval.id)
+        if begun is not None:
+            await self._follow(work, approval, runs.run_of(*begun), bool(halted))
+            return None
         if halted:
             return say("error.halted")
         missing = [server_id for server_id in action.server_ids if server_id not in known]
@@ -185,6 +209,10 @@ class Gate:
             return refusal
         if action.kind == "trust":
             return await self._trust(work, servers[0], action.host_keys[0])
+        redact = await self.redact(work.tenant)
+        if redact(action.command) != action.command:  # the secret was stored since this was asked for
+            return say("gate.secret_in_command")
+        ways = Ways(await self._fleet.targets(work.tenant, servers))  # raises for one that cannot be used
         run = Run(
             approval.id,
             approval.conversation_id,
@@ -197,12 +225,15 @@ class Gate:
             approval.settled_by,
         )
 
-        async def check(tx: Transaction) -> None:
-            return None
-
-        job = await self._job(work, run, action, servers, check, approval.step, approval.digest)
+        job = _job(work, run, action, ways, _unchecked, approval.step, approval.digest)
         await self._executor.run(work.tenant, job)
         return None
+
+    async def results(self, work: Work, step: int) -> Sequence[RunTarget]:
+        """Return how a step's run went that was not asked for, none if there is none or it goes on."""
+        async with work.tenant.reading() as db:
+            found = await runs.get(db, _unasked(work, step))
+        return found[1] if found and found[0]["state"] != "running" else ()
 
     async def end_runs(self, work: Work, approval_id: str | None = None) -> None:
         """Stop what a process that died left running for this turn, or for this act."""
@@ -217,12 +248,31 @@ class Gate:
         async def check(tx: Transaction) -> None:
             await inbox.check_fence(tx, work.taken, self._desk.me)
 
+        action = self._action(run.command, (), None)
+        ways = await self._ways_of(work.tenant, run)
+        await self._executor.stop(work.tenant, _job(work, run, action, ways, check, 0))
+
+    async def _follow(self, work: Work, approval: Approval, run: Run, halted: bool) -> None:
+        """See an act to its end that was begun before its process died.
+
+        Nothing is sent again, so whatever has changed since then is no reason to call it refused.
+        """
+        if halted:
+            return await self.end_runs(work, approval.id)
+        ways = await self._ways_of(work.tenant, run)
+        job = _job(work, run, approval.action, ways, _unchecked, approval.step, approval.digest)
+        await self._executor.run(work.tenant, job)
+
+    async def _ways_of(self, tenant: Tenant, run: Run) -> Ways:
+        """Return the ways to a run's servers as they are now, and why others cannot be asked any more."""
         server_ids = [server_id for server_id, _ in run.servers]
-        async with work.tenant.reading() as db:
+        async with tenant.reading() as db:
             known = await fleet_store.servers_by_id(db, server_ids)
-        servers = [known[server_id] for server_id in server_ids if server_id in known]
-        action = self._action(run.command, servers, None)
-        await self._executor.stop(work.tenant, await self._job(work, run, action, servers, check, 0))
+        ways = await self._fleet.ways(tenant, [known[each] for each in server_ids if each in known])
+        for server_id, name in run.servers:
+            if server_id not in known:
+                ways.unfit[server_id] = say("run.server_gone", server=name)
+        return ways
 
     async def ask_trust(self, work: Work, step: int, server: Server, shown: str) -> Answer:
         """Ask a person to confirm the host key that ``server`` shows (SECURITY H2)."""
@@ -253,9 +303,70 @@ class Gate:
         return None
 
 
+def _job(
+    work: Work,
+    run: Run,
+    action: Action,
+    ways: Ways,
+    check: Callable[[Transaction], Awaitable[None]],
+    step: int,
+    digest: str = "",
+) -> Job:
+    """Return a run with all that the executor needs; a server without a way has its result already."""
+    failed = [
+        RunTarget(server_id, name, "failed", error=ways.unfit[server_id].as_json())
+        for server_id, name in run.servers
+        if server_id in ways.unfit
+    ]
+    return Job(
+        run,
+        ways.targets,
+        action.timeout_s,
+        action.cwd,
+        check,
+        work.live,
+        step,
+        digest,
+        work.address.channel,
+        unfit=failed,
+    )
+
+
+async def _unchecked(tx: Transaction) -> None:
+    """Check nothing: an act has no lane that could be taken over."""
+
+
+def _unasked(work: Work, step: int) -> str:
+    """Return the id of the run of a step that needs no approval."""
+    return f"{work.turn_id}-{step}"
+
+
+def _refuse_unfit(servers: Sequence[Server], unfit: Mapping[str, Say]) -> Answer:
+    """Refuse a command because of servers on which nothing can be run, each with its reason."""
+    reasons = [(server.name, unfit[server.id]) for server in servers if server.id in unfit]
+    if len(servers) == 1:
+        return Answer("refused", (reasons[0][1],))
+    lines = [say("direct.bullet", text=say("run.failed", server=name, reason=why)) for name, why in reasons]
+    return Answer("refused", (say("gate.unfit", count=len(reasons), of=len(servers)), *lines))
+
+
+def duration(seconds: int) -> Say:
+    """Return a limit in words, in the largest unit that needs no fraction."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds % size == 0:
+            return say(f"time.{unit}", count=seconds // size)
+    return say("time.seconds", count=seconds)
+
+
 def answer_of(results: Sequence[RunTarget]) -> Answer:
     """Return what a run came to, as a tool's answer."""
-    data = {
+    status: Literal["done", "failed"] = "done" if all(r.state == "done" for r in results) else "failed"
+    return Answer(status, outputs(results), result_data(results))
+
+
+def result_data(results: Sequence[RunTarget]) -> dict[str, Any]:
+    """Return how a run went on each server as data, without output."""
+    return {
         "results": [
             {
                 "server": r.server,
@@ -266,7 +377,6 @@ def answer_of(results: Sequence[RunTarget]) -> Answer:
             for r in results
         ]
     }
-    return Answer("done" if all(r.state == "done" for r in results) else "failed", outputs(results), data)
 
 
 def quoted(word: str) -> str:

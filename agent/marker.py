@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from agent.output import OnData
@@ -49,6 +49,7 @@ class Went:
     state: Literal["running", "done", "failed", "stopped", "timeout", "unknown"]
     exit_code: int | None = None
     error: Say | None = None
+    duration_ms: int | None = None
 
 
 async def ask_outcome(
@@ -80,13 +81,13 @@ def known(report: Report, target: Target) -> Went:
     """Return what a report says, in RunTarget's words."""
     name = target.server.name
     match report:
-        case Report("ended", None, _):
+        case Report("ended", None):
             return Went("failed", error=say("shell.never_started", server=name))
         case Report("ended", code, "stopped" | "timeout" as why):
-            return ended_by(why, code, target)
-        case Report("ended", code, _):
-            return Went("done", code)
-        case Report("running", _, _):
+            return replace(ended_by(why, code, target), duration_ms=report.duration_ms)
+        case Report("ended", code):
+            return Went("done", code, duration_ms=report.duration_ms)
+        case Report("running"):
             return Went("running")
         case _:
             return Went("unknown", error=say("shell.unknown", server=name))

@@ -285,4 +285,6 @@ def _key(target: Target, run_id: str) -> tuple[str, str, str]:
 def _result(target: Target, went: Went) -> RunTarget:
     """Return ``went`` as the record that is stored."""
     error = went.error.as_json() if went.error else None
-    return RunTarget(target.server.id, target.server.name, went.state, went.exit_code, error=error)
+    return RunTarget(
+        target.server.id, target.server.name, went.state, went.exit_code, went.duration_ms, error=error
+    )

@@ -22,9 +22,11 @@ from agent.engine import (
     ToolUse,
 )
 from agent.fleet import Fleet
-from agent.gate import Gate
+from agent.gate import MAX_COMMAND, Gate, result_data
+from agent.shown import parts_without_secrets
 from agent.speech import speak
 from agent.toolbox import Tool, Toolbox, journal_of
+from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, Progress
 from core.store import approvals, inbox, log, people, preferences, runs, turns
@@ -69,10 +71,36 @@ class Turns:
         self._timeout_s = timeout_s
 
     async def start(self, work: Work, text: str) -> None:
-        """Run the turn that a typed message asks for."""
+        """Run the turn that a typed message asks for, unless the message holds a secret of the vault."""
+        redact = await self._gate.redact(work.tenant)
+        if redact(text) != text:
+            return await self._refuse_secret(work, text, redact(text))
         engine, toolbox = await self._prepare(work, text)
         request = Request(work.turn_id, work.conversation_id, work.user, text)
         await self._run(work, toolbox, engine, engine.turn(request, toolbox))
+
+    async def _refuse_secret(self, work: Work, text: str, shown: str) -> None:
+        """Take a secret out of the stored message and end its turn, together: what is left is never run."""
+        now = self._desk.clock()
+        why = say("gate.secret_in_message")
+        detail = {"command": shown[:MAX_COMMAND], "reasons": [why.key]}
+        entry = Entry(
+            "command.refused",
+            "user",
+            work.user.id,
+            None,
+            "turn",
+            work.turn_id,
+            work.address.channel,
+            detail=detail,
+        )
+        async with work.tenant.transaction() as tx:
+            await log.retell(tx, work.conversation_id, work.taken.seq, shown)
+            await log.retitle(tx, work.conversation_id, text, shown)
+            await self._speak(tx, work, Outbound("reply", (why,)))
+            if await inbox.finish(tx, work.taken, self._desk.me):
+                tx.after_commit.append(self._desk.wake)
+            await work.tenant.audit.append_in(tx, entry, now)
 
     async def resume(self, work: Work, approval_id: str) -> None:
         """Run the continuation of a turn whose approval was settled."""
@@ -88,7 +116,7 @@ class Turns:
             row = await log.conversation(db, work.conversation_id)
             wishes = work.wishes or await preferences.load(db)
         engine = self._engines[self._pick(engine_of or (row["engine"] if row else None), wishes.engine, text)]
-        journal = await journal_of(work) if work.taken.attempts > 1 else {}
+        journal, begun = await journal_of(work) if work.taken.attempts > 1 else ({}, set())
         toolbox = Toolbox(
             work,
             self._desk,
@@ -98,6 +126,7 @@ class Turns:
             engine.name,
             self._desk.clock(),
             journal,
+            begun,
         )
         return engine, toolbox
 
@@ -116,20 +145,21 @@ class Turns:
     ) -> None:
         started_at = toolbox.started_at
         if work.stopping.is_set():  # before it could begin, or before the process died that ran it
-            return await self._finish(work, engine.name, started_at, await self._stopped(work))
+            return await self._finish(work, engine.name, started_at, await self._stopped(work, toolbox))
         try:
             async with asyncio.timeout(self._timeout_s):
                 ending = await self._consume(work, events)
             work.closing.set()
         except TimeoutError:
             await engine.interrupt(work.turn_id)
-            ending = Ending("failed", (say("turn.timeout", seconds=int(self._timeout_s)),))
+            late = say("turn.timeout", seconds=int(self._timeout_s))
+            ending = Ending("failed", (late, *await toolbox.cut_off()))
         except asyncio.CancelledError:
             if not work.stopping.is_set():
                 raise
             _uncancel()
             await engine.interrupt(work.turn_id)
-            ending = await self._stopped(work)
+            ending = await self._stopped(work, toolbox)
         except (Fenced, StoreUnavailable):
             raise
         except It0Error as error:
@@ -140,12 +170,12 @@ class Turns:
         work.closing.set()
         await self._finish(work, engine.name, started_at, ending)
 
-    async def _stopped(self, work: Work) -> Ending:
+    async def _stopped(self, work: Work, toolbox: Toolbox) -> Ending:
         """Return the end of a stopped turn, after the end of what it began before its process died."""
         work.closing.set()
         if work.taken.attempts > 1:
             await self._gate.end_runs(work)
-        return Ending("stopped", (say("turn.stopped"),))
+        return Ending("stopped", (say("turn.stopped"), *await toolbox.cut_off()))
 
     async def _consume(self, work: Work, events: AsyncIterator[EngineEvent]) -> Ending:
         notices: Sequence[Part] = ()
@@ -170,6 +200,7 @@ class Turns:
     async def _finish(self, work: Work, engine: str, started_at: datetime, ending: Ending) -> None:
         """Write the end, the answer and the next claim's way free, together."""
         now = self._desk.clock()
+        redact = await self._gate.redact(work.tenant)
         async with work.tenant.transaction() as tx:
             await turns.write(
                 tx,
@@ -183,7 +214,7 @@ class Turns:
                 ending.approval_id,
             )
             if ending.parts:
-                reply = Outbound("reply", ending.parts)
+                reply = Outbound("reply", parts_without_secrets(ending.parts, redact))
                 await self._speak(tx, work, reply)
             more = await inbox.finish(tx, work.taken, self._desk.me)
             if more:
@@ -250,11 +281,17 @@ class Acts:
         return None if begun else say("turn.stopped")
 
     async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:
-        body = {"approval_id": approval.id, "refusal": refusal.as_json() if refusal else None}
         async with work.tenant.transaction() as tx:
+            run = await runs.get(tx, approval.id)
+            body = {
+                "approval_id": approval.id,
+                "step": approval.step,
+                "refusal": refusal.as_json() if refusal else None,
+                **result_data(run[1] if run else ()),
+            }
             turn_id = self._desk.ids()
             performed = log.Event("performed", body, approval.turn_id)
-            decided = log.Event("decided", {"approval_id": approval.id}, turn_id)
+            decided = log.Event("decided", {**body, "turn_id": approval.turn_id}, turn_id)
             seq = await log.append(tx, work.conversation_id, [performed, decided], self._desk.clock())
             await inbox.post(
                 tx,

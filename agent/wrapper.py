@@ -8,7 +8,7 @@ The marker of a run is the directory ``$HOME/.it0/run/<run id>.<server id>`` on 
 many servers under one run id, and some of them may share a home (NFS) or be one machine under two names::
 
     pid     "pid start boot" of the process that leads the command's group; written before the command starts
-    exit    the exit code, or "never": the command was not started and never will be
+    exit    "code took" (hundredths of a second), or "never": it was not started and never will be
     end     "stopped" or "timeout": the run was asked to end
 
 ``mkdir`` of it is what starts a run, so a run id is started at most once. Asking for the outcome of a run
@@ -41,6 +41,10 @@ say() {{
   trap '' PIPE
   printf 'it0-%s %s\n' "$n" "$1" && printf 'it0-%s %s\n' "$n" "$1" >&2
   told=$?; trap - PIPE; return $told
+}}
+now() {{
+  t=; [ -r /proc/uptime ] && read -r t x </proc/uptime
+  case $t in [1-9]*.[0-9][0-9]) t=${{t%.*}}${{t#*.}};; *) t=$(date +%s)00;; esac
 }}
 rundir() {{ [ -d "$base" ] || ( umask 077; mkdir -p "$base" 2>/dev/null ); }}
 """
@@ -81,12 +85,14 @@ trap : HUP INT TERM
 ( trap '' PIPE HUP INT TERM; cat || cat >/dev/null ) <"$m/out" 2>/dev/null &
 ( trap '' PIPE HUP INT TERM; cat || cat >/dev/null ) <"$m/err" >&2 2>/dev/null &
 exec >/dev/null 2>&1
+now; began=$t
 (
   exec >"$m/out" 2>"$m/err"
   exec setsid /bin/sh -c "$leader" it0 "$m" "$run" "$shell" "$kube" "$cmd" "$here"
 )
 code=$?
-printf '%s\n' "$code" >"$m/exit"
+now
+printf '%s %s\n' "$code" "$((t - began))" >"$m/exit"
 (
   rm -f "$m/out" "$m/err"
   [ -z "$sweep" ] || find "$base" -mindepth 1 -maxdepth 1 -type d -name '*.*' -mtime "+$sweep" |
@@ -111,13 +117,13 @@ alive() {
   if [ -r /proc/self/stat ]; then same && [ "$life" != Z ]; else kill -0 "$p" 2>/dev/null; fi
 }
 look() {
-  s=gone code= why=
+  s=gone code= took= why=
   [ -s "$m/end" ] && read -r why <"$m/end"
-  [ -s "$m/exit" ] && read -r code <"$m/exit" && { s=ended; return; }
+  [ -s "$m/exit" ] && read -r code took <"$m/exit" && { s=ended; return; }
   [ -z "$p" ] && [ -s "$m/pid" ] && read -r p t b <"$m/pid"
   case $p in ''|0|1|*[!0-9]*) p=;; *) alive && s=running;; esac
 }
-answer() { printf '%s %s %s\n' "$s" "${code:--}" "${why:--}"; exit 0; }
+answer() { printf '%s %s %s %s\n' "$s" "${code:--}" "${why:--}" "${took:--}"; exit 0; }
 say here || exit 125
 rundir
 mkdir -m 700 "$m" 2>/dev/null && echo never >"$m/exit"
@@ -170,11 +176,13 @@ class Report:
 
     word: ended, running, gone (no process and no exit code) or left (processes that KILL did not end).
     code: the exit code; None, with ``ended``: it was never started. why: "", stopped or timeout.
+    duration_ms: from the command's start to its end by the server's own clock, None where it is not known.
     """
 
     word: str
     code: int | None
     why: str
+    duration_ms: int | None = None
 
 
 class Opening:
@@ -265,12 +273,16 @@ def stop_script(mark: str, nonce: str, reason: str) -> bytes:
 def parse_report(text: str) -> Report | None:
     """Return the ``Report`` that a script answered with, None if ``text`` is something else."""
     match = re.search(
-        r"^(ended|running|gone|left) (-|never|\d{1,3}) (-|stopped|timeout)$", text, re.MULTILINE
+        # A clock that was set back meanwhile gives a negative time, an older marker none.
+        r"^(ended|running|gone|left) (-|never|\d{1,3}) (-|stopped|timeout) (\d{1,12}|-\d*)$",
+        text,
+        re.MULTILINE,
     )
     if not match:
         return None
-    word, code, why = match.groups()
-    return Report(word, int(code) if code.isdigit() else None, "" if why == "-" else why)
+    word, code, why, took = match.groups()
+    duration_ms = int(took) * 10 if took.isdigit() else None
+    return Report(word, int(code) if code.isdigit() else None, "" if why == "-" else why, duration_ms)
 
 
 def _names(**values: str) -> str:

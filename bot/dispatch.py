@@ -13,8 +13,9 @@ from agent.context import Desk, Work
 from agent.speech import speak
 from agent.turns import Acts, Turns
 from bot.controls import Controls
+from bot.front import STOP_WORDS
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
-from core.messages import Outbound, Part
+from core.messages import Outbound, Part, command_word
 from core.store import inbox, log, preferences
 from core.store.database import Row
 from core.tenant import Tenants
@@ -69,12 +70,14 @@ def tenants_and_people(desk: Desk) -> Middleware:
 
     def wrap(inner: Handle) -> Handle:
         async def handle(work: Work, event: Mapping[str, Any]) -> None:
-            is_ours = event["kind"] in ("act", "decided")
-            if work.tenant.row.status != "active" and not is_ours:
+            kind, is_ours = event["kind"], event["kind"] in ("act", "decided")
+            # A click is refused by the approvals, which put it on record; what runs may always be stopped.
+            passes = is_ours or kind == "clicked" or is_stop(event)
+            if work.tenant.row.status != "active" and not passes:
                 return await finish(desk, work, [say("error.tenant_suspended")])
             if not work.user.active and not is_ours:
                 return await finish(desk, work, [say("approval.not_yours_removed")])
-            if event["kind"] == "said" and not work.is_control:
+            if kind == "said" and not work.is_control:
                 async with work.tenant.reading() as db:
                     wishes = await preferences.load(db)
                 if wishes.halted_by:
@@ -85,6 +88,14 @@ def tenants_and_people(desk: Desk) -> Middleware:
         return handle
 
     return wrap
+
+
+def is_stop(event: Mapping[str, Any]) -> bool:
+    """Return whether a message only asks to stop what runs."""
+    if event["kind"] != "said":
+        return False
+    text = event["body"]["text"]
+    return command_word(text) == "/stop" or text.strip().lower() in STOP_WORDS
 
 
 class Dispatch:

@@ -105,6 +105,28 @@ _TOPICS = (
 )
 TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in _TOPICS}
 
+_IN_CHINESE = {
+    "status": "{server} 的 {unit} 状态",
+    "logs": "看 {server} 的 {unit} 日志",
+    "overview": "检查 {server}",
+    "port": "{server} 的 5432 端口通吗",
+    "run": "在 {server} 上执行 `systemctl list-timers`",
+    "tail": "看 {server} 的 /var/log/syslog",
+    "http": "检查 https://example.com",
+    "list": "服务器列表",
+    "ping": "ping {server}",
+}
+
+
+def in_chinese(name: str, server: str, unit: str) -> str:
+    """Return the sentence that asks for a topic or a tool, as one types it in Chinese."""
+    if name in _IN_CHINESE:
+        return _IN_CHINESE[name].format(server=server, unit=unit)
+    topic = TOPICS[name]
+    first = topic.zh.split(";")[0]
+    return f"{first} {server} 的 {unit}" if topic.changes else f"{server} 的 {first}"
+
+
 OVERVIEW = ("uptime", "memory", "disk")
 """What is looked at when only a server is named."""
 
@@ -134,6 +156,9 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
         "ask",
         "通;能通;开着;正常;够;够用;够不够;高不高;当前;目前;信息;列表;都;通不通;开着没;概况;是否;满;还好;够不够用",
     ),
+    ("ask", "满了没;满了没有;满没满"),
+    ("user", "who uses;who's using;who is using;what uses;what's using;what is using"),
+    ("user", "谁在用;谁用;谁占用;谁在占用;被谁占用;被谁用;什么在用;被什么占用"),
     ("mark", "?;吗;呢;么"),
     ("request", "can you;could you;would you;will you;能不能;能否;可否"),
     ("polite", "please;pls;plz;kindly;hi;hello;hey;it0;the;a;an;service;unit;daemon;now;me;for me;help me"),

@@ -43,6 +43,8 @@ async def resolve(host: str, port: int, known: set[str]) -> list[str]:
         raise BadInput("check.no_such_host", host=host) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     allowed = [each for each in addresses if host in known or may_reach(each, known)]
+    if not allowed and host in addresses:
+        raise Refused("check.private_host", host=host)
     if not allowed:
         raise Refused("check.private_address", host=host, address=addresses[0])
     return allowed

@@ -14,7 +14,9 @@ class RunArguments(BaseModel):
 
     command: str = Field(description="The exact shell command line.", min_length=1)
     servers: list[str] = Field(description="Names of the servers to run it on.", min_length=1)
-    timeout_s: int | None = Field(default=None, ge=1, description="Seconds until it is ended.")
+    timeout_s: int | None = Field(
+        default=None, ge=1, description="Seconds until it is ended, the usual if not given."
+    )
 
 
 class RunCommand:

@@ -39,6 +39,12 @@ FORGET_KEY = Statement(
 REMOVE = Statement(
     update(S).where(of_tenant(S), S.c.id == param("server"), S.c.status != "removed").values(status="removed")
 )
+_CHANGED = [c for c in S.c if c.name not in ("tenant_id", "id", "name", "connection", "created_at")]
+CHANGE_SERVER = Statement(
+    update(S)
+    .where(of_tenant(S), S.c.id == param("server"), S.c.status != "removed")
+    .values({column: param(f"new_{column.name}", column.type) for column in _CHANGED})
+)
 COUNT_SERVERS = Statement(select(func.count()).select_from(S).where(of_tenant(S), S.c.status != "removed"))
 BEHIND = Statement(
     select(S.c.name).where(of_tenant(S), S.c.jump_server_id == param("server"), S.c.status != "removed")
@@ -68,6 +74,18 @@ RESEAL = Statement(
 )
 USING = Statement(
     select(S.c.name).where(of_tenant(S), S.c.credential_id == param("credential"), S.c.status != "removed")
+)
+REBIND = Statement(
+    update(S)
+    .where(
+        of_tenant(S),
+        S.c.status != "removed",
+        S.c.credential_id.in_(
+            select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
+        ),
+    )
+    .values(credential_id=param("credential"))
+    .returning(S.c.id, S.c.name)
 )
 ADD_FORM = insert_row(F, leave_out=["used_at"])
 FORM = Statement(
@@ -115,6 +133,12 @@ async def server_named(tx: Transaction, name: str) -> Server | None:
     """Return a server by name."""
     row = await tx.one(NAMED, name=name)
     return server_of(row) if row else None
+
+
+def change_row(server: Server) -> dict[str, Any]:
+    """Return the parameters that store a server as it is now."""
+    values = server_row(server, None)
+    return {"server": server.id, **{f"new_{column.name}": values[column.name] for column in _CHANGED}}
 
 
 def server_row(server: Server, created_at: Any) -> dict[str, Any]:

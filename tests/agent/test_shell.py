@@ -142,6 +142,20 @@ class TestContract:
         result = await place.shell.outcome(place.target, done.run_id)
         assert (result.state, result.exit_code) == ("done", 4)
 
+    async def test_outcome_knows_how_long_it_took(self, place: Place) -> None:
+        if not place.real:
+            pytest.skip("the fake keeps no marker")
+        done, late = order("sleep 0.5"), order("sleep 30", 20)
+        await place.shell.run(place.target, done)
+        task = asyncio.create_task(place.shell.run(place.target, late))
+        await asyncio.sleep(1)
+        await place.shell.stop(place.target, late.run_id)
+        await task
+        for run_id, state in ((done.run_id, "done"), (late.run_id, "stopped")):
+            result = await place.shell.outcome(place.target, run_id)
+            assert result.state == state
+            assert 400 <= (result.duration_ms or 0) < 8000
+
     async def test_outcome_of_a_run_that_goes_on_is_running(self, place: Place) -> None:
         command = "sleep 0.7; exit 5"
         place.script(command, exit_code=5, after_s=0.7)
@@ -918,9 +932,10 @@ class TestPieces:
         assert output.text("stdout") == "text more"
 
     def test_reports(self) -> None:
-        assert parse_report("x\nended 3 -\n") == Report("ended", 3, "")
-        assert parse_report("ended never -\n") == Report("ended", None, "")
-        assert parse_report("running - stopped\n") == Report("running", None, "stopped")
+        assert parse_report("x\nended 3 - 125\n") == Report("ended", 3, "", 1250)
+        assert parse_report("ended never - -\n") == Report("ended", None, "")
+        assert parse_report("ended 0 - -12\n") == Report("ended", 0, "")  # a clock that was set back
+        assert parse_report("running - stopped -\n") == Report("running", None, "stopped")
         assert parse_report("rm -rf /\n") is None
 
     def test_scripts_never_signal_everything(self, tmp_path: Path) -> None:

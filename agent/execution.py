@@ -34,7 +34,8 @@ CUT_OFF_BYTES = 65_536
 class Job:
     """One run with all that it needs.
 
-    check: called in the transaction that writes the run's row; raises when the work was taken over.
+    check: called in every transaction that writes of the run; raises when the work was taken over.
+    may_start: called in the one that begins it; raises when it may not begin any more.
     digest: the approval's, "" for what runs unasked; channel: where it was asked for.
     unfit: the results of those of the run's servers that have no target, because nothing can be run there.
     """
@@ -46,6 +47,7 @@ class Job:
     check: Callable[[Transaction], Awaitable[None]]
     live: Live
     step: int
+    may_start: Callable[[Transaction], Awaitable[None]]
     digest: str = ""
     channel: str = ""
     actor: str = "agent"
@@ -140,6 +142,7 @@ class Executor:
         await self._intend(tenant, job)
         async with tenant.transaction() as tx:
             await job.check(tx)
+            await job.may_start(tx)
             mine = await runs.start(tx, job.run, self._desk.me, self._desk.clock())
         if not mine:
             return await self.recover(tenant, job)

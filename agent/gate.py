@@ -13,7 +13,7 @@ from agent.fleet import Fleet, Ways
 from agent.hostkeys import fingerprint
 from agent.redact import Redact
 from core.audit import Entry
-from core.errors import BadInput, Halted, It0Error, NotAllowed, Refused
+from core.errors import BadInput, Fenced, Halted, It0Error, NotAllowed, Refused
 from core.ports import Classifier
 from core.store import fleet as fleet_store
 from core.store import inbox, preferences, runs
@@ -43,7 +43,7 @@ class Gate:
         classify: Classifier,
         timeout_s: int,
         timeout_max_s: int,
-        timeout_approved_s: int = 600,
+        timeout_approved_s: int,
     ) -> None:
         self._desk = desk
         self._fleet = fleet
@@ -166,11 +166,6 @@ class Gate:
     async def _run_unasked(
         self, work: Work, step: int, action: Action, servers: Sequence[Server], ways: Ways
     ) -> list[RunTarget]:
-        async def check(tx: Transaction) -> None:
-            await inbox.check_fence(tx, work.taken, self._desk.me)
-            if (await preferences.load(tx)).halted_by:
-                raise Halted
-
         run = Run(
             _unasked(work, step),
             work.conversation_id,
@@ -182,7 +177,7 @@ class Gate:
             work.user.id,
             None,
         )
-        job = _job(work, run, action, ways, check, step)
+        job = _job(work, run, action, ways, self._owned(work), step, _not_halted)
         return await self._executor.run(work.tenant, job)
 
     async def perform(self, work: Work, approval: Approval) -> Say | None:
@@ -200,13 +195,9 @@ class Gate:
             return None
         if halted:
             return say("error.halted")
-        missing = [server_id for server_id in action.server_ids if server_id not in known]
-        if missing:
-            return say("gate.server_gone")
-        servers = [known[server_id] for server_id in action.server_ids]
-        refusal = self._drift(work, approval, servers)
-        if refusal is not None:
+        if (refusal := self._changed(work, approval, known)) is not None:
             return refusal
+        servers = [known[server_id] for server_id in action.server_ids]
         if action.kind == "trust":
             return await self._trust(work, servers[0], action.host_keys[0])
         redact = await self.redact(work.tenant)
@@ -225,9 +216,25 @@ class Gate:
             approval.settled_by,
         )
 
-        job = _job(work, run, action, ways, _unchecked, approval.step, approval.digest)
+        async def may_start(tx: Transaction) -> None:
+            """Look again with the servers held: nobody removes or distrusts one until the row stands."""
+            await _not_halted(tx)
+            held = await fleet_store.servers_by_id(tx, list(action.server_ids), hold=True)
+            if (refusal := self._changed(work, approval, held)) is not None:
+                raise Refused(refusal.key, **refusal.params)
+
+        check = self._owned(work)
+        job = _job(work, run, action, ways, check, approval.step, may_start, approval.digest)
         await self._executor.run(work.tenant, job)
         return None
+
+    def _owned(self, work: Work) -> Callable[[Transaction], Awaitable[None]]:
+        """Return the check that this process still owns the work."""
+
+        async def check(tx: Transaction) -> None:
+            await inbox.check_fence(tx, work.taken, self._desk.me)
+
+        return check
 
     async def results(self, work: Work, step: int) -> Sequence[RunTarget]:
         """Return how a step's run went that was not asked for, none if there is none or it goes on."""
@@ -245,12 +252,9 @@ class Gate:
             await self._end_run(work, runs.run_of(row, targets))
 
     async def _end_run(self, work: Work, run: Run) -> None:
-        async def check(tx: Transaction) -> None:
-            await inbox.check_fence(tx, work.taken, self._desk.me)
-
         action = self._action(run.command, (), None)
         ways = await self._ways_of(work.tenant, run)
-        await self._executor.stop(work.tenant, _job(work, run, action, ways, check, 0))
+        await self._executor.stop(work.tenant, _job(work, run, action, ways, self._owned(work), 0))
 
     async def _follow(self, work: Work, approval: Approval, run: Run, halted: bool) -> None:
         """See an act to its end that was begun before its process died.
@@ -260,7 +264,7 @@ class Gate:
         if halted:
             return await self.end_runs(work, approval.id)
         ways = await self._ways_of(work.tenant, run)
-        job = _job(work, run, approval.action, ways, _unchecked, approval.step, approval.digest)
+        job = _job(work, run, approval.action, ways, self._owned(work), approval.step, digest=approval.digest)
         await self._executor.run(work.tenant, job)
 
     async def _ways_of(self, tenant: Tenant, run: Run) -> Ways:
@@ -290,8 +294,11 @@ class Gate:
             return error.say
         return None
 
-    def _drift(self, work: Work, approval: Approval, servers: Sequence[Server]) -> Say | None:
-        """Return what has changed since the approval, if anything has."""
+    def _changed(self, work: Work, approval: Approval, known: Mapping[str, Server]) -> Say | None:
+        """Return what has changed since the approval, if anything has. known: the servers that are left."""
+        if any(server_id not in known for server_id in approval.action.server_ids):
+            return say("gate.server_gone")
+        servers = [known[server_id] for server_id in approval.action.server_ids]
         now = replace(approval.action, os_users=tuple(server.ssh_user for server in servers))
         if now.kind == "run":
             keys = tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers)
@@ -310,6 +317,7 @@ def _job(
     ways: Ways,
     check: Callable[[Transaction], Awaitable[None]],
     step: int,
+    may_start: Callable[[Transaction], Awaitable[None]] | None = None,
     digest: str = "",
 ) -> Job:
     """Return a run with all that the executor needs; a server without a way has its result already."""
@@ -326,14 +334,21 @@ def _job(
         check,
         work.live,
         step,
+        may_start or _never,
         digest,
         work.address.channel,
         unfit=failed,
     )
 
 
-async def _unchecked(tx: Transaction) -> None:
-    """Check nothing: an act has no lane that could be taken over."""
+async def _not_halted(tx: Transaction) -> None:
+    if (await preferences.load(tx)).halted_by:
+        raise Halted
+
+
+async def _never(tx: Transaction) -> None:
+    """Let nothing begin: the run is one that was begun before."""
+    raise Fenced
 
 
 def _unasked(work: Work, step: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -22,17 +22,17 @@ from agent.engine import (
     ToolUse,
 )
 from agent.fleet import Fleet
-from agent.gate import MAX_COMMAND, Gate, result_data
+from agent.gate import MAX_COMMAND, Gate
 from agent.shown import parts_without_secrets
 from agent.speech import speak
 from agent.toolbox import Tool, Toolbox, journal_of
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, Progress
-from core.store import approvals, inbox, log, people, preferences, runs, turns
+from core.store import approvals, inbox, log, preferences, runs, turns
 from core.store.database import Transaction
-from core.texts import Say, say
-from core.work import Approval, RunTarget
+from core.texts import say
+from core.work import RunTarget
 
 logger = structlog.get_logger()
 
@@ -157,7 +157,7 @@ class Turns:
         except asyncio.CancelledError:
             if not work.stopping.is_set():
                 raise
-            _uncancel()
+            uncancel()
             await engine.interrupt(work.turn_id)
             ending = await self._stopped(work, toolbox)
         except (Fenced, StoreUnavailable):
@@ -234,82 +234,7 @@ class Turns:
         )
 
 
-class Acts:
-    """Performs approved acts: outside the conversation's lane, so that it is free meanwhile."""
-
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk = desk
-        self._gate = gate
-
-    async def perform(self, work: Work, approval_id: str) -> None:
-        """Run an approved act once and hand its outcome to the turn that waits."""
-        async with work.tenant.reading() as db:
-            approval = await approvals.get(db, approval_id)
-            decider = await people.user(db, approval.settled_by) if approval and approval.settled_by else None
-        if approval is None or approval.status != "approved":
-            raise NotFound("approval.unknown")
-        work = replace(work, user=decider or work.user)
-        try:
-            refusal = await self._perform(work, approval)
-            work.closing.set()
-        except asyncio.CancelledError:
-            if not work.stopping.is_set():
-                raise
-            _uncancel()
-            refusal = await self._stopped(work, approval)
-        except (Fenced, StoreUnavailable):
-            raise
-        except It0Error as error:
-            refusal = error.say
-        except Exception:  # the turn that waits must hear of it
-            await logger.aexception("act_failed", approval=approval.id)
-            refusal = say("error.internal")
-        work.closing.set()
-        await self._hand_over(work, approval, refusal)
-
-    async def _perform(self, work: Work, approval: Approval) -> Say | None:
-        """Run the act, unless it was stopped before it began, or before the process died that ran it."""
-        return await (self._stopped if work.stopping.is_set() else self._gate.perform)(work, approval)
-
-    async def _stopped(self, work: Work, approval: Approval) -> Say | None:
-        """End what was begun of the act; return that it was stopped if nothing was."""
-        work.closing.set()
-        async with work.tenant.reading() as db:
-            begun = await runs.get(db, approval.id) is not None
-        if begun:
-            await self._gate.end_runs(work, approval.id)
-        return None if begun else say("turn.stopped")
-
-    async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:
-        async with work.tenant.transaction() as tx:
-            run = await runs.get(tx, approval.id)
-            body = {
-                "approval_id": approval.id,
-                "step": approval.step,
-                "refusal": refusal.as_json() if refusal else None,
-                **result_data(run[1] if run else ()),
-            }
-            turn_id = self._desk.ids()
-            performed = log.Event("performed", body, approval.turn_id)
-            decided = log.Event("decided", {**body, "turn_id": approval.turn_id}, turn_id)
-            seq = await log.append(tx, work.conversation_id, [performed, decided], self._desk.clock())
-            await inbox.post(
-                tx,
-                inbox.Arrival(
-                    work.tenant.id,
-                    work.address.installation_id,
-                    f"decided:{approval.id}",
-                    work.conversation_id,
-                    seq,
-                    laned=True,
-                ),
-            )
-            await inbox.finish(tx, work.taken, self._desk.me)
-            tx.after_commit.append(self._desk.wake)
-        self._desk.grown(work.tenant.id, work.conversation_id)
-
-
-def _uncancel() -> None:
+def uncancel() -> None:
     """Take the cancellation of a stop as dealt with, so that the end can be written."""
     task = asyncio.current_task()
     if task is not None:

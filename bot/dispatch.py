@@ -7,11 +7,12 @@ from typing import Any
 
 import structlog
 
+from agent.acts import Acts
 from agent.approvals import Approvals
 from agent.approvals import Click as Decision
 from agent.context import Desk, Work
 from agent.speech import speak
-from agent.turns import Acts, Turns
+from agent.turns import Turns
 from bot.controls import Controls
 from bot.front import STOP_WORDS
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
@@ -19,7 +20,7 @@ from core.messages import Outbound, Part, command_word
 from core.store import inbox, log, preferences
 from core.store.database import Row
 from core.tenant import Tenants
-from core.texts import say
+from core.texts import Say, say
 
 logger = structlog.get_logger()
 
@@ -65,8 +66,16 @@ def errors_are_said(desk: Desk) -> Middleware:
     return wrap
 
 
-def tenants_and_people(desk: Desk) -> Middleware:
-    """Return the middleware that lets only active users of active, running tenants through."""
+def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) -> Middleware:
+    """Return the middleware that lets only active users of active, running tenants through.
+
+    end_runs: ends what a turn began before its process died, because the turn will not go on.
+    """
+
+    async def turn_away(work: Work, why: Say) -> None:
+        if work.taken.attempts > 1:
+            await end_runs(work)
+        await finish(desk, work, [why])
 
     def wrap(inner: Handle) -> Handle:
         async def handle(work: Work, event: Mapping[str, Any]) -> None:
@@ -74,14 +83,14 @@ def tenants_and_people(desk: Desk) -> Middleware:
             # A click is refused by the approvals, which put it on record; what runs may always be stopped.
             passes = is_ours or kind == "clicked" or is_stop(event)
             if work.tenant.row.status != "active" and not passes:
-                return await finish(desk, work, [say("error.tenant_suspended")])
+                return await turn_away(work, say("error.tenant_suspended"))
             if not work.user.active and not is_ours:
-                return await finish(desk, work, [say("approval.not_yours_removed")])
+                return await turn_away(work, say("approval.not_yours_removed"))
             if kind == "said" and not work.is_control:
                 async with work.tenant.reading() as db:
                     wishes = await preferences.load(db)
                 if wishes.halted_by:
-                    return await finish(desk, work, [say("error.halted")])
+                    return await turn_away(work, say("error.halted"))
                 work = replace(work, wishes=wishes)
             return await inner(work, event)
 
@@ -148,15 +157,20 @@ class Dispatch:
 
 
 class SetAside:
-    """Tells people of a message whose handling ended with its process too often."""
+    """Tells people of a message, or of an approved act, whose process died with it too often."""
 
-    def __init__(self, desk: Desk, tenants: Tenants) -> None:
+    def __init__(self, desk: Desk, tenants: Tenants, acts: Acts) -> None:
         self._desk = desk
         self._tenants = tenants
+        self._acts = acts
 
     async def __call__(self, row: Row) -> None:
         """Say so where the message came from."""
         tenant = await self._tenants.by_id(row["tenant_id"])
+        async with tenant.reading() as db:
+            event = await log.event_at(db, row["conversation_id"], row["seq"])
+        if event is not None and event["kind"] == "act":
+            return await self._acts.set_aside(tenant, event["body"]["approval_id"])
         async with tenant.transaction() as tx:
             place = await log.conversation(tx, row["conversation_id"])
             if place is None:

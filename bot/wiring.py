@@ -10,6 +10,7 @@ import structlog
 from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
+from agent.acts import Acts
 from agent.approvals import Approvals
 from agent.context import Desk
 from agent.engine import Engine
@@ -22,7 +23,7 @@ from agent.redact import Redactions
 from agent.risk import classify
 from agent.shell import SshShell
 from agent.tools import all_tools
-from agent.turns import Acts, Turns
+from agent.turns import Turns
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chores import timer_handlers
@@ -190,6 +191,7 @@ class Hands:
     approvals: Approvals
     executor: Executor
     engines: Mapping[str, Engine]
+    gate: Gate
     turns: Turns
     acts: Acts
 
@@ -290,11 +292,12 @@ def _hands(ground: Ground, desk: Desk) -> Hands:
         classify,
         settings.command_timeout_s,
         settings.command_timeout_max_s,
+        settings.command_timeout_approved_s,
     )
     engines: Mapping[str, Engine] = {"direct": Direct(classify), **ground.parts.engines}
     pick = pick_engine(engines, settings.it0_engine)
     turns = Turns(desk, gate, fleet, all_tools(gate, fleet), engines, pick, settings.turn_timeout_s)
-    return Hands(fleet, approvals, executor, engines, turns, Acts(desk, gate))
+    return Hands(fleet, approvals, executor, engines, gate, turns, Acts(desk, gate))
 
 
 def _workers(
@@ -309,8 +312,8 @@ def _workers(
         ground.tenants,
         channels,
         ground.bus,
-        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk)]),
-        SetAside(desk, ground.tenants),
+        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
+        SetAside(desk, ground.tenants, hands.acts),
         shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
         acts_at_once=settings.acts_at_once,
         heartbeat_s=settings.heartbeat_s,

@@ -18,6 +18,12 @@ LIVE = Statement(select(S).where(of_tenant(S), S.c.status != "removed").order_by
 BY_IDS = Statement(
     select(S).where(of_tenant(S), S.c.id == func.any(bindparam("ids", type_=TEXTS)), S.c.status != "removed")
 )
+HOLD_BY_IDS = Statement(
+    select(S)
+    .where(of_tenant(S), S.c.id == func.any(bindparam("ids", type_=TEXTS)), S.c.status != "removed")
+    .order_by(S.c.id)
+    .with_for_update(read=True)
+)
 NAMED = Statement(select(S).where(of_tenant(S), S.c.name == param("name"), S.c.status != "removed"))
 TRUST = Statement(
     update(S)
@@ -124,9 +130,9 @@ async def servers(tx: Transaction) -> list[Server]:
     return [server_of(row) for row in await tx.all(LIVE)]
 
 
-async def servers_by_id(tx: Transaction, ids: list[str]) -> dict[str, Server]:
-    """Return those of ``ids`` that exist."""
-    return {row["id"]: server_of(row) for row in await tx.all(BY_IDS, ids=ids)}
+async def servers_by_id(tx: Transaction, ids: list[str], hold: bool = False) -> dict[str, Server]:
+    """Return those of ``ids`` that exist. hold: nobody changes them until the transaction's end."""
+    return {row["id"]: server_of(row) for row in await tx.all(HOLD_BY_IDS if hold else BY_IDS, ids=ids)}
 
 
 async def server_named(tx: Transaction, name: str) -> Server | None:

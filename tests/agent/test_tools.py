@@ -118,7 +118,7 @@ async def bench(store: Store) -> Bench:
     ann = await add_user(tenant, store.clock, "ann")
     fleet, approvals = Fleet(shell, store.clock), Approvals(desk)
     executor = Executor(shell, desk, Redactions(fleet), 10)
-    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600)
+    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600, 600)
     return Bench(store, await taken_work(tenant, ann, desk), desk, fleet, gate, shell)
 
 

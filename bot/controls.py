@@ -6,20 +6,22 @@ from datetime import timedelta
 from agent.approvals import Approvals
 from agent.context import Desk, Work
 from agent.fleet import NAME
+from agent.people import set_language
+from bot.console.limits import Tally
 from bot.front import STOP_WORDS
 from bot.shown import in_one_line, listed, visible
 from bot.workers import CONTROL_TOPIC
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
 from core.ids import new_token
-from core.messages import Part, command_word
+from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
 from core.store import fleet as fleet_store
 from core.store import inbox, log, people, preferences
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
-from core.texts import LANGUAGES, Say, say
+from core.texts import LANGUAGES, say
 from core.work import Approval, Role, Server, User
 
 Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
@@ -45,6 +47,7 @@ class Controls:
         self._stop_here = stop_here
         self._url = url
         self._doctor = doctor
+        self._noted = Tally()
         self._commands: Mapping[str, Command] = {
             "/stop": self.stop,
             "/halt": self.halt,
@@ -59,7 +62,32 @@ class Controls:
         """Return the command that ``text`` calls, or None."""
         if text.strip().lower() in STOP_WORDS:
             return self.stop
-        return self._commands.get(command_word(text))
+        command = self._commands.get(command_word(text))
+        return self._on_record(command, command_word(text)) if command else None
+
+    def _on_record(self, command: Command, name: str) -> Command:
+        """Return ``command`` so that who may not call it is on record: a row a minute, with a count."""
+
+        async def call(work: Work, words: Sequence[str]) -> Sequence[Part]:
+            try:
+                return await command(work, words)
+            except NotAllowed as error:
+                count = self._noted.take((work.tenant.id, work.user.id, name))
+                if count:
+                    user = work.user.id
+                    detail = {
+                        "what": "command",
+                        "command": name,
+                        "code": error.say.key,
+                        "name": work.user.name,
+                        "count": count,
+                    }
+                    channel = work.address.channel
+                    entry = Entry("user.refused", "user", user, None, "user", user, channel, detail=detail)
+                    await work.tenant.audit.append(entry, self._desk.clock())
+                raise
+
+        return call
 
     def names(self) -> list[str]:
         """Return every command."""
@@ -126,7 +154,7 @@ class Controls:
             names = {user.id: user.name for user in await people.users(db)}
         if not pending:
             return [say("approvals.none")]
-        lines = [_line(approval, servers, names) for approval in pending]
+        lines = [part for approval in pending for part in _entry(approval, servers, names)]
         more = [say("list.more", count=count - len(pending))] if count > len(pending) else []
         return [say("approvals.count", count=count), *lines, *more]
 
@@ -135,8 +163,7 @@ class Controls:
         wanted = words[0].lower() if words else ""
         if wanted not in LANGUAGES:
             raise BadInput("language.unknown", languages=listed(LANGUAGES))
-        async with work.tenant.transaction() as tx:
-            await tx.run(people.CHANGE, user=work.user.id, role=None, language=wanted, active=None)
+        await set_language(work.tenant, work.user, wanted, work.address.channel, self._desk.clock())
         self._desk.changed(work.tenant.id, "people")
         return [say(f"language.set_{wanted}")]
 
@@ -168,22 +195,22 @@ class Controls:
         return await self._doctor(work.tenant)
 
 
-def _line(approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]) -> Say:
-    """Return a waiting approval in words. What it holds is data: none of it can pass for another one."""
+def _entry(approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]) -> tuple[Part, Part]:
+    """Return a waiting approval: a sentence, and its command as data, which cannot pass for another one."""
     places = [
         _place(servers.get(server_id), user)
         for server_id, user in zip(approval.action.server_ids, approval.action.os_users, strict=True)
     ]
-    return say(
+    words = say(
         "approvals.line",
         code=approval.code,
         level=int(approval.level),
-        command=visible(approval.action.command),
         servers=listed(places),
         requester=visible(names.get(approval.requester_id, "?")),
         reasons=listed([in_one_line(reason) for reason in approval.reasons]),
         until=approval.expires_at.strftime("%H:%M:%S UTC"),
     )
+    return words, Code(visible(approval.action.command), approval.code)
 
 
 def _place(server: Server | None, user: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.catalogue import Catalogue
 from bot.console.standing import acts_of, outcome_of
+from bot.shown import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
 from core.store import fleet, people
@@ -86,17 +87,23 @@ class Renderer:
             "outcome": outcome_of(results) if isinstance(results, list) else None,
         }
 
-    def parts(self, raw: Iterable[Any]) -> list[dict[str, str]]:
+    def parts(self, raw: Iterable[Any]) -> list[dict[str, Any]]:
         """Return stored parts in words."""
         return [self.part(part_from_json(each)) for each in raw]
 
-    def part(self, part: Part) -> dict[str, str]:
-        """Return one part in words."""
+    def part(self, part: Part) -> dict[str, Any]:
+        """Return one part in words.
+
+        A sentence is plain: what stands in its places is data, of which no page may make markup, and which
+        stays in one line, so that it cannot pass for a sentence of ours.
+        """
         match part:
             case Code(code, title):
                 return {"code": code, "title": title}
-            case Say() | str():
-                return {"text": self._texts(part, self.language)}
+            case Say(key, params):
+                return {"text": self._texts(Say(key, in_one_line(params)), self.language), "plain": True}
+            case str():
+                return {"text": part}
 
     def _buttons(self, body: Mapping[str, Any]) -> list[dict[str, str]]:
         return [{**b, "label": self._texts(b["label"], self.language)} for b in body.get("buttons", [])]

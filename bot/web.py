@@ -1,6 +1,8 @@
 """The HTTP server: console, health, metrics, and the middleware that every route stands behind."""
 
+import asyncio
 import contextlib
+import errno
 import html
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,14 +12,16 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agent.fleet import Fleet
 from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.api import Api
-from bot.console.auth import Sessions, Unauthenticated, check_csrf
+from bot.console.auth import VISITOR, Sessions, Unauthenticated, check_csrf
 from bot.console.socket import Sockets, same_origin
+from bot.console.wellformed import form_of
 from core.clock import Clock
 from core.errors import BadInput, It0Error, NotAllowed, NotFound, Refused, StoreUnavailable, Unavailable
 from core.store import fleet as fleet_store
@@ -30,6 +34,10 @@ from core.texts import Language, Say, as_language, say
 logger = structlog.get_logger()
 
 BODY_BYTES = 256 * 1024
+IDLE_S = 15.0
+"""A connection on which no request came in whole within one to two of these is closed."""
+SAID = (400, 403, 404, 405, 408, 413, 414, 415, 426, 429)
+"""The statuses of aiohttp's own that have a sentence."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -79,6 +87,73 @@ def status_of(error: It0Error) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
+def add_headers(response: web.StreamResponse, cache: str = "no-store") -> None:
+    """Give a response the headers that it does not have of its own."""
+    for name, value in {**HEADERS, "Cache-Control": cache}.items():
+        response.headers.setdefault(name, value)
+
+
+class Connection(RequestHandler):
+    """A client's connection: it may not wait for ever, and what is no HTTP hears so with our headers."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to look after it."""
+        super().connection_made(transport)
+        self._looked_at = -1
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._looking: asyncio.TimerHandle = asyncio.get_running_loop().call_later(IDLE_S, self._look)
+
+    def _look(self) -> None:
+        """End it if no request has come in whole since the last look, and none is being answered."""
+        if self.transport is None:
+            return
+        if self._current_request is None and self._looked_at == self._request_count:
+            self.force_close()
+            return
+        self._looked_at = self._request_count if self._current_request is None else -1
+        self._look_again()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Look no more."""
+        self._looking.cancel()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what cannot be parsed, or failed outside of every route."""
+        response = super().handle_error(request, status, exc, message)
+        add_headers(response)
+        return response
+
+
+class Server(web.Server):
+    """Makes our connections."""
+
+    def __call__(self) -> RequestHandler:
+        """Return a connection's handler."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+def _serve_by(app: web.Application) -> None:
+    """Have the runner of ``app`` make our connections: aiohttp has no other way to say so."""
+
+    def make(*, loop: asyncio.AbstractEventLoop | None = None, **options: Any) -> web.Server:
+        app._set_loop(loop)
+        app.freeze()
+        # Nothing of ours compresses a body, and a small one may unfold to any size.
+        options |= {"auto_decompress": False}
+        return Server(app._handle, request_factory=app._make_request, loop=loop, **options)  # type: ignore[arg-type]
+
+    app._make_handler = make  # type: ignore[method-assign]
+
+
 @cache
 def page(name: str) -> str:
     """Return one of the console's files."""
@@ -87,7 +162,9 @@ def page(name: str) -> str:
 
 def filled(file: str, /, **values: str) -> web.Response:
     """Return a page with its ``{{places}}`` filled in, escaped."""
-    return web.Response(text=in_page(file, **values), content_type="text/html")
+    # With no-referrer a browser posts a form with "Origin: null", as it does for pages that are not ours.
+    headers = {"Referrer-Policy": "same-origin"}
+    return web.Response(text=in_page(file, **values), content_type="text/html", headers=headers)
 
 
 def in_page(file: str, /, **values: str) -> str:
@@ -143,20 +220,24 @@ class Web:
             ]
         )
         app.router.add_static("/static/", str(files("bot.console") / "static"))
+        _serve_by(app)
         return app
 
     @web.middleware
     async def _outermost(self, request: web.Request, handler: Next) -> web.StreamResponse:
         began = time.monotonic()
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except web.HTTPException as raised:
+            add_headers(raised)
+            raise
         route = request.match_info.route.resource
         name = route.canonical if route is not None else "none"
         if name != "/ws/agent":
             took = time.monotonic() - began
             metrics.REQUESTS.labels(name, request.method, str(response.status)).observe(took)
         if not response.prepared:
-            response.headers.update(HEADERS)
-            response.headers.setdefault("Cache-Control", "no-store" if name != "/static" else "no-cache")
+            add_headers(response, "no-cache" if name == "/static" and response.status < 400 else "no-store")
         return response
 
     @web.middleware
@@ -170,10 +251,16 @@ class Web:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return await self._error(request, error.status, say(f"http.{error.status}"))
+            words = say(f"http.{error.status if error.status in SAID else 400}")
+            response = await self._error(request, error.status, words)
+            kept = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+            response.headers.update(kept)
+            return response
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # of a static file
+                return await self._error(request, 404, say("http.404"))
             route = request.match_info.route.resource
             await logger.aexception("request_failed", route=route.canonical if route else "none")
             return await self._error(request, 500, say("error.internal"))
@@ -183,7 +270,13 @@ class Web:
             metrics.REFUSED.labels(str(status)).inc()
         language = language_of(request)
         with contextlib.suppress(It0Error):
-            language = (await self._sessions.visitor(request)).user.language
+            visitor = request.get(VISITOR) or await self._sessions.visitor(request)
+            language = visitor.user.language
+            if status == 403:
+                route = request.match_info.route.resource
+                where = route.canonical if route is not None else ""
+                what = {"what": "request", "route": f"{request.method} {where}", "code": words.key}
+                await self._sessions.note_refused(visitor, what)
         message = self._texts(words, language)
         if request.path.startswith("/api/"):
             error = {"error": {"code": words.key, "message": message}}
@@ -239,23 +332,26 @@ class Web:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Use a link up."""
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if site not in (None, "same-origin", "none"):
             raise NotAllowed("error.csrf")
-        if request.headers.get("Origin") not in (None, "null") and not same_origin(request):
+        is_vouched_for = origin == "null" and site == "same-origin"
+        if origin is not None and not is_vouched_for and not same_origin(request, self._sessions.secure):
             raise NotAllowed("error.csrf")
-        token = (await request.post()).get("token", "")
+        token = (await form_of(request)).get("token", "")
         secret = await self._sessions.sign_in(token, request.remote) if isinstance(token, str) else None
         if secret is None:
             raise Unauthenticated("login.link_used")
-        response = web.HTTPSeeOther("/")
+        response = web.Response(status=303, headers={"Location": "/"})
         self._sessions.set_cookie(response, secret)
-        raise response
+        return response
 
     async def logout(self, request: web.Request) -> web.Response:
         """End the session."""
         visitor = await self._sessions.visitor(request)
         check_csrf(request, visitor)
         await self._sessions.sign_out(visitor)
+        await self._sockets.end_session(visitor)
         response = web.json_response({})
         self._sessions.drop_cookie(response)
         return response
@@ -277,7 +373,7 @@ class Web:
     async def secret(self, request: web.Request) -> web.Response:
         """Take the secret, seal it, and use the form up."""
         form, tenant, digest = await self._form(request)
-        given = (await request.post()).get("secret", "")
+        given = (await form_of(request)).get("secret", "")
         async with tenant.reading() as db:
             user = await people.user(db, form["user_id"])
         if user is None or not user.active or not isinstance(given, str):
@@ -302,8 +398,12 @@ class Web:
         digest = token_hash(token)
         try:
             tenant = await self._tenants.by_slug(slug)
-        except NotFound as error:
+        except StoreUnavailable:
+            raise
+        except It0Error as error:
             raise NotFound("secret.gone") from error
+        if tenant.row.status != "active":
+            raise NotFound("secret.gone")
         async with tenant.reading() as db:
             form = await db.one(fleet_store.FORM, token_hash=digest, now=self._clock())
         if form is None:

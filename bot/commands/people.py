@@ -29,7 +29,9 @@ def user_add(name: str, role: str, language: str, tenant: str, as_json: bool) ->
     added = run(lambda: admin.add_user(tenant, name, role, as_language(language)))
     data = {"id": added.id, "name": added.name, "role": added.role}
     show(
-        as_json, data, say("cli.user_added", name=name, role=role, next=f"it0 user link {_of(name, tenant)}")
+        as_json,
+        data,
+        say("cli.user_added", name=added.name, role=role, next=f"it0 user link {_of(added.name, tenant)}"),
     )
 
 

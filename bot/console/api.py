@@ -8,13 +8,16 @@ from aiohttp import web
 
 from agent.fleet import Fleet, NewServer
 from agent.hostkeys import fingerprint
-from agent.people import Staff
+from agent.people import Staff, set_language
 from bot.catalogue import Catalogue
 from bot.console.audited import audit_json, known_to
 from bot.console.auth import Sessions, Visitor, check_csrf
+from bot.console.standing import page_of
+from bot.console.wellformed import json_of
 from bot.controls import Controls
 from bot.render import Renderer
-from core.errors import BadInput, NotAllowed, NotFound
+from core.clock import Clock, system_clock
+from core.errors import BadInput, NotAllowed, NotFound, Refused
 from core.store import approvals, fleet, log, people, preferences, runs
 from core.store.database import Row, Transaction
 from core.texts import LANGUAGES, Language, as_language
@@ -33,29 +36,9 @@ def stamp(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def storable(value: Any) -> bool:
-    """Return whether no text in ``value`` holds what none can store: a NUL or half of a surrogate pair."""
-    match value:
-        case str():
-            return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
-        case dict():
-            return all(storable(key) and storable(inner) for key, inner in value.items())
-        case list():
-            return all(map(storable, value))
-    return True
-
-
 async def body_of(request: web.Request, **wanted: type) -> dict[str, Any]:
     """Return the JSON body's fields; raises BadInput naming the one that is missing or of another type."""
-    try:
-        body = await request.json()
-        is_storable = storable(body)
-    except (ValueError, RecursionError) as error:
-        raise BadInput("error.bad_json") from error
-    if not is_storable:
-        raise BadInput("error.bad_input")
-    if not isinstance(body, dict):
-        raise BadInput("error.bad_json")
+    body = await json_of(request)
     for name, kind in wanted.items():
         if not isinstance(body.get(name), kind):
             raise BadInput("error.bad_field", field=name, kind=kind.__name__)
@@ -91,6 +74,7 @@ class Api:
         url: str,
         engine: str,
         changed: Callable[[str, str], None],
+        clock: Clock = system_clock,
     ) -> None:
         self._sessions = sessions
         self._fleet = fleet
@@ -100,6 +84,7 @@ class Api:
         self._url = url
         self._engine = engine
         self._changed = changed
+        self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route."""
@@ -209,20 +194,23 @@ class Api:
         if status not in ("", "pending", "approved", "rejected", "expired", "cancelled"):
             raise BadInput("error.bad_field", field="status", kind="status")
         async with visitor.tenant.reading() as db:
-            found = await self._asked_for(db, request.query.get("ids", ""), status)
+            found, more = await self._asked_for(db, request.query, status)
             names = {user.id: user.name for user in await people.users(db)}
             cards = await Renderer(self._texts, visitor.user).approvals(db, found, names)
-        return {"approvals": [cards[a.id] for a in found]}
+        return {"approvals": [cards[a.id] for a in found], "more": more}
 
-    async def _asked_for(self, db: Transaction, ids: str, status: str) -> Sequence[Approval]:
-        """Return certain approvals, or the newest of a status."""
+    async def _asked_for(
+        self, db: Transaction, query: Mapping[str, str], status: str
+    ) -> tuple[Sequence[Approval], bool]:
+        """Return certain approvals, or a page of a status, and whether there are older ones."""
+        ids = query.get("ids", "")
         if not ids:
-            return await approvals.newest(db, status, MAX_PAGE)
+            return await page_of(db, status, query.get("before", ""), MAX_PAGE)
         wanted = dict.fromkeys(ids.split(","))
         if len(wanted) > MAX_IDS:
             raise BadInput("error.bad_field", field="ids", kind="list")
         found = [await approvals.get(db, each) for each in wanted]
-        return [each for each in found if each is not None]
+        return [each for each in found if each is not None], False
 
     async def servers(self, _: web.Request, visitor: Visitor) -> Answer:
         """The servers."""
@@ -250,16 +238,24 @@ class Api:
     async def _server(self, request: web.Request, visitor: Visitor) -> Server:
         return await self._fleet.server(visitor.tenant, request.match_info["name"])
 
+    async def _ssh_server(self, request: web.Request, visitor: Visitor) -> Server:
+        """Return a server that shows a key; raises Refused for the bot's own machine."""
+        needs(visitor, Role.ADMIN)
+        server = await self._server(request, visitor)
+        if server.connection == "local":
+            raise Refused("server.has_no_key", server=server.name)
+        return server
+
     async def trust(self, request: web.Request, visitor: Visitor) -> Answer:
         """Pin the key that was compared."""
         body = await body_of(request, fingerprint=str)
-        server = await self._server(request, visitor)
+        server = await self._ssh_server(request, visitor)
         await self._fleet.trust(visitor.tenant, visitor.user, server, body["fingerprint"])
         return {}
 
     async def distrust(self, request: web.Request, visitor: Visitor) -> Answer:
         """Drop the pinned key; answers with the one that the server shows now."""
-        server = await self._server(request, visitor)
+        server = await self._ssh_server(request, visitor)
         await self._fleet.distrust(visitor.tenant, visitor.user, server)
         _, shown = await self._fleet.shown_key(visitor.tenant, server)
         return {"fingerprint": shown}
@@ -314,9 +310,11 @@ class Api:
     async def add_person(self, request: web.Request, visitor: Visitor) -> Answer:
         """Let somebody in."""
         body = await body_of(request, name=str, role=str)
-        language = as_language(body.get("language"), visitor.user.language)
+        language = body.get("language") or visitor.user.language
+        if language not in LANGUAGES:
+            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
         user = await self._staff.add(visitor.tenant, visitor.user, body["name"], body["role"], language)
-        link = await self._sessions.make_link(visitor.tenant, user, self._url)
+        link = await self._sessions.make_link(visitor.tenant, user, self._url, visitor)
         made = {"id": user.id, "name": user.name, "role": user.role}
         return {"user": made, "link": link, "minutes": self._sessions.link_minutes}
 
@@ -335,7 +333,7 @@ class Api:
         """Make a sign-in link for somebody."""
         needs(visitor, Role.ADMIN)
         user = await self._staff.named(visitor.tenant, request.match_info["name"])
-        link = await self._sessions.make_link(visitor.tenant, user, self._url)
+        link = await self._sessions.make_link(visitor.tenant, user, self._url, visitor)
         return {"link": link, "minutes": self._sessions.link_minutes}
 
     async def audit(self, request: web.Request, visitor: Visitor) -> Answer:
@@ -372,11 +370,7 @@ class Api:
     async def language(self, request: web.Request, visitor: Visitor) -> Answer:
         """Set my language."""
         body = await body_of(request, language=str)
-        if body["language"] not in LANGUAGES:
-            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
-        async with visitor.tenant.transaction() as tx:
-            change = {"role": None, "active": None, "language": body["language"]}
-            await tx.run(people.CHANGE, user=visitor.user.id, **change)
+        await set_language(visitor.tenant, visitor.user, body["language"], "console", self._clock())
         self._changed(visitor.tenant.id, "people")
         return {}
 

@@ -55,6 +55,21 @@ class Rate:
             del self._times[quietest]
 
 
+class Tally:
+    """Lets one of many equal events a minute be written down, with how many there were since the last."""
+
+    def __init__(self) -> None:
+        self._rate = Rate(1)
+        self._more: Counter[Key] = Counter()
+
+    def take(self, key: Key) -> int:
+        """Count ``key``; return how many are to be written down now, 0 within a minute of the last."""
+        if len(self._more) > MOST_KEYS:
+            self._more.clear()
+        self._more[key] += 1
+        return self._more.pop(key) if self._rate.allows(key) else 0
+
+
 class AtOnce:
     """Lets each key hold so many places at once."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,13 +16,14 @@ from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.console.limits import AtOnce, Rate
 from bot.console.standing import turn_of_act
+from bot.console.wellformed import storable
 from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
 from channels.console import Console, log_topic
 from core.errors import BadInput, It0Error, NotFound, Refused, StoreUnavailable
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.ports import Bus, Subscription
-from core.store import inbox, log
+from core.store import approvals, inbox, log
 from core.store.database import Row, Transaction
 from core.tenant import console_installation
 from core.texts import say
@@ -32,13 +32,14 @@ logger = structlog.get_logger()
 
 PAGE = 200
 MAX_OPEN = 20
-SESSION_CHECK_S = 30.0
+SESSION_CHECK_S = 5.0
+"""How long a page at most goes on reading whose person was let out where this process did not hear of it."""
+SIGNED_OUT = 4401
+"""The close code of a socket whose session ended."""
 STORE_RETRY_S = 0.5
 CROWDED = 4429
 """The close code of a socket that is one more than its person may have open."""
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
-"""Escapes of surrogates: whole pairs come as themselves in UTF-8, so one that is escaped is refused."""
 ACT_KINDS = {"act", "settled", "performed"}
 
 
@@ -59,7 +60,7 @@ class Sockets:
         messages_a_minute: int,
         message_bytes: int,
     ) -> None:
-        self._sessions = sessions
+        self.sessions = sessions
         self.front = front
         self.console = console
         self.bus = bus
@@ -73,10 +74,10 @@ class Sockets:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one page until it leaves."""
-        if not same_origin(request):
+        if not same_origin(request, self.sessions.secure):
             metrics.REFUSED.labels("origin").inc()
             raise web.HTTPForbidden(text="origin")
-        visitor = await self._sessions.visitor(request)
+        visitor = await self.sessions.visitor(request)
         if not self._opens.allows(visitor.key):
             metrics.REFUSED.labels("socket_rate").inc()
             raise web.HTTPTooManyRequests(text="too many sockets", headers={"Retry-After": "60"})
@@ -112,6 +113,11 @@ class Sockets:
             await socket.send_str(encode(frame))
             await socket.close(code=CROWDED, message=b"too many pages")
 
+    async def end_session(self, visitor: Visitor) -> None:
+        """Close the sockets of a session that has ended, here and in every other process."""
+        message = {"ended": visitor.session_id, "user": visitor.user.id}
+        await self.bus.publish(f"user:{visitor.tenant.id}", message)
+
     async def _keep_checking(self, socket: web.WebSocketResponse, request: web.Request, page: "Page") -> None:
         """End the socket soon after its session ends; show what the user may do by now."""
         while True:
@@ -120,9 +126,9 @@ class Sockets:
                     await page.stale.wait()
             page.stale.clear()
             try:
-                page.know(await self._sessions.visitor(request))
+                page.know(await self.sessions.visitor(request))
             except Unauthenticated:
-                await socket.close(code=4401, message=b"signed out")
+                await socket.close(code=SIGNED_OUT, message=b"signed out")
                 return
             except It0Error:
                 continue
@@ -179,21 +185,22 @@ class Page:
         event_id: str | None = None
         opens: str | None = None
         try:
-            if len(raw.encode()) > self._sockets.message_bytes:
-                raise BadInput("message.too_long", length=len(raw), limit=self._sockets.message_bytes)
-            if "\\u0000" in raw or "\0" in raw or _HALF_PAIR.search(raw):
-                raise BadInput("error.bad_input")
+            if (size := len(raw.encode())) > self._sockets.message_bytes:
+                raise BadInput("socket.too_long", length=size, limit=self._sockets.message_bytes)
             message = json.loads(raw)
-            if not isinstance(message, dict):
+            if not isinstance(message, dict) or not storable(message):
                 raise BadInput("error.bad_input")
             given = message.get("id")
             event_id = given if isinstance(given, str) else None
             place = message.get("conversation")
             opens = place if message.get("type") == "open" and isinstance(place, str) else None
             self._check_rate()
+            await self._check_session(message)
             await self._route(message, event_id)
         except (ValueError, TypeError, KeyError, RecursionError):
             await self._refuse(event_id, BadInput("error.bad_input"))
+        except Unauthenticated:
+            await self._socket.close(code=SIGNED_OUT, message=b"signed out")
         except StoreUnavailable:
             # Not refused: the page keeps its copy, comes again, and sends it then.
             await self._socket.close(code=1013, message=b"try again later")
@@ -204,6 +211,11 @@ class Page:
         rate = self._sockets.messages
         if not rate.allows(self._visitor.key):
             raise Refused("message.too_many", limit=rate.a_minute)
+
+    async def _check_session(self, message: Mapping[str, Any]) -> None:
+        """Take nothing for a session that has ended, however open its socket still is."""
+        if message.get("type") != "ping" and not await self._sockets.sessions.stands(self._visitor):
+            raise Unauthenticated
 
     async def _route(self, message: Mapping[str, Any], event_id: str | None) -> None:
         match message:
@@ -218,6 +230,7 @@ class Page:
             case {"type": "say", "id": str(), "text": str(text)}:
                 await self._say(message, event_id or "", Text(text))
             case {"type": "click", "id": str(), "button": str(button)}:
+                await self._check_button(button)
                 address = self._address(self._feed_thread)
                 accepted = await self._accept(event_id or "", address, Click(button))
                 await self._follow_feed(accepted)
@@ -225,6 +238,16 @@ class Page:
                 await self._say(message, event_id or "", Text("/stop"))
             case _:
                 raise BadInput("error.bad_input")
+
+    async def _check_button(self, button: str) -> None:
+        """Record a button that no card ever had; it is answered as any that cannot be pressed."""
+        verb, _, ref = button.partition(":")
+        if verb in ("approve", "reject"):
+            async with self._visitor.tenant.reading() as db:
+                if await approvals.get(db, ref) is not None:
+                    return
+        what = {"what": "button", "button": button[:80]}
+        await self._sockets.sessions.note_refused(self._visitor, what)
 
     def _address(self, thread: str) -> Address:
         return Address("console", console_installation(self._visitor.tenant.id), thread)
@@ -361,6 +384,10 @@ class Page:
 
     async def _on_change(self, _: str, message: Mapping[str, Any]) -> None:
         user_id = message.get("user")
+        if "ended" in message:
+            if message["ended"] == self._visitor.session_id:
+                await self._socket.close(code=SIGNED_OUT, message=b"signed out")
+            return
         if user_id in (None, self._visitor.user.id):
             if message["changed"] == "people":
                 self.stale.set()
@@ -436,9 +463,14 @@ async def _patiently(call: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(STORE_RETRY_S)
 
 
-def same_origin(request: web.Request) -> bool:
-    """Return whether a browser's request comes from the console's own pages."""
+def same_origin(request: web.Request, secure: bool) -> bool:
+    """Return whether a browser's request comes from the console's own pages.
+
+    secure: they are reached by https only, as PUBLIC_URL says.
+    """
     try:
-        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+        origin = urlsplit(request.headers.get("Origin", ""))
     except ValueError:
         return False
+    schemes = ("https",) if secure else ("http", "https")
+    return origin.scheme in schemes and bool(origin.netloc) and origin.netloc == request.host

@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -20,6 +20,7 @@ L = tables.login_links
 C = tables.pairing_codes
 ST = tables.strangers
 N = tables.installations
+F = tables.secret_forms
 
 ADD_USER = insert_row(U, leave_out=["active"])
 USER = Statement(select(U).where(of_tenant(U), U.c.id == param("id")))
@@ -113,12 +114,33 @@ def _token_table(table: Any, key: str) -> tuple[Statement, Statement, Statement]
     return add, use, void
 
 
+def _purge(table: Any, *over: Any) -> Statement:
+    """Return what removes the rows of a table of which any of ``over`` was before ``before``."""
+    return Statement(delete(table).where(or_(*(column < param("before", MOMENT) for column in over))))
+
+
 ADD_LINK, USE_LINK, VOID_LINKS = _token_table(L, "token_hash")
 ADD_CODE, USE_CODE, VOID_CODES = _token_table(C, "code_hash")
 LINK = Statement(
     select(L.c.tenant_id, L.c.user_id).where(L.c.token_hash == param("token_hash", L.c.token_hash.type))
 )
 """For whom a link is or was."""
+CODE = Statement(
+    select(C.c.tenant_id, C.c.user_id).where(
+        C.c.code_hash == param("token_hash", C.c.code_hash.type),
+        C.c.used_at.is_(None),
+        C.c.expires_at > param("now", MOMENT),
+    )
+)
+"""Whom a code pairs, while it holds; looking does not use it up."""
+PURGES = (
+    _purge(L, L.c.expires_at),
+    _purge(C, C.c.expires_at),
+    _purge(S, S.c.ended_at, S.c.seen_at),
+    _purge(ST, ST.c.told_at),
+)
+"""Remove what has been over since ``before``, from the shared tables; FORMS_PURGE from a tenant's."""
+FORMS_PURGE = Statement(delete(F).where(of_tenant(F), F.c.expires_at < param("before", MOMENT)))
 ADD_SESSION = Statement(
     upsert(S).values(
         {
@@ -139,6 +161,18 @@ SESSION = Statement(
         S.c.seen_at > param("oldest", MOMENT),
     )
 )
+STANDS = Statement(
+    select(S.c.id)
+    .join(U, and_(U.c.id == S.c.user_id, U.c.active))
+    .where(
+        of_tenant(U),
+        S.c.id == param("session"),
+        S.c.tenant_id == U.c.tenant_id,
+        S.c.ended_at.is_(None),
+        S.c.seen_at > param("oldest", MOMENT),
+    )
+)
+"""Whether a session still holds, and its user is let in: asked before each act of an open socket."""
 SEE_SESSION = Statement(update(S).where(S.c.id == param("session")).values(seen_at=param("now", MOMENT)))
 END_SESSION = Statement(
     update(S).where(S.c.id == param("session"), S.c.ended_at.is_(None)).values(ended_at=param("now", MOMENT))
@@ -154,8 +188,8 @@ SIGN_INS = Statement(select(S.c.id).where(S.c.tenant_id == param("tenant")).limi
 
 
 def token_hash(token: str) -> bytes:
-    """Return how a token is stored."""
-    return hashlib.sha256(b"it0 token" + token.encode()).digest()
+    """Return how a token is stored; bytes that are no text come as halves of pairs, and match nothing."""
+    return hashlib.sha256(b"it0 token" + token.encode("utf-8", "surrogatepass")).digest()
 
 
 def code_hash(code: str) -> bytes:

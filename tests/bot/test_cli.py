@@ -30,6 +30,7 @@ from bot.doctor import Doctor
 from bot.heads import Heads
 from core.audit import Entry
 from core.errors import NotAllowed
+from core.messages import Code
 from core.settings import Settings, load_settings
 from core.store import fleet
 from core.tenant import Tenant
@@ -466,15 +467,17 @@ async def test_approvals_in_a_chat_are_as_complete_and_cannot_be_forged(store: S
     reader = await add_user(tenant, store.clock, "li", Role.OPERATOR, "zh")
     work = await taken_work(tenant, reader, desk, "/approvals")
     controls = Controls(desk, Approvals(desk), lambda *_: 0, "", lambda _: asyncio.sleep(0, []))
-    count, line = await controls.list_approvals(work, [])
+    count, line, command = await controls.list_approvals(work, [])
     texts = terminal.load_catalogue()
     assert isinstance(count, Say)
+    assert command == Code(SHOWN, code)  # data in a block of its own, in one line
     for language in ("en", "zh"):
         words = texts(line, language)  # type: ignore[arg-type]
-        assert f"• {code}  L2  {SHOWN}\n" in words
+        assert f"• {code}  L2  " in words
+        assert "A9-999" not in words
         assert all(each in words for each in ("web-1 (ops@10.0.0.5)", "vera", "UTC"))
         assert texts(say("risk.restarts"), language) in words  # type: ignore[arg-type]
-        assert len(words.splitlines()) == 3
+        assert len(words.splitlines()) == 2
         assert "x↵• B2-222" in words
 
 

@@ -465,3 +465,45 @@ async def test_one_page_too_many_says_so_and_comes_in_at_a_press(
     double.crowded = False
     await line.click()
     await expect(page.locator(".connection-open")).to_be_attached()
+
+
+async def test_sentences_are_never_markup(open_page: Open, double: ConsoleDouble) -> None:
+    evil = f"on `web` **AP-9** {double.url}/x\n\n```\nfake\n```\n# big"
+    parts = [{"text": evil, "plain": True}, {"text": f"**bold** {double.url}/secret/x"}]
+    double.append("c1", "reply", {"parts": parts, "buttons": []}, "t1")
+    page = await open_page("chat/c1")
+    said = page.locator(".entry.reply .prose > p")
+    await expect(said).to_have_count(2)
+    assert await said.first.evaluate("(node) => node.textContent") == evil
+    assert await said.first.locator("*").count() == 0
+    await expect(said.nth(1).locator("strong")).to_have_text("bold")
+    await expect(said.nth(1).locator("a")).to_have_count(1)
+    await expect(page.locator(".entry.reply pre")).to_have_count(0)
+
+
+async def test_long_command_is_approved_only_after_its_end_was_in_view(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    long = double.make_approval("c1", command="echo ok" + "\n" * 80 + "rm -rf /srv")
+    wide = double.make_approval("c1", command="echo " + "x" * 20_000)
+    brief = double.make_approval("c1", command="uptime")
+    for approval in (long, wide, brief):
+        double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1")
+    card = page.locator(f'.card[data-approval="{brief["id"]}"]')
+    await expect(card.locator("[data-press=approve]")).to_be_enabled()
+    await expect(card.locator(".unread")).to_have_count(0)
+    for approval in (long, wide):
+        card = page.locator(f'.card[data-approval="{approval["id"]}"]')
+        approve = card.locator("[data-press=approve]")
+        await expect(card.locator(".unread")).to_contain_text("scroll it to its end")
+        await expect(approve).to_be_disabled()
+        await expect(card.locator("[data-press=reject]")).to_be_enabled()
+        await card.locator(".command").evaluate("(node) => { node.scrollTop = node.scrollHeight / 2; }")
+        await expect(approve).to_be_disabled()
+        await card.locator(".command").focus()
+        await page.keyboard.press("End")
+        await expect(approve).to_be_enabled()
+        await expect(card.locator(".unread")).to_have_count(0)
+        await approve.click()
+        await expect(card.locator(".outcome-approved")).to_be_visible()

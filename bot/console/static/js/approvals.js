@@ -9,6 +9,7 @@ import { emptyState, loading, page } from './page.js';
 import { refreshActs, refreshApprovals, state, takeApproval } from './store.js';
 
 const ACTS_MS = 3000;
+const PAST = 50; // so many at least are read, if there are as many
 
 /** Mount the page. */
 export function mountApprovals(root, scope) {
@@ -41,11 +42,22 @@ export function mountApprovals(root, scope) {
   draw();
   refreshApprovals();
   loading(history, async () => {
-    const { approvals } = await get('approvals?status=');
-    for (const approval of approvals) takeApproval(approval);
-    const past = approvals.filter((approval) => approval.status !== 'pending');
+    const past = await decided();
     return past.length ? h('ul', { class: 'past' }, past.map(line)) : h('p', { class: 'muted' }, t('console.approvals_no_history'));
   });
+}
+
+/** Return the newest decided ones, also where as many still wait as fill several pages. */
+async function decided() {
+  const past = [];
+  for (let before = '', more = true; more && past.length < PAST; ) {
+    const answer = await get(`approvals?status=${before && `&before=${encodeURIComponent(before)}`}`);
+    for (const approval of answer.approvals) takeApproval(approval);
+    past.push(...answer.approvals.filter((approval) => approval.status !== 'pending'));
+    before = answer.approvals.at(-1)?.id;
+    more = answer.more;
+  }
+  return past;
 }
 
 /** One decided approval; its whole card unfolds. */

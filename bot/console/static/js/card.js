@@ -9,6 +9,7 @@ import * as outbox from './outbox.js';
 import { isQuiet, press, state, withdraw } from './store.js';
 
 const SETTLE_MS = 400;
+const NEAR_PX = 4;
 const ACT_ICONS = { done: 'check', stopped: 'stop', timeout: 'clock', refused: 'ban', failed: 'x' };
 const cards = new Set();
 
@@ -46,7 +47,7 @@ export function command(text) {
 /** Return the card of an approval. fresh: it has just come in, so its buttons rest for a blink. */
 export function approvalCard(approval, { fresh = false, away = null } = {}) {
   const node = h('article', { class: 'card', 'data-approval': approval.id });
-  const card = { id: approval.id, node, away, resting: fresh, drawn: false };
+  const card = { id: approval.id, node, away, resting: fresh, read: false, long: false, drawn: false };
   cards.add(card);
   draw(card);
   if (fresh) {
@@ -71,11 +72,28 @@ function draw(card) {
     card.head = h('header', { class: 'card-head' });
     card.foot = h('div', { class: 'card-foot' });
     fill(node, card.head, subject(approval), card.foot);
+    watchReading(card);
   }
   fill(card.head, head(approval, card));
   fill(card.foot, approval.status === 'pending' ? pending(approval, card) : outcome(approval));
   tick(card);
   if (held) node.querySelector(`[data-press="${held}"]`)?.focus();
+}
+
+/** A long command lies in a box that scrolls: Approve rests until its end was in view. */
+function watchReading(card) {
+  const box = card.node.querySelector('.command');
+  const look = () => {
+    if (card.read || !box.clientHeight) return;
+    const known = card.long;
+    card.read = box.scrollTop + box.clientHeight >= box.scrollHeight - NEAR_PX;
+    card.long = !card.read;
+    if (card.read) watcher.disconnect();
+    if (card.read || !known) draw(card);
+  };
+  const watcher = new ResizeObserver(look); // tells of the first layout too
+  watcher.observe(box);
+  box.addEventListener('scroll', look, { passive: true });
 }
 
 function head(approval, card) {
@@ -153,7 +171,7 @@ function pending(approval, card) {
   const one = (which, key, look, name) =>
     button(label(which, key), {
       look: `${look} btn-big`, icon: name, 'data-press': which,
-      disabled: Boolean(busy) || card.resting || Boolean(halted && which === 'approve'),
+      disabled: Boolean(busy) || card.resting || (which === 'approve' && (Boolean(halted) || !card.read)),
       'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code }),
       onclick: () => press(`${which}:${approval.id}`),
     });
@@ -162,6 +180,7 @@ function pending(approval, card) {
     error && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), error),
     halted && approval.may_decide && !voted && h('p', { class: 'card-error' }, icon('halt'), t('console.card_halted', { name: halted })),
     voted && h('p', { class: 'why-not' }, icon('check'), t('console.card_voted')),
+    approval.may_decide && !voted && card.long && h('p', { class: 'why-not unread' }, icon('alert'), t('console.card_unread')),
     approval.may_decide && !voted && h('div', { class: 'decide' },
       one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
       one('reject', 'console.reject', 'danger', 'x')),

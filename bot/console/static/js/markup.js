@@ -9,7 +9,15 @@ const FENCE = /^```([\w+-]*)[ \t]*\n([\s\S]*?)^```[ \t]*$/gm;
 
 /** Return a message's parts. */
 export function parts(list) {
-  return (list || []).map((part) => ('code' in part ? codeBlock(part.code, part.title) : prose(part.text ?? '')));
+  return (list || []).map((part) => {
+    if ('code' in part) return codeBlock(part.code, part.title);
+    return part.plain ? sentence(part.text ?? '') : prose(part.text ?? '');
+  });
+}
+
+/** Return one of it0's own sentences: data stands in it, so nothing of it is markup or a link. */
+function sentence(text) {
+  return text.trim() ? [h('p', { class: /^\s*[•-] /.test(text) ? 'item' : null }, text)] : [];
 }
 
 /** Return prose: fenced blocks, headings, bold, code and links to this console; the rest as it is. */

@@ -71,10 +71,18 @@ function listSoon() {
   listing = setTimeout(refreshConversations, 300);
 }
 
+let reading = false; // the pending approvals are being read,
+let again = false; // and something changed meanwhile
+
 /** Read the pending approvals again, and what became of those that are pending no more. */
 export async function refreshApprovals() {
+  if (reading) {
+    again = true;
+    return;
+  }
+  reading = true;
   try {
-    const { approvals } = await get('approvals?status=pending');
+    const approvals = await allPending();
     for (const approval of approvals) takeApproval(approval);
     state.pending = approvals.map((approval) => approval.id);
     const waits = new Set(state.pending);
@@ -82,6 +90,23 @@ export async function refreshApprovals() {
     emit('approvals');
   } catch {
     // read again at the next change or reconnect
+  } finally {
+    reading = false;
+  }
+  if (again) {
+    again = false;
+    await refreshApprovals();
+  }
+}
+
+/** Return every pending approval, however many pages they fill: each waits for somebody. */
+async function allPending() {
+  const found = new Map();
+  for (let before = ''; ;) {
+    const { approvals, more } = await get(`approvals?status=pending${before && `&before=${encodeURIComponent(before)}`}`);
+    for (const approval of approvals) found.set(approval.id, approval);
+    if (!more) return [...found.values()];
+    before = approvals.at(-1).id;
   }
 }
 

@@ -287,14 +287,6 @@ class Fleet:
             await self._note(tx, tenant, "server.distrust", by, "server", server.id, {"name": server.name})
         self._shell.forget(tenant.id, server.id)
 
-    async def described(self, tenant: Tenant, server: Server) -> NewServer:
-        """Return a server as a person would describe it, which is what a form for changing it begins with.
-
-        A credential that was revoked is left out, so that naming the new one of that name is a change.
-        """
-        async with tenant.reading() as db:
-            return await _described(db, server)
-
     async def change_server(
         self, tenant: Tenant, by: User, server: Server, changes: Mapping[str, Any]
     ) -> Server:

@@ -1,7 +1,7 @@
 """What the command line does beside a running it0: each on the same database, through the same doors."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +212,13 @@ async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str
     """Add a server; pin its key if it has the fingerprint ``trust``."""
     async with at(slug) as (app, tenant):
         return await app.fleet.add_server(tenant, OWNER, new, trust)
+
+
+async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str:
+    """Change some of a server's fields; return its status after it."""
+    async with at(slug) as (app, tenant):
+        server = await app.fleet.server(tenant, name)
+        return (await app.fleet.change_server(tenant, OWNER, server, changes)).status
 
 
 async def trust_server(slug: str, name: str, fingerprint: str) -> None:

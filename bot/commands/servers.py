@@ -11,7 +11,7 @@ from core.texts import say
 
 @click.group(cls=Group)
 def server() -> None:
-    """Servers: add, list, check, trust, remove."""
+    """Servers: add, change, list, check, trust, remove."""
 
 
 @server.command("add")
@@ -66,6 +66,40 @@ def _typed(value: str) -> Any:
     if value.isascii() and value.isdecimal():
         return int(value[:9])  # more seconds than that mean nothing
     return truths.get(value.lower(), value)
+
+
+@server.command("change")
+@click.argument("name")
+@click.option("--host")
+@click.option("--port", type=int)
+@click.option("--user")
+@click.option("--credential")
+@click.option("--environment", type=click.Choice(["dev", "staging", "prod"]))
+@click.option("--role", type=click.Choice(["web", "db", "cache", "worker", "gateway"]))
+@click.option("--jump", help='The server before it, "" for none.')
+@click.option("--tag", "tags", multiple=True, metavar="K=V", help="All tags, as they are to be.")
+@click.option("--description")
+@click.option("--restricted/--unrestricted", default=None, help="Its shell takes bare commands only.")
+@click.option("--shell", type=click.Choice(["bash", "sh"]))
+@click.option(
+    "--ssh-option", "ssh_options", multiple=True, metavar="K=V", help="All of them, as they are to be."
+)
+@data_options
+def server_change(
+    name: str, tenant: str, as_json: bool, tags: tuple[str, ...], ssh_options: tuple[str, ...], **given: Any
+) -> None:
+    """Change what is given of a server; with another host or port its key must be confirmed anew."""
+    changes = {field: value for field, value in given.items() if value is not None}
+    if tags:
+        changes["tags"] = pairs("--tag", tags)
+    if ssh_options:
+        changes["ssh_options"] = {k: _typed(v) for k, v in pairs("--ssh-option", ssh_options).items()}
+    if not changes:
+        raise click.UsageError("Name what is to be changed, such as --host.")
+    from bot import admin
+
+    status = run(lambda: admin.change_server(tenant, name, changes))
+    show(as_json, {"name": name, "status": status}, say("cli.server_changed", server=name))
 
 
 @server.command("trust")

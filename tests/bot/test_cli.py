@@ -583,6 +583,20 @@ async def test_servers_are_listed_with_all_that_is_known(beside: Beside, store: 
     assert line.split() == ["web-1", "ops@10.0.0.5:22", "prod", "web", "active", "main", "gate", "team=shop"]
 
 
+async def test_server_is_changed_and_its_key_confirmed_anew_where_it_moved(
+    beside: Beside, store: Store
+) -> None:
+    more: dict[str, Any] = {"host_key": "ssh-ed25519 AAAA", "status": "active"}
+    await put_server(await store.first(), store.clock, server_of("web-1", **more))
+    assert (await beside("server", "change", "web-1")).exit_code == 2
+    tagged = await beside("server", "change", "web-1", "--tag", "team=shop", "--environment", "dev", "--json")
+    assert json.loads(tagged.stdout) == {"name": "web-1", "status": "active"}
+    moved = await beside("server", "change", "web-1", "--port", "2222", "--json")
+    assert json.loads(moved.stdout)["status"] == "untrusted"
+    row = json.loads((await beside("server", "list", "--json")).stdout)[0]
+    assert (row["port"], row["environment"], row["tags"]) == (2222, "dev", {"team": "shop"})
+
+
 async def test_credential_in_use_is_revoked_only_by_somebody_who_is_sure(
     beside: Beside, store: Store
 ) -> None:

@@ -140,14 +140,16 @@ async def site() -> AsyncIterator[tuple[int, list[str]]]:
                 raise web.HTTPFound("/loop")
             case "/big":
                 return web.Response(body=bytes(3_000_000))
-        await asyncio.sleep(30)
+        await leaving.wait()
         return web.Response()
 
+    leaving = asyncio.Event()
     runner = web.AppRunner(web.Application(), shutdown_timeout=0)
     runner.app.router.add_get("/{path}", answer)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield int(runner.addresses[0][1]), asked
+    leaving.set()
     await runner.cleanup()
 
 

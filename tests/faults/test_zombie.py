@@ -84,7 +84,7 @@ ACTING = (
     ("before:agent.execution.Executor._run@1", 1),
     ("before:shell.run@1", 0),
     ("after:shell.run@1", 1),
-    ("before:agent.turns.Acts._hand_over@1", 1),
+    ("before:agent.acts.Acts.perform@1", 1),
 )
 
 

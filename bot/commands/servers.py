@@ -88,7 +88,7 @@ def _typed(value: str) -> Any:
 def server_change(
     name: str, tenant: str, as_json: bool, tags: tuple[str, ...], ssh_options: tuple[str, ...], **given: Any
 ) -> None:
-    """Change what is given of a server; with another host or port its key must be confirmed anew."""
+    """Change a server; one that moves must be trusted anew."""
     changes = {field: value for field, value in given.items() if value is not None}
     if tags:
         changes["tags"] = pairs("--tag", tags)

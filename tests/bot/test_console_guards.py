@@ -240,6 +240,7 @@ async def test_ended_session_is_not_taken_from_though_its_socket_is_open(house: 
     await client.close()
 
 
+@pytest.mark.long
 async def test_person_who_is_let_out_at_the_command_line_reads_no_more_within_seconds(house: House) -> None:
     client = await someone(house, "gus", "viewer")
     await client.connect()

@@ -345,6 +345,7 @@ async def test_server_is_added_with_all_that_may_be_said_of_it(house: House) -> 
     await admin.close()
 
 
+@pytest.mark.long
 async def test_click_in_a_suspended_tenant_runs_nothing_and_the_request_lapses(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

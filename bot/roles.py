@@ -5,12 +5,13 @@ import structlog
 
 from bot import metrics
 from bot.catalogue import load_catalogue
-from bot.first import first_start, upgrade_report
+from bot.first import first_start
 from bot.logs import NOISE, set_up_logs
 from bot.running import running
 from bot.shown import visible
 from bot.stopping import until_signal
 from bot.up import check_port, urls
+from bot.upgrading import upgrade_report
 from bot.wiring import Parts, build
 from core.errors import SetupError
 from core.settings import load_settings

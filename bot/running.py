@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from agent.engines import grammar
+from agent.risk import classify
 from bot import metrics
 from bot.chores import plan
 from bot.wiring import App
@@ -42,6 +44,7 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         port = await _serve(runner, settings) if serves else 0
         gc.freeze()  # what is here by now stays
         gc.enable()
+        loops.append(asyncio.ensure_future(asyncio.to_thread(_warm_up)))
         yield port
     finally:
         await app.sockets.close()
@@ -55,6 +58,12 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         await asyncio.gather(*loops, return_exceptions=True)
         with contextlib.suppress(Exception):  # the database may be gone already
             await app.workers.leave()
+
+
+def _warm_up() -> None:
+    """Do beforehand what the first message would have to wait for."""
+    classify("true")
+    grammar.read("", [])
 
 
 async def _serve(runner: web.AppRunner, settings: Settings) -> int:

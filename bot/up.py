@@ -4,8 +4,9 @@ import asyncio
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -68,21 +69,28 @@ async def everything(
         if first and database_url is None and (home.path / "keys" / "vault").exists():
             _tell_of_lost_data(settings)
         settings = with_keys(settings, make_keys(home))
-        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first))
+        early, loop = asyncio.Event(), asyncio.get_running_loop()
+        half_way = partial(loop.call_soon_threadsafe, early.set)
+        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first, half_way))
+        house.add_done_callback(lambda _: early.set())
         if database_url is None:
             postgres = await stack.enter_async_context(Postgres(home))
             database_url, admin_url = postgres.app_url, postgres.owner_url
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
         if redis_url is None:
             redis_url = (await stack.enter_async_context(Valkey(home))).url
+        await early.wait()
+        if not house.done() or house.exception() is None:
+            from bot.upgrading import upgrade
+
+            await upgrade(database_url, admin_url or database_url)
         await house
         from bot import metrics
-        from bot.first import first_start, upgrade
+        from bot.first import first_start
         from bot.running import running
         from bot.wiring import build
 
         NOISE.counted = metrics.REFUSED.labels("malformed").inc
-        await upgrade(database_url, admin_url or database_url)
         alone = settings.database_url is None
         app = await stack.enter_async_context(build(settings, database_url, redis_url, "up", parts))
         user = await first_start(app, database_url, admin_url or database_url)
@@ -96,9 +104,15 @@ async def everything(
         yield app, port, link
 
 
-def _import_house(first: bool) -> None:
-    """Import what a process is built from: it takes as long as the servers' start, and is done beside it."""
-    for name in ("bot.first", "bot.running", "bot.wiring", *(["core.store.schema"] if first else [])):
+def _import_house(first: bool, half_way: Callable[[], object]) -> None:
+    """Import what a process is built from: it takes as long as the servers' start, and is done beside it.
+
+    half_way: called once schemas can be upgraded, which goes on beside the rest.
+    """
+    for name in ("bot.upgrading", *(["core.store.schema"] if first else [])):
+        import_module(name)
+    half_way()
+    for name in ("bot.first", "bot.running", "bot.wiring"):
         import_module(name)
 
 

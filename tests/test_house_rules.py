@@ -9,7 +9,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = ("bot", "channels", "agent", "voice", "scheduler", "skills", "core")
 SHELL_CALLERS = {"agent/execution.py": {"run", "stop", "outcome", "leave"}, "agent/fleet.py": set()}
-LATE_IMPORTS = ("bot/cli.py", "bot/commands/", "bot/first.py", "bot/up.py")
+LATE_IMPORTS = (
+    "agent/risk/__init__.py",
+    "bot/cli.py",
+    "bot/commands/",
+    "bot/first.py",
+    "bot/up.py",
+    "bot/upgrading.py",
+)
 """Commands that start fast import what only some of them need when they need it."""
 
 

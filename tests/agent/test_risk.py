@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.risk import RULES_VERSION, classify
+from agent.risk import classify
 from agent.risk.kinds import KINDS
 from agent.risk.lexer import Stuck, parse
 from agent.risk.loose import read
-from agent.risk.rules import CHANGES, RULES, Rule
+from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Rule
 from core.ports import Classifier
 from core.work import Risk
 

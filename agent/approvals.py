@@ -74,7 +74,7 @@ class Approvals:
                 await self._keep(tx, work, approval, deciders)
             if await inbox.check_fence(tx, work.taken, self._desk.me):
                 raise Refused("turn.stopped")
-        await self._asked(work, approval)
+            await work.tenant.audit.append_in(tx, _asked(work, approval), at)
         short = None if len(deciders) >= approval.needed else say("approval.nobody_can_decide")
         return approval, short
 
@@ -263,20 +263,6 @@ class Approvals:
         who = by.name if by else "it0"
         return say(f"approval.was_{now.status}", who=who, when=when, code=now.code)
 
-    async def _asked(self, work: Work, approval: Approval) -> None:
-        entry = Entry(
-            "approval.asked",
-            "agent",
-            None,
-            None,
-            "approval",
-            approval.id,
-            channel=work.address.channel,
-            detail={**_detail(approval), "requester": approval.requester_id},
-            key=f"approval.asked:{approval.id}",
-        )
-        await work.tenant.audit.append(entry, self._desk.clock())
-
     async def _refused(
         self, tenant: Tenant, user: User, approval: Approval | None, click: Click, why: Say
     ) -> None:
@@ -298,6 +284,20 @@ class Approvals:
             key=f"{action}:{user.id}:{click.event_id}",
         )
         await tenant.audit.append(entry, self._desk.clock())
+
+
+def _asked(work: Work, approval: Approval) -> Entry:
+    return Entry(
+        "approval.asked",
+        "agent",
+        None,
+        None,
+        "approval",
+        approval.id,
+        channel=work.address.channel,
+        detail={**_detail(approval), "requester": approval.requester_id},
+        key=f"approval.asked:{approval.id}",
+    )
 
 
 async def _check_right(tx: Transaction, user: User, approval: Approval) -> None:

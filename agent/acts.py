@@ -6,7 +6,8 @@ from dataclasses import replace
 import structlog
 
 from agent.context import Desk, Work
-from agent.gate import Gate, result_data
+from agent.gate.answers import result_data
+from agent.gate.gate import Gate
 from agent.turns import uncancel
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from agent.context import Desk, Work
 from agent.engine import Answer
-from agent.fleet import Fleet
-from agent.gate import Gate, answer_of
-from agent.shown import parts_without_secrets, without_secrets
+from agent.fleet.servers import Fleet
+from agent.gate.answers import answer_of
+from agent.gate.gate import Gate
+from agent.redaction.stored import parts_without_secrets, without_secrets
 from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Part, Progress, command_word
 from core.store import inbox, log, turns

@@ -21,9 +21,9 @@ from agent.engine import (
     ToolResult,
     ToolUse,
 )
-from agent.fleet import Fleet
-from agent.gate import MAX_COMMAND, Gate
-from agent.shown import parts_without_secrets
+from agent.fleet.servers import Fleet
+from agent.gate.gate import MAX_COMMAND, Gate
+from agent.redaction.stored import parts_without_secrets
 from agent.speech import speak
 from agent.toolbox import Tool, Toolbox, journal_of
 from core.audit import Entry

@@ -10,15 +10,15 @@ from typing import Any, Literal
 from pydantic import SecretStr
 from sqlalchemy import case, update
 
-from agent.approvals import Approvals, Click
-from agent.fleet import NewServer
-from agent.hostkeys import fingerprint
+from agent.fleet.forms import NewServer
+from agent.gate.approvals import Approvals, Click
+from agent.shell.hostkeys import fingerprint
+from bot.addresses import urls
 from bot.doctor import Finding
 from bot.embedded import postgres, read_keys, valkey
 from bot.first import make_tenant
 from bot.render import Renderer
-from bot.shown import json_line, listed
-from bot.up import urls
+from bot.visible import json_line, listed
 from bot.wiring import App, build
 from core.audit import Entry, Fault
 from core.errors import BadInput, NotFound, Refused, SetupError, StoreUnavailable
@@ -147,7 +147,7 @@ async def pairing_code(slug: str, name: str) -> str:
 async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:
     """Seal a secret; return its fingerprint."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.add_credential(tenant, OWNER, name, kind, secret)
+        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret)
 
 
 async def credentials(slug: str) -> list[dict[str, Any]]:
@@ -170,13 +170,13 @@ async def revoke_credential(slug: str, name: str, is_sure: bool) -> Sequence[str
         if using and not is_sure:
             servers = listed([row["name"] for row in using], most=len(using))
             raise Refused("credential.in_use", credential=name, servers=servers)
-        return await app.fleet.revoke_credential(tenant, OWNER, name)
+        return await app.fleet.credentials.revoke(tenant, OWNER, name)
 
 
 async def rotate(slug: str) -> int:
     """Seal every secret under the newest key."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.reseal(tenant, None)
+        return await app.fleet.credentials.reseal(tenant, None)
 
 
 async def servers(slug: str) -> list[dict[str, Any]]:
@@ -251,7 +251,7 @@ async def approvals(slug: str, status: str, language: Language) -> list[dict[str
     """Return the newest approvals of a status, each with all that a decision needs."""
     reader = replace(OWNER, language=language)
     async with at(slug) as (app, tenant), tenant.reading() as db:
-        found = await approval_store.newest(db, status, MOST_APPROVALS)
+        found, _ = await approval_store.page_of(db, status, count=MOST_APPROVALS)
         names = {user.id: user.name for user in await people.users(db)}
         shown = await Renderer(app.texts, reader).approvals(db, found, names)
     return [{key: shown[approval.id][key] for key in TOLD_OF_APPROVALS} for approval in found]
@@ -262,7 +262,7 @@ async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "re
     async with at(slug) as (app, tenant):
         user = await app.staff.named(tenant, name)
         async with tenant.reading() as db:
-            pending = await approval_store.newest(db, "", MOST_APPROVALS)
+            pending, _ = await approval_store.page_of(db, count=MOST_APPROVALS)
         found = next((a for a in pending if ref in (a.id, a.code)), None)
         if found is None:
             raise NotFound("approval.unknown")

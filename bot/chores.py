@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from agent.approvals import EXPIRY, Approvals
+from agent.gate.approvals import EXPIRY, Approvals
 from bot.heads import Heads
 from core.clock import Clock
 from core.settings import Settings

@@ -8,7 +8,7 @@ import click
 
 from bot.commands import approvals, audit, credentials, people, servers, tenants
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
-from bot.shown import listed
+from bot.visible import listed
 from core.texts import say
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
-from agent.approvals import Approvals
 from agent.context import Desk, Work
-from agent.fleet import NAME
+from agent.fleet.forms import NAME
+from agent.gate.approvals import Approvals
 from agent.people import set_language
 from bot.console.limits import Tally
 from bot.front import STOP_WORDS
-from bot.shown import in_one_line, listed, visible
+from bot.visible import in_one_line, listed, visible
 from bot.workers import CONTROL_TOPIC
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
@@ -147,7 +147,7 @@ class Controls:
     async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """List what waits for people, each with all that a decision needs."""
         async with work.tenant.reading() as db:
-            pending = await approval_store.newest(db, "pending", SHOWN)
+            pending = (await approval_store.page_of(db, "pending", count=SHOWN))[0]
             count = await db.value(approval_store.PENDING)
             ids = sorted({each for approval in pending for each in approval.action.server_ids})
             servers = await fleet_store.servers_by_id(db, ids)

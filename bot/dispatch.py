@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 
 from agent.acts import Acts
-from agent.approvals import Approvals
-from agent.approvals import Click as Decision
 from agent.context import Desk, Work
+from agent.gate.approvals import Approvals
+from agent.gate.approvals import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.controls import Controls

@@ -17,7 +17,7 @@ from bot import metrics
 from bot.catalogue import Catalogue
 from bot.embedded import valkey
 from bot.heads import Heads
-from bot.shown import listed
+from bot.visible import listed
 from core.audit import PAGE
 from core.errors import It0Error, VaultError
 from core.messages import Part

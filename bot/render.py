@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 from bot.catalogue import Catalogue
-from bot.console.standing import acts_of, outcome_of
-from bot.shown import in_one_line
+from bot.visible import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
 from core.store import fleet, people
+from core.store.acts import acts_of, outcome_of
 from core.store.database import Row, Transaction
 from core.texts import Language, Say, say
 from core.work import Approval, Risk, Server, User, may_decide

@@ -4,14 +4,14 @@ import click
 import structlog
 
 from bot import metrics
+from bot.addresses import check_port, urls
 from bot.catalogue import load_catalogue
 from bot.first import first_start
 from bot.logs import NOISE, set_up_logs
 from bot.running import running
-from bot.shown import visible
 from bot.stopping import until_signal
-from bot.up import check_port, urls
 from bot.upgrading import upgrade_report
+from bot.visible import visible
 from bot.wiring import Parts, build
 from core.errors import SetupError
 from core.settings import load_settings

@@ -1,25 +1,21 @@
 """``up``: bot and worker in one process, with servers and keys of its own unless they are set."""
 
 import asyncio
-import re
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 import structlog
 from pydantic import SecretStr
 
+from bot.addresses import check_port, urls
 from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
 from bot.logs import NOISE, set_up_logs
 from bot.stopping import until_signal
-from core.errors import SetupError
 from core.settings import Settings, load_settings
 from core.texts import as_language, say
 
@@ -27,11 +23,6 @@ if TYPE_CHECKING:
     from bot.wiring import App, Parts
 
 logger = structlog.get_logger()
-
-POSTGRES = ("postgresql", "postgres")
-REDIS = ("redis", "rediss", "unix")
-PLACE = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]*)(:[0-9]{1,5})?")
-"""A host with its port in a URL; PostgreSQL's may name several, with commas between."""
 
 
 def with_keys(settings: Settings, keys: Keys) -> Settings:
@@ -69,22 +60,18 @@ async def everything(
         if first and database_url is None and (home.path / "keys" / "vault").exists():
             _tell_of_lost_data(settings)
         settings = with_keys(settings, make_keys(home))
-        early, loop = asyncio.Event(), asyncio.get_running_loop()
-        half_way = partial(loop.call_soon_threadsafe, early.set)
-        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first, half_way))
-        house.add_done_callback(lambda _: early.set())
+        imports = _Imports(first)
         if database_url is None:
             postgres = await stack.enter_async_context(Postgres(home))
             database_url, admin_url = postgres.app_url, postgres.owner_url
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
         if redis_url is None:
             redis_url = (await stack.enter_async_context(Valkey(home))).url
-        await early.wait()
-        if not house.done() or house.exception() is None:
-            from bot.upgrading import upgrade
+        await imports.upgrading
+        from bot.upgrading import upgrade
 
-            await upgrade(database_url, admin_url or database_url)
-        await house
+        await upgrade(database_url, admin_url or database_url)
+        await imports.house
         from bot import metrics
         from bot.first import first_start
         from bot.running import running
@@ -104,15 +91,25 @@ async def everything(
         yield app, port, link
 
 
-def _import_house(first: bool, half_way: Callable[[], object]) -> None:
-    """Import what a process is built from: it takes as long as the servers' start, and is done beside it.
+class _Imports:
+    """Imports what a process is built from, in a thread: it takes as long as the servers' start beside it.
 
-    half_way: called once schemas can be upgraded, which goes on beside the rest.
+    upgrading: done once schemas can be upgraded, which goes on beside the rest; house: once all is there.
     """
-    for name in ("bot.upgrading", *(["core.store.schema"] if first else [])):
-        import_module(name)
-    half_way()
-    for name in ("bot.first", "bot.running", "bot.wiring"):
+
+    def __init__(self, first: bool) -> None:
+        self.upgrading = asyncio.ensure_future(
+            asyncio.to_thread(_import, "bot.upgrading", *(["core.store.schema"] if first else []))
+        )
+        self.house = asyncio.ensure_future(self._house())
+
+    async def _house(self) -> None:
+        await self.upgrading
+        await asyncio.to_thread(_import, "bot.first", "bot.running", "bot.wiring")
+
+
+def _import(*names: str) -> None:
+    for name in names:
         import_module(name)
 
 
@@ -125,59 +122,6 @@ def _tell_of_lost_data(settings: Settings) -> None:
     logger.warning("home_has_keys_but_no_data", home=home)
     words = load_catalogue()(say("up.data_gone", home=home), as_language(settings.it0_language))
     click.echo(f"it0: {words}", err=True)
-
-
-def check_port(settings: Settings) -> None:
-    """Look whether the port is free, before a database is made and servers are started for nothing.
-
-    Somebody may still take it in the meantime; then listening fails with the same sentence. Raises
-    SetupError.
-    """
-    host, port = settings.it0_http_host, settings.it0_http_port
-    if port == 0:
-        return
-    try:
-        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, _, _, address in places:
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(address)
-    except OSError as error:
-        where, reason = f"{host}:{port}", error.strerror or type(error).__name__
-        raise SetupError("setup.port_in_use", where=where, reason=reason) from error
-
-
-def urls(settings: Settings) -> tuple[str | None, str | None]:
-    """Return the databases that are set: the application's role's and the owner's.
-
-    Raises SetupError for a database's or Redis's URL that is none, never showing it.
-    """
-    for name, schemes, key in (
-        ("database_url", POSTGRES, "setup.bad_database_url"),
-        ("database_admin_url", POSTGRES, "setup.bad_database_url"),
-        ("redis_url", REDIS, "setup.bad_redis_url"),
-    ):
-        given = getattr(settings, name)
-        if given is not None and not is_url(given.get_secret_value(), schemes):
-            raise SetupError(key, setting=name.upper())
-    database, admin = settings.database_url, settings.database_admin_url
-    return (
-        database.get_secret_value() if database else None,
-        admin.get_secret_value() if admin else None,
-    )
-
-
-def is_url(text: str, schemes: Sequence[str]) -> bool:
-    """Return whether a client can take ``text`` apart; whether anybody is there is another question."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    if parts.scheme not in schemes or not (parts.netloc or parts.path) or parts.fragment:
-        return False
-    return all(PLACE.fullmatch(place) for place in parts.netloc.rpartition("@")[2].split(","))
 
 
 def _url(settings: Settings, port: int) -> str:

@@ -11,17 +11,17 @@ from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
 from agent.acts import Acts
-from agent.approvals import Approvals
 from agent.context import Desk
 from agent.engine import Engine
 from agent.engines.direct import Direct
-from agent.execution import Executor
-from agent.fleet import Fleet
-from agent.gate import Gate
+from agent.fleet.servers import Fleet
+from agent.gate.approvals import Approvals
+from agent.gate.execution import Executor
+from agent.gate.gate import Gate
 from agent.people import Staff
-from agent.redact import Redactions
+from agent.redaction.redactions import Redactions
 from agent.risk import classify
-from agent.shell import SshShell
+from agent.shell.ssh import SshShell
 from agent.tools import all_tools
 from agent.turns import Turns
 from bot.bus import LocalBus, RedisBus
@@ -29,6 +29,7 @@ from bot.catalogue import Catalogue, load_catalogue
 from bot.chores import timer_handlers
 from bot.console.api import Api
 from bot.console.auth import Sessions
+from bot.console.pages import Pages
 from bot.console.socket import Sockets
 from bot.controls import Controls
 from bot.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_people
@@ -229,7 +230,8 @@ def _assemble(ground: Ground) -> App:
         settings.it0_engine,
         desk.changed,
     )
-    site = Web(sessions, api, sockets, ground.texts, ground.tenants, hands.fleet, clock, doctor.ready)
+    pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
+    site = Web(sessions, pages, api, sockets, ground.texts, doctor.ready)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
@@ -283,7 +285,7 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 def _hands(ground: Ground, desk: Desk) -> Hands:
     settings, shell = ground.settings, ground.shell
     fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet), settings.fan_out)
+    executor = Executor(shell, desk, Redactions(fleet.credentials), settings.fan_out)
     gate = Gate(
         desk,
         fleet,

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.engine import Answer
-from agent.fleet import Fleet
+from agent.fleet.servers import Fleet
 from agent.toolbox import Call
 from core.errors import BadInput, NotAllowed, Refused
 from core.tenant import Tenant

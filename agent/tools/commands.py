@@ -1,9 +1,11 @@
 """Running a command on servers, and what is built on it."""
 
+import shlex
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.engine import Answer
-from agent.gate import Gate, quoted
+from agent.gate.gate import Gate
 from agent.toolbox import Call
 
 
@@ -61,7 +63,7 @@ class TailFile:
 
     async def __call__(self, call: Call, arguments: TailArguments) -> Answer:
         """Answer with the lines."""
-        command = f"tail -n {arguments.lines} {quoted(arguments.path)}"
+        command = f"tail -n {arguments.lines} {shlex.quote(arguments.path)}"
         return await self._gate.command(
             call.work, call.step, command, arguments.servers, None, call.waits_for
         )

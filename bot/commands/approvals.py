@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from bot.commands.terminal import Group, data_options, language, note, run, show, words_of
-from bot.shown import visible
+from bot.visible import visible
 from core.texts import say
 
 STATES = ("pending", "approved", "rejected", "expired", "cancelled")

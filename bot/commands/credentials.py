@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bot.commands.terminal import Group, data_options, fail, note, run, show, table
-from bot.shown import listed
+from bot.visible import listed
 from core.texts import say
 
 SECRET_LIMIT = 65_536

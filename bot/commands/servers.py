@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from bot.commands.terminal import Group, data_options, fail, pairs, run, show, table, words_of
-from bot.shown import visible
+from bot.visible import visible
 from core.texts import say
 
 
@@ -50,7 +50,7 @@ def server_add(
     """Add a server. Without --trust its key waits for `it0 server trust`."""
     named = pairs("--tag", tags)
     options = {name: _typed(value) for name, value in pairs("--ssh-option", ssh_options).items()}
-    from agent.fleet import NewServer
+    from agent.fleet.forms import NewServer
     from bot import admin
 
     new = NewServer(user=ssh_user, tags=named, ssh_options=options, **given)

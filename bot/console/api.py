@@ -6,19 +6,20 @@ from typing import Any
 
 from aiohttp import web
 
-from agent.fleet import Fleet, NewServer
-from agent.hostkeys import fingerprint
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
 from agent.people import Staff, set_language
+from agent.shell.hostkeys import fingerprint
 from bot.catalogue import Catalogue
 from bot.console.audited import audit_json, known_to
 from bot.console.auth import Sessions, Visitor, check_csrf
-from bot.console.standing import page_of
 from bot.console.wellformed import json_of
 from bot.controls import Controls
 from bot.render import Renderer
 from core.clock import Clock, system_clock
 from core.errors import BadInput, NotAllowed, NotFound, Refused
 from core.store import approvals, fleet, log, people, preferences, runs
+from core.store.approvals import page_of
 from core.store.database import Row, Transaction
 from core.texts import LANGUAGES, Language, as_language
 from core.work import Approval, Role, Server
@@ -284,7 +285,7 @@ class Api:
         body = await body_of(request, name=str, kind=str, secret=str)
         if body["kind"] not in ("ssh_key", "ssh_password"):
             raise BadInput("credential.bad_kind")
-        shown = await self._fleet.add_credential(
+        shown = await self._fleet.credentials.add(
             visitor.tenant, visitor.user, body["name"], body["kind"], body["secret"].encode()
         )
         return {"fingerprint": shown}
@@ -292,7 +293,7 @@ class Api:
     async def revoke(self, request: web.Request, visitor: Visitor) -> Answer:
         """Destroy a secret."""
         name = request.match_info["name"]
-        using = await self._fleet.revoke_credential(visitor.tenant, visitor.user, name)
+        using = await self._fleet.credentials.revoke(visitor.tenant, visitor.user, name)
         return {"servers": list(using)}
 
     async def people(self, _: web.Request, visitor: Visitor) -> Answer:

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import WSMsgType, web
 
-from agent.approvals import feed_address
+from agent.gate.approvals import feed_address
 from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.console.limits import AtOnce, Rate
-from bot.console.standing import turn_of_act
 from bot.console.wellformed import storable
 from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
@@ -24,6 +23,7 @@ from core.errors import BadInput, It0Error, NotFound, Refused, StoreUnavailable
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.ports import Bus, Subscription
 from core.store import approvals, inbox, log
+from core.store.acts import turn_of_act
 from core.store.database import Row, Transaction
 from core.tenant import console_installation
 from core.texts import say

@@ -11,8 +11,8 @@ from support.place import Place, at_work, built, until
 from support.store import Store
 
 from agent.engine import Completed, EngineEvent, Request, Tools
-from agent.local import Local
-from agent.shell import SshShell
+from agent.shell.local import Local
+from agent.shell.ssh import SshShell
 from core.messages import Accepted
 from core.store import preferences
 
@@ -166,7 +166,7 @@ async def test_act_that_was_begun_is_never_called_refused_by_what_changed_since(
             async with dying.tenant.transaction() as tx:
                 await preferences.put(tx, "halted_by", "ann", store.clock(), dying.ann.id)
         if change == "sealed":
-            await dying.app.fleet.add_credential(
+            await dying.app.fleet.credentials.add(
                 dying.tenant, dying.ann, "pw", "ssh_password", b"touch begun"
             )
         if change == "removed":

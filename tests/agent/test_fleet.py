@@ -10,8 +10,9 @@ import pytest
 from fakes.shell import ScriptedShell
 from support.store import AUDIT_KEY, Store, actions, add_user
 
-from agent.fleet import Fleet, NewServer, checked
-from agent.hostkeys import fingerprint, one_line
+from agent.fleet.forms import NewServer, checked
+from agent.fleet.servers import Fleet
+from agent.shell.hostkeys import fingerprint, one_line
 from core.errors import (
     BadInput,
     It0Error,
@@ -86,7 +87,7 @@ async def yard(store: Store) -> Yard:
     tenant, shell = await store.first(), Showing()
     ann = await add_user(tenant, store.clock, "ann")
     fleet = Fleet(shell, store.clock)
-    await fleet.add_credential(tenant, ann, "key", "ssh_key", private_key())
+    await fleet.credentials.add(tenant, ann, "key", "ssh_key", private_key())
     return Yard(store, tenant, ann, shell, fleet)
 
 
@@ -187,9 +188,9 @@ async def test_plan_without_room_adds_no_sixth_server(yard: Yard) -> None:
 
 async def test_credential_that_is_unknown_expired_or_revoked_adds_no_server(yard: Yard) -> None:
     soon = yard.store.clock() + timedelta(hours=1)
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "short", "ssh_password", b"pw", soon)
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "short", "ssh_password", b"pw", soon)
     yard.store.clock.forward(hours=2)
-    await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key")
+    await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
     expected = {"nothing": "error.no_such_credential", "short": "credential.expired"}
     for name, key in {**expected, "key": "error.no_such_credential"}.items():
         with pytest.raises(Refused) as caught:
@@ -283,8 +284,8 @@ async def test_nobody_but_admins_changes_the_fleet(yard: Yard, role: Role) -> No
         lambda: fleet.trust(tenant, bob, server, fingerprint(yard.shell.key)),
         lambda: fleet.distrust(tenant, bob, server),
         lambda: fleet.remove_server(tenant, bob, server),
-        lambda: fleet.add_credential(tenant, bob, "x", "ssh_password", b"pw"),
-        lambda: fleet.revoke_credential(tenant, bob, "key"),
+        lambda: fleet.credentials.add(tenant, bob, "x", "ssh_password", b"pw"),
+        lambda: fleet.credentials.revoke(tenant, bob, "key"),
     ]
     for attempt in tries:
         with pytest.raises(NotAllowed):
@@ -312,14 +313,14 @@ async def test_credential_that_could_not_be_used_is_refused(
     yard: Yard, name: str, kind: str, secret: bytes, key: str
 ) -> None:
     with pytest.raises(BadInput) as caught:
-        await yard.fleet.add_credential(yard.tenant, yard.ann, name, kind, secret)
+        await yard.fleet.credentials.add(yard.tenant, yard.ann, name, kind, secret)
     assert caught.value.say.key == key
     assert [row["name"] for row in await yard.credentials()] == ["key"]
 
 
 async def test_password_is_sealed_without_its_line_end_and_never_in_the_clear(yard: Yard) -> None:
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "pw", "ssh_password", b" hunter2 \r\n")
-    assert b" hunter2 " in await yard.fleet.secrets(yard.tenant)
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "pw", "ssh_password", b" hunter2 \r\n")
+    assert b" hunter2 " in await yard.fleet.credentials.secrets(yard.tenant)
     assert all(b"hunter2" not in row["sealed"] for row in await yard.credentials())
     server = await yard.add(credential="pw")
     target = await yard.fleet.target(yard.tenant, server)
@@ -338,12 +339,12 @@ async def test_secrets_are_sealed_anew_after_a_rotation_and_the_old_key_may_go(s
 
     before = await under(old)
     ann = await add_user(before, store.clock, "ann")
-    await fleet.add_credential(before, ann, "pw", "ssh_password", b"hunter2")
+    await fleet.credentials.add(before, ann, "pw", "ssh_password", b"hunter2")
     both = await under(new, old)
-    assert (await fleet.reseal(both, ann), await fleet.reseal(both, ann)) == (1, 0)
-    assert await fleet.secrets(await under(new)) == [b"hunter2"]
+    assert (await fleet.credentials.reseal(both, ann), await fleet.credentials.reseal(both, ann)) == (1, 0)
+    assert await fleet.credentials.secrets(await under(new)) == [b"hunter2"]
     with pytest.raises(VaultError):
-        await fleet.secrets(before)
+        await fleet.credentials.secrets(before)
 
 
 async def test_revoked_secret_is_destroyed_and_its_servers_are_named(yard: Yard) -> None:
@@ -351,7 +352,7 @@ async def test_revoked_secret_is_destroyed_and_its_servers_are_named(yard: Yard)
         await yard.add(name)
     server = await yard.fleet.server(yard.tenant, "a")
     target = await yard.fleet.target(yard.tenant, server)
-    using = await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key")
+    using = await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
     assert sorted(using) == ["a", "b"]
     rows = await yard.credentials()
     assert [row["sealed"] for row in rows] == [b""]
@@ -361,7 +362,7 @@ async def test_revoked_secret_is_destroyed_and_its_servers_are_named(yard: Yard)
         with pytest.raises(It0Error) as caught:
             await attempt()
         assert caught.value.say.key == "credential.expired"
-    assert await yard.fleet.secrets(yard.tenant) == []
+    assert await yard.fleet.credentials.secrets(yard.tenant) == []
 
 
 async def last_detail(yard: Yard) -> dict[str, Any]:
@@ -372,24 +373,24 @@ async def last_detail(yard: Yard) -> dict[str, Any]:
 async def test_new_credential_under_a_revoked_ones_name_takes_its_servers_over(yard: Yard) -> None:
     web, other = await yard.add("web"), await yard.add("other")
     gone = await yard.add("gone")
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "second", "ssh_password", b"a password")
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "second", "ssh_password", b"a password")
     await yard.fleet.change_server(yard.tenant, yard.ann, other, {"credential": "second"})
     await yard.fleet.remove_server(yard.tenant, yard.ann, gone)
-    assert await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key") == ["web"]
+    assert await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key") == ["web"]
     yard.shell.forgotten.clear()
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "key", "ssh_key", private_key())
-    assert await yard.fleet.using(yard.tenant, "key") == ["web"]
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "key", "ssh_key", private_key())
+    assert await yard.fleet.credentials.using(yard.tenant, "key") == ["web"]
     assert (await yard.fleet.target(yard.tenant, await yard.fleet.server(yard.tenant, "web"))).login
-    assert await yard.fleet.using(yard.tenant, "second") == ["other"]
+    assert await yard.fleet.credentials.using(yard.tenant, "second") == ["other"]
     assert yard.shell.forgotten == [web.id]
     assert (await last_detail(yard))["servers"] == "web"
 
 
 async def test_token_takes_no_servers_over(yard: Yard) -> None:
     web = await yard.add()
-    await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key")
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "key", "token", b"a token")
-    assert await yard.fleet.using(yard.tenant, "key") == []
+    await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "key", "token", b"a token")
+    assert await yard.fleet.credentials.using(yard.tenant, "key") == []
     assert (await yard.fleet.server(yard.tenant, "web")).credential_id == web.credential_id
 
 
@@ -458,12 +459,12 @@ async def test_change_that_cannot_be_is_refused_and_changes_nothing(
 async def test_servers_of_a_credential_that_was_replaced_before_can_be_given_the_new_one(yard: Yard) -> None:
     web = await yard.add()
     schema = yard.tenant.schema
-    await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key")
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "key", "ssh_key", private_key())
+    await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "key", "ssh_key", private_key())
     await yard.store.as_owner(f"UPDATE {schema}.server SET credential_id = $1", web.credential_id)
     web = await yard.fleet.server(yard.tenant, "web")
     await yard.fleet.change_server(yard.tenant, yard.ann, web, {"credential": "key"})
-    assert await yard.fleet.using(yard.tenant, "key") == ["web"]
+    assert await yard.fleet.credentials.using(yard.tenant, "key") == ["web"]
 
 
 async def test_own_machine_has_no_host_to_change_and_only_admins_change_anything(yard: Yard) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.output import GAP, PIECE_BYTES, Kept, Output
-from agent.redact import CUT, Redact, StreamRedact
+from agent.redaction.redact import CUT, Redact, StreamRedact
+from agent.shell.output import GAP, PIECE_BYTES, Kept, Output
 
 PASSWORD = "S3cr3t-Häns&Grätel/42"
 KEY = "\n".join(base64.b64encode(bytes(range(at, at + 52))).decode() for at in (0, 60, 120, 180))

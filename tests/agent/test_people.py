@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.store import Store, actions, add_user
 
-from agent.fleet import Fleet, NewServer
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
 from agent.people import Staff, clean_name, role_of, set_language
 from bot.console import limits
 from bot.console.auth import Sessions, Unauthenticated
@@ -606,7 +607,7 @@ async def test_same_server_at_the_same_moment_is_added_once(store: Store) -> Non
 async def test_same_credential_at_the_same_moment_is_added_once(store: Store) -> None:
     tenant, hands = await store.first(), Fleet(ScriptedShell(), store.clock)
     admin = await add_user(tenant, store.clock, "root")
-    adding = (hands.add_credential(tenant, admin, "main", "ssh_password", b"secret") for _ in range(6))
+    adding = (hands.credentials.add(tenant, admin, "main", "ssh_password", b"secret") for _ in range(6))
     results = await asyncio.gather(*adding, return_exceptions=True)
     refused = [result for result in results if isinstance(result, BaseException)]
     assert len(refused) == 5

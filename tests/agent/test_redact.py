@@ -15,8 +15,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.store import Store, add_user
 
-from agent.fleet import Fleet
-from agent.redact import HIDDEN, SHORTEST, Redact, Redactions, StreamRedact
+from agent.fleet.servers import Fleet
+from agent.redaction.forms import SHORTEST
+from agent.redaction.redact import HIDDEN, Redact, StreamRedact
+from agent.redaction.redactions import Redactions
 
 PASSWORD = b"S3cr3t/with+odd=chars&\xc3\xa4"
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh")
@@ -335,8 +337,8 @@ async def test_tenants_secrets_are_hidden_and_no_others(store: Store) -> None:
     hands = Fleet(ScriptedShell(), store.clock)
     for tenant, secret in ((first, b"first-secret"), (second, b"second-secret")):
         admin = await add_user(tenant, store.clock, "root")
-        await hands.add_credential(tenant, admin, "c", "ssh_password", secret)
-    redactions = Redactions(hands)
+        await hands.credentials.add(tenant, admin, "c", "ssh_password", secret)
+    redactions = Redactions(hands.credentials)
     text = "first-secret second-secret"
     assert (await redactions.of(first))(text) == f"{HIDDEN} second-secret"
     assert (await redactions.of(second))(text) == f"first-secret {HIDDEN}"
@@ -344,10 +346,10 @@ async def test_tenants_secrets_are_hidden_and_no_others(store: Store) -> None:
 
 async def test_new_secret_is_hidden_at_once_and_a_destroyed_one_no_longer(store: Store) -> None:
     tenant, hands = await store.first(), Fleet(ScriptedShell(), store.clock)
-    admin, redactions = await add_user(tenant, store.clock, "root"), Redactions(hands)
+    admin, redactions = await add_user(tenant, store.clock, "root"), Redactions(hands.credentials)
     assert (await redactions.of(tenant))("new-secret") == "new-secret"
-    await hands.add_credential(tenant, admin, "c", "token", b"new-secret")
+    await hands.credentials.add(tenant, admin, "c", "token", b"new-secret")
     assert (await redactions.of(tenant))("new-secret") == HIDDEN
     store.clock.forward(minutes=1)
-    await hands.revoke_credential(tenant, admin, "c")
+    await hands.credentials.revoke(tenant, admin, "c")
     assert (await redactions.of(tenant))("new-secret") == "new-secret"

@@ -24,11 +24,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.sshd import SSHD, Sshd, a_server, a_target, free_port, relay_to, start_sshd
 
-from agent.hostkeys import fingerprint
-from agent.local import Local
-from agent.output import Kept, Output
-from agent.shell import SshShell
-from agent.wrapper import Opening, Report, marker, outcome_script, parse_report, run_script, stop_script
+from agent.shell.hostkeys import fingerprint
+from agent.shell.local import Local
+from agent.shell.output import Kept, Output
+from agent.shell.ssh import SshShell
+from agent.shell.wrapper import Opening, Report, marker, outcome_script, parse_report, run_script, stop_script
 from core.errors import HostKeyChanged, HostKeyUnknown, Refused, ServerUnreachable
 from core.ids import new_id
 from core.ports import Login, Order, Shell, Target
@@ -50,8 +50,8 @@ def error_of(result: Any) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait half a second between TERM and KILL, and for a broken connection, instead of five."""
-    monkeypatch.setattr("agent.wrapper.TERM_TICKS", 5)
-    monkeypatch.setattr("agent.shell.SETTLE_S", 1.0)
+    monkeypatch.setattr("agent.shell.wrapper.TERM_TICKS", 5)
+    monkeypatch.setattr("agent.shell.ssh.SETTLE_S", 1.0)
 
 
 @dataclass
@@ -402,8 +402,8 @@ BOT = """
 import asyncio, sys
 sys.path[:0] = ["{root}", "{root}/tests"]
 from pathlib import Path
-from agent.local import Local
-from agent.shell import SshShell
+from agent.shell.local import Local
+from agent.shell.ssh import SshShell
 from core.ports import Login, Order
 from support.sshd import a_server, a_target
 server = a_server(**{server!r})

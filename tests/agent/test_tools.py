@@ -13,15 +13,16 @@ from fakes.desk import make_desk, taken_work
 from fakes.shell import ScriptedShell
 from support.store import Store, actions, add_user
 
-from agent.approvals import Approvals
 from agent.context import Desk, Work
 from agent.engine import Answer
-from agent.execution import Executor
-from agent.fleet import Fleet, NewServer
-from agent.gate import Gate
-from agent.hostkeys import fingerprint, one_line
-from agent.redact import Redactions
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
+from agent.gate.approvals import Approvals
+from agent.gate.execution import Executor
+from agent.gate.gate import Gate
+from agent.redaction.redactions import Redactions
 from agent.risk import classify
+from agent.shell.hostkeys import fingerprint, one_line
 from agent.toolbox import Toolbox
 from agent.tools import all_tools
 from agent.tools.checks import may_reach
@@ -117,7 +118,7 @@ async def bench(store: Store) -> Bench:
     tenant, desk, shell = await store.first(), make_desk(store.clock), Showing()
     ann = await add_user(tenant, store.clock, "ann")
     fleet, approvals = Fleet(shell, store.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet), 10)
+    executor = Executor(shell, desk, Redactions(fleet.credentials), 10)
     gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600, 600)
     return Bench(store, await taken_work(tenant, ann, desk), desk, fleet, gate, shell)
 
@@ -345,7 +346,7 @@ async def everything_stored(bench: Bench) -> str:
 
 async def seal(bench: Bench) -> None:
     """Put the secret into the vault."""
-    await bench.fleet.add_credential(
+    await bench.fleet.credentials.add(
         bench.work.tenant, bench.work.user, "pw", "ssh_password", SECRET.encode()
     )
 
@@ -392,12 +393,12 @@ async def three_servers(bench: Bench) -> None:
     tenant, user = bench.work.tenant, bench.work.user
     await bench.knows("127.0.0.1")
     for name in ("new", "dead"):
-        await bench.fleet.add_credential(tenant, user, name, "ssh_password", b"a password")
+        await bench.fleet.credentials.add(tenant, user, name, "ssh_password", b"a password")
         expected = fingerprint(KEY) if name == "dead" else ""
         await bench.fleet.add_server(
             tenant, user, NewServer(name, "192.0.2.1", user="ops", credential=name), expected
         )
-    await bench.fleet.revoke_credential(tenant, user, "dead")
+    await bench.fleet.credentials.revoke(tenant, user, "dead")
 
 
 async def test_read_runs_where_it_can_and_says_for_each_other_server_why_not(bench: Bench) -> None:

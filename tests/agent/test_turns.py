@@ -291,7 +291,7 @@ async def _started(shell: ScriptedShell) -> bool:
 async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store: Store) -> None:
     engine = ScriptedEngine()
     async with at_work(store, engine) as place:
-        await place.app.fleet.add_credential(place.tenant, place.ann, "pw", "ssh_password", b"hunter2-Secret")
+        await place.seal("pw", b"hunter2-Secret")
         typed = ("my password is hunter2-Secret", "/run web echo hunter2-Secret", "/why hunter2-Secret")
         for number, text in enumerate(typed):
             accepted = await place.send(text, thread=f"thread-{number}")
@@ -313,7 +313,7 @@ async def test_secret_that_is_typed_during_a_turn_is_taken_out_before_the_engine
     engine = ScriptedEngine()
     paused_steps(engine)
     async with at_work(store, engine) as place:
-        await place.app.fleet.add_credential(place.tenant, place.ann, "pw", "ssh_password", b"hunter2-Secret")
+        await place.seal("pw", b"hunter2-Secret")
         first = await place.send("look")
         await engine.reached.wait()
         await place.send("with hunter2-Secret")
@@ -328,7 +328,7 @@ async def test_secret_that_an_engine_says_is_not_shown(store: Store) -> None:
         yield Completed(("it is hunter2-Secret", say("direct.bullet", text="hunter2-Secret")))
 
     async with at_work(store, ScriptedEngine(script=tells)) as place:
-        await place.app.fleet.add_credential(place.tenant, place.ann, "pw", "ssh_password", b"hunter2-Secret")
+        await place.seal("pw", b"hunter2-Secret")
         accepted = await place.send("x")
         assert await place.replies(accepted) == [["it is ‹redacted›", "direct.bullet"]]
         assert "hunter2" not in str([dict(row) for row in await place.events(accepted)])

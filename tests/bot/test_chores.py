@@ -5,7 +5,7 @@ from datetime import timedelta
 from support.place import built
 from support.store import Store
 
-from agent.approvals import Approvals
+from agent.gate.approvals import Approvals
 from bot.chores import KEPT, PURGE, timer_handlers
 from core.store import fleet
 from core.store.people import token_hash

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.store import AUDIT_KEY, Store, actions, add_user
 
-from agent.approvals import Approvals
+from agent.gate.approvals import Approvals
 from bot.cli import main
 from bot.commands import terminal
 from bot.controls import Controls

@@ -8,10 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web as aioweb
+from aiohttp import web
 from support.house import Client, House
 
-from bot import web
+from bot.connections import serve_by
 from bot.console.socket import same_origin
 
 GUARDED = ("content-security-policy", "x-content-type-options", "x-frame-options", "cache-control")
@@ -377,19 +377,18 @@ def test_only_our_own_pages_are_of_our_origin(
     assert same_origin(Asked(host, origin), secure) is is_ours  # type: ignore[arg-type]
 
 
-async def test_connection_that_sends_no_whole_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "IDLE_S", 0.2)
-    app = aioweb.Application()
+async def test_connection_that_sends_no_whole_request_is_closed() -> None:
+    app = web.Application()
 
-    async def slowly(_: aioweb.Request) -> aioweb.Response:
+    async def slowly(_: web.Request) -> web.Response:
         await asyncio.sleep(1)
-        return aioweb.Response(text="done")
+        return web.Response(text="done")
 
     app.router.add_get("/", slowly)
-    web._serve_by(app)
-    runner = aioweb.AppRunner(app, shutdown_timeout=0)
+    serve_by(app, idle_s=0.2)
+    runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
-    await aioweb.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
     try:
         for begun in (b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: x\r\n"):

@@ -23,10 +23,10 @@ from support.house import FAST, ROOT, free_port
 from support.place import until
 from support.store import AUDIT_KEY, Store, add_user
 
-from agent.approvals import Approvals
+from agent.gate.approvals import Approvals
+from bot.addresses import POSTGRES, REDIS, is_url
 from bot.embedded import Home, make_keys
 from bot.running import _serve
-from bot.up import POSTGRES, REDIS, is_url
 from core.errors import SetupError
 from core.settings import load_settings
 from core.store import approvals as stored

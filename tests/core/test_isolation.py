@@ -13,7 +13,8 @@ import pytest
 from fakes.shell import ScriptedShell
 from support.store import Cluster, Store, add_user, fresh_store, tenant_row
 
-from agent.fleet import Fleet, NewServer
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
 from core.audit import Entry
 from core.errors import StoreUnavailable
 from core.ids import new_id
@@ -103,11 +104,11 @@ class Life:
 
     async def secret(self) -> Any:
         name, secret = f"s{new_id()}", f"secret {self.word}".encode()
-        await self.hands.add_credential(self.tenant, self.admin, name, "ssh_password", secret)
+        await self.hands.credentials.add(self.tenant, self.admin, name, "ssh_password", secret)
         return name
 
     async def secrets(self) -> Any:
-        opened = await self.hands.secrets(self.tenant)
+        opened = await self.hands.credentials.secrets(self.tenant)
         async with self.tenant.reading() as db:
             return opened, await db.all(fleet.CREDENTIALS)
 
@@ -169,7 +170,7 @@ class Life:
 
     async def asked(self) -> Any:
         async with self.tenant.reading() as db:
-            return await approvals.newest(db), await approvals.newest(db, "pending")
+            return (await approvals.page_of(db))[0], (await approvals.page_of(db, "pending"))[0]
 
     async def deliver(self) -> None:
         """Deliver what is due, whoever's it is: each parcel must hold its own tenant's words."""

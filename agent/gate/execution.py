@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import Any
 
 from agent.context import Desk
-from agent.output import Output
-from agent.redact import Redact, Redactions, StreamRedact
+from agent.redaction.redact import Redact, StreamRedact
+from agent.redaction.redactions import Redactions
+from agent.shell.output import Output
 from core.audit import Entry
 from core.messages import Live, Progress
 from core.ports import Order, Shell, Target

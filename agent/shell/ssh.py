@@ -1,7 +1,7 @@
 """Runs commands on servers: once each, bounded in time and memory, and with an end that can be known later.
 
-What happens on the server is in ``agent.wrapper``; what carries it there is a ``Door``: the SSH pool, or the
-bot's own machine. A server declared restricted takes the bare command, so of its runs less is known.
+What happens on the server is in ``agent.shell.wrapper``; what carries it there is a ``Door``: the SSH pool,
+or the bot's own machine. A server declared restricted takes the bare command, so of its runs less is known.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from agent.local import Local
-from agent.marker import Door, Process, Went, ask_end, ask_outcome, ended_by, has_ended, known
-from agent.output import Output
-from agent.sshconnect import connect_s
-from agent.sshpool import IDLE_S, MaybeStarted, Pool
-from agent.wrapper import REQUEST, Opening, Report, marker, run_script, unfit
+from agent.shell.connect import connect_s
+from agent.shell.local import Local
+from agent.shell.marker import Door, Process, Went, ask_end, ask_outcome, ended_by, has_ended, known
+from agent.shell.output import Output
+from agent.shell.pool import IDLE_S, MaybeStarted, Pool
+from agent.shell.wrapper import REQUEST, Opening, Report, marker, run_script, unfit
 from core.errors import It0Error
 from core.ports import OnOutput, Order, Target
 from core.texts import Say, say

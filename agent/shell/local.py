@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from agent.output import Ending, OnData
-from agent.wrapper import PATH, REQUEST
+from agent.shell.output import Ending, OnData
+from agent.shell.wrapper import PATH, REQUEST
 from core.errors import ServerUnreachable
 from core.ports import Target
 

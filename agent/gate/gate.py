@@ -1,22 +1,22 @@
 """THE gate: classify, then run, suspend or refuse; audited. Nothing else in it0 can run a command."""
 
-import shlex
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
 
-from agent.approvals import Approvals
 from agent.context import Desk, Work
-from agent.engine import Answer, outputs
-from agent.execution import Executor, Job
-from agent.fleet import Fleet, Ways
-from agent.hostkeys import fingerprint
-from agent.redact import Redact
+from agent.engine import Answer
+from agent.fleet.servers import Fleet, Ways
+from agent.gate.answers import answer_of, duration, refuse_unfit
+from agent.gate.approvals import Approvals
+from agent.gate.execution import Executor
+from agent.gate.jobs import job_of, not_halted, owned, unasked
+from agent.redaction.redact import Redact
+from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
-from core.errors import BadInput, Fenced, Halted, It0Error, NotAllowed, Refused
+from core.errors import BadInput, It0Error, NotAllowed, Refused
 from core.ports import Classifier
 from core.store import fleet as fleet_store
-from core.store import inbox, preferences, runs
+from core.store import preferences, runs
 from core.store.database import Transaction
 from core.store.runs import Run
 from core.tenant import Tenant
@@ -74,7 +74,7 @@ class Gate:
         action = self._action(command, servers, timeout_s, verdict.level)
         ways = await self._fleet.ways(work.tenant, servers)
         if ways.unfit and (verdict.level > Risk.L0 or not ways.targets):
-            return _refuse_unfit(servers, ways.unfit)
+            return refuse_unfit(servers, ways.unfit)
         if verdict.level == Risk.L0:
             results = await self._run_unasked(work, step, action, servers, ways)
             return answer_of(results)
@@ -167,7 +167,7 @@ class Gate:
         self, work: Work, step: int, action: Action, servers: Sequence[Server], ways: Ways
     ) -> list[RunTarget]:
         run = Run(
-            _unasked(work, step),
+            unasked(work, step),
             work.conversation_id,
             work.turn_id,
             None,
@@ -177,7 +177,7 @@ class Gate:
             work.user.id,
             None,
         )
-        job = _job(work, run, action, ways, self._owned(work), step, _not_halted)
+        job = job_of(work, run, action, ways, owned(self._desk, work), step, not_halted)
         return await self._executor.run(work.tenant, job)
 
     async def perform(self, work: Work, approval: Approval) -> Say | None:
@@ -218,28 +218,20 @@ class Gate:
 
         async def may_start(tx: Transaction) -> None:
             """Look again with the servers held: nobody removes or distrusts one until the row stands."""
-            await _not_halted(tx)
+            await not_halted(tx)
             held = await fleet_store.servers_by_id(tx, list(action.server_ids), hold=True)
             if (refusal := self._changed(work, approval, held)) is not None:
                 raise Refused(refusal.key, **refusal.params)
 
-        check = self._owned(work)
-        job = _job(work, run, action, ways, check, approval.step, may_start, approval.digest)
+        check = owned(self._desk, work)
+        job = job_of(work, run, action, ways, check, approval.step, may_start, approval.digest)
         await self._executor.run(work.tenant, job)
         return None
-
-    def _owned(self, work: Work) -> Callable[[Transaction], Awaitable[None]]:
-        """Return the check that this process still owns the work."""
-
-        async def check(tx: Transaction) -> None:
-            await inbox.check_fence(tx, work.taken, self._desk.me)
-
-        return check
 
     async def results(self, work: Work, step: int) -> Sequence[RunTarget]:
         """Return how a step's run went that was not asked for, none if there is none or it goes on."""
         async with work.tenant.reading() as db:
-            found = await runs.get(db, _unasked(work, step))
+            found = await runs.get(db, unasked(work, step))
         return found[1] if found and found[0]["state"] != "running" else ()
 
     async def end_runs(self, work: Work, approval_id: str | None = None) -> None:
@@ -254,7 +246,7 @@ class Gate:
     async def _end_run(self, work: Work, run: Run) -> None:
         action = self._action(run.command, (), None)
         ways = await self._ways_of(work.tenant, run)
-        await self._executor.stop(work.tenant, _job(work, run, action, ways, self._owned(work), 0))
+        await self._executor.stop(work.tenant, job_of(work, run, action, ways, owned(self._desk, work), 0))
 
     async def _follow(self, work: Work, approval: Approval, run: Run, halted: bool) -> None:
         """See an act to its end that was begun before its process died.
@@ -264,7 +256,9 @@ class Gate:
         if halted:
             return await self.end_runs(work, approval.id)
         ways = await self._ways_of(work.tenant, run)
-        job = _job(work, run, approval.action, ways, self._owned(work), approval.step, digest=approval.digest)
+        job = job_of(
+            work, run, approval.action, ways, owned(self._desk, work), approval.step, digest=approval.digest
+        )
         await self._executor.run(work.tenant, job)
 
     async def _ways_of(self, tenant: Tenant, run: Run) -> Ways:
@@ -308,92 +302,3 @@ class Gate:
         if now.kind == "run" and self.judge(now.command, servers).level > approval.level:
             return say("gate.level_rose", code=approval.code)
         return None
-
-
-def _job(
-    work: Work,
-    run: Run,
-    action: Action,
-    ways: Ways,
-    check: Callable[[Transaction], Awaitable[None]],
-    step: int,
-    may_start: Callable[[Transaction], Awaitable[None]] | None = None,
-    digest: str = "",
-) -> Job:
-    """Return a run with all that the executor needs; a server without a way has its result already."""
-    failed = [
-        RunTarget(server_id, name, "failed", error=ways.unfit[server_id].as_json())
-        for server_id, name in run.servers
-        if server_id in ways.unfit
-    ]
-    return Job(
-        run,
-        ways.targets,
-        action.timeout_s,
-        action.cwd,
-        check,
-        work.live,
-        step,
-        may_start or _never,
-        digest,
-        work.address.channel,
-        unfit=failed,
-    )
-
-
-async def _not_halted(tx: Transaction) -> None:
-    if (await preferences.load(tx)).halted_by:
-        raise Halted
-
-
-async def _never(tx: Transaction) -> None:
-    """Let nothing begin: the run is one that was begun before."""
-    raise Fenced
-
-
-def _unasked(work: Work, step: int) -> str:
-    """Return the id of the run of a step that needs no approval."""
-    return f"{work.turn_id}-{step}"
-
-
-def _refuse_unfit(servers: Sequence[Server], unfit: Mapping[str, Say]) -> Answer:
-    """Refuse a command because of servers on which nothing can be run, each with its reason."""
-    reasons = [(server.name, unfit[server.id]) for server in servers if server.id in unfit]
-    if len(servers) == 1:
-        return Answer("refused", (reasons[0][1],))
-    lines = [say("direct.bullet", text=say("run.failed", server=name, reason=why)) for name, why in reasons]
-    return Answer("refused", (say("gate.unfit", count=len(reasons), of=len(servers)), *lines))
-
-
-def duration(seconds: int) -> Say:
-    """Return a limit in words, in the largest unit that needs no fraction."""
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds % size == 0:
-            return say(f"time.{unit}", count=seconds // size)
-    return say("time.seconds", count=seconds)
-
-
-def answer_of(results: Sequence[RunTarget]) -> Answer:
-    """Return what a run came to, as a tool's answer."""
-    status: Literal["done", "failed"] = "done" if all(r.state == "done" for r in results) else "failed"
-    return Answer(status, outputs(results), result_data(results))
-
-
-def result_data(results: Sequence[RunTarget]) -> dict[str, Any]:
-    """Return how a run went on each server as data, without output."""
-    return {
-        "results": [
-            {
-                "server": r.server,
-                "state": r.state,
-                "exit_code": r.exit_code,
-                "duration_ms": r.duration_ms,
-            }
-            for r in results
-        ]
-    }
-
-
-def quoted(word: str) -> str:
-    """Return ``word`` as one argument of a shell command."""
-    return shlex.quote(word)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from agent.output import OnData
-from agent.sshconnect import connect, connect_s, seen_host_key, unreachable
-from agent.sshprocess import Process
+from agent.shell.connect import connect, connect_s, seen_host_key, unreachable
+from agent.shell.output import OnData
+from agent.shell.process import Process
 from core.errors import ServerUnreachable
 from core.ports import Target
 from core.texts import say

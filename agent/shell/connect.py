@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncssh
 
-from agent.hostkeys import algorithms, fingerprint, one_line, read_key
+from agent.shell.hostkeys import algorithms, fingerprint, one_line, read_key
 from core.errors import HostKeyChanged, HostKeyUnknown, It0Error, ServerUnreachable, Unavailable
 from core.ports import Login, Target
 from core.texts import Say, say

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import asyncssh
 
-from agent.output import Ending, OnData
+from agent.shell.output import Ending, OnData
 
 
 class Process(asyncssh.SSHClientSession[bytes]):

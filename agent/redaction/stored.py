@@ -7,7 +7,7 @@ again.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.redact import Redact
+from agent.redaction.redact import Redact
 from core.messages import Code, Part
 from core.texts import Say
 

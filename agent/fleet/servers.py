@@ -1,23 +1,21 @@
-"""Looking after servers and credentials: adding, trusting, removing, and the way to each for the shell."""
+"""Looking after servers: adding, trusting, changing, removing, and the way to each for the shell."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
-import asyncssh
-
-from agent.hostkeys import fingerprint
-from core.audit import Entry
+from agent.fleet.changes import admins_only, note
+from agent.fleet.credentials import Credentials, usable_one
+from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, NewServer, checked, differences
+from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
 from core.errors import (
     BadInput,
     HostKeyUnknown,
     It0Error,
     Late,
-    NotAllowed,
     NotFound,
     Refused,
     ServerUnreachable,
@@ -30,62 +28,9 @@ from core.store.database import Row, Transaction
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
-from core.vault import Place
-from core.work import ENVIRONMENTS, PLANS, SERVER_ROLES, Credential, Role, Server, User
+from core.work import PLANS, Server, User
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}")
-SSH_USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}\$?")
-SSH_OPTIONS: Mapping[str, type] = {
-    "connect_timeout_s": int,
-    "keepalive_s": int,
-    "compression": bool,
-    "legacy_algorithms": bool,
-}
-"""All that may be set per server; nothing that weakens host-key checks, forwards, or runs a proxy."""
-OPTION_RANGES: Mapping[str, tuple[int, int]] = {"connect_timeout_s": (1, 300), "keepalive_s": (1, 3600)}
-CHANGEABLE = (
-    "host",
-    "port",
-    "user",
-    "credential",
-    "environment",
-    "role",
-    "jump",
-    "description",
-    "restricted",
-    "shell",
-    "tags",
-    "ssh_options",
-)
-"""NewServer's fields that can be other later."""
-CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags")
-"""Those of the bot's own machine, to which no connection leads."""
-LOGIN_KINDS = ("ssh_key", "ssh_password")
-MAX_SECRET_BYTES = 65536
 MAX_JUMPS = 8
-USED_EVERY = timedelta(minutes=1)
-"""When a credential was last used is written at most this often: one may open hundreds of servers at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewServer:
-    """A server as a person describes it; names stand for what they name."""
-
-    name: str
-    host: str = ""
-    port: int = 22
-    user: str = ""
-    credential: str = ""
-    environment: str = "dev"
-    role: str | None = None
-    jump: str = ""
-    connection: str = "ssh"
-    description: str = ""
-    restricted: bool = False
-    shell: str = "bash"
-    tags: Mapping[str, str] = field(default_factory=dict)
-    ssh_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,57 +41,8 @@ class Ways:
     unfit: dict[str, Say] = field(default_factory=dict)
 
 
-def checked(new: NewServer) -> NewServer:
-    """Return ``new`` if every field is of its form.
-
-    Raises BadInput naming the field.
-    """
-    wrong = [
-        ("name", not NAME.fullmatch(new.name)),
-        ("host", new.connection == "ssh" and not HOST.fullmatch(new.host)),
-        ("port", not 1 <= new.port <= 65535),
-        ("user", new.connection == "ssh" and not SSH_USER.fullmatch(new.user)),
-        ("environment", new.environment not in ENVIRONMENTS),
-        ("role", new.role is not None and new.role not in SERVER_ROLES),
-        ("connection", new.connection not in ("ssh", "local")),
-        ("shell", new.shell not in ("bash", "sh")),
-        ("description", len(new.description) > 1000),
-        ("tags", len(new.tags) > 50),
-    ]
-    for name, is_wrong in wrong:
-        if is_wrong:
-            raise BadInput(f"server.bad_{name}")
-    for option, value in new.ssh_options.items():
-        kind = SSH_OPTIONS.get(option)
-        if kind is None or type(value) is not kind:
-            raise BadInput("server.bad_ssh_option", option=option, allowed=", ".join(SSH_OPTIONS))
-        bounds = OPTION_RANGES.get(option)
-        if bounds and not bounds[0] <= new.ssh_options[option] <= bounds[1]:
-            raise BadInput("server.ssh_option_range", option=option, least=bounds[0], most=bounds[1])
-    return new
-
-
-def _place(tenant: Tenant, credential_id: str, kind: str) -> Place:
-    return Place(tenant.id, "credential", credential_id, "sealed", kind)
-
-
-def read_key(secret: bytes) -> tuple[str, str]:
-    """Return (fingerprint, type) of a private key.
-
-    Raises BadInput when it is none, or has a passphrase.
-    """
-    try:
-        key = asyncssh.import_private_key(secret)
-    except asyncssh.KeyEncryptionError as error:
-        raise BadInput("credential.encrypted") from error
-    except (asyncssh.KeyImportError, ValueError) as error:
-        locked = "passphrase" in str(error).lower()  # asyncssh tells it by these words only
-        raise BadInput("credential.encrypted" if locked else "credential.not_a_key") from error
-    return key.get_fingerprint(), key.get_algorithm()
-
-
 class Fleet:
-    """The servers and credentials of tenants.
+    """The servers of tenants.
 
     shell: asked for the host keys that servers show.
     """
@@ -154,6 +50,7 @@ class Fleet:
     def __init__(self, shell: Shell, clock: Clock) -> None:
         self._shell = shell
         self._clock = clock
+        self.credentials = Credentials(shell, clock)
 
     async def servers(self, tenant: Tenant) -> list[Server]:
         """Return every server of the tenant."""
@@ -176,7 +73,7 @@ class Fleet:
         expected: a fingerprint that a person vouches for: the key is pinned if it is that, else nothing
         is added. Without it the server stays untrusted until a person confirms. Raises Refused.
         """
-        _admin(by)
+        admins_only(by)
         checked(new)
         at = self._clock()
         server = await self._placed(tenant, new, at)
@@ -202,15 +99,22 @@ class Fleet:
                 raise BadInput("server.name_taken", server=server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
-            await self._note(
-                tx, tenant, "server.add", by, "server", server.id, {"name": server.name, **detail}
+            await note(
+                tx,
+                tenant,
+                self._clock(),
+                "server.add",
+                by,
+                "server",
+                server.id,
+                {"name": server.name, **detail},
             )
         return server, shown
 
     async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
         async with tenant.reading() as db:
             await _check_quota(db, tenant)
-            credential = await _usable(db, new.credential, at) if new.connection == "ssh" else None
+            credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
             jump = await _jump_named(db, new.jump) if new.jump else None
         return Server(
             id=new_id(),
@@ -254,7 +158,9 @@ class Fleet:
                 expected = fingerprint(server.host_key)
                 params = {"server": server.name, "expected": expected, "seen": shown}
                 async with tenant.transaction() as tx:
-                    await self._note(tx, tenant, "server.key_changed", by, "server", server.id, params)
+                    await note(
+                        tx, tenant, self._clock(), "server.key_changed", by, "server", server.id, params
+                    )
                 return False, say("error.host_key_changed", **params), shown
         began = time.monotonic()
         try:
@@ -269,7 +175,7 @@ class Fleet:
 
         Raises Refused when it shows another, or when another key is pinned already.
         """
-        _admin(by)
+        admins_only(by)
         host_key, shown = await self.shown_key(tenant, server)
         if shown != confirmed:
             raise Refused("server.other_key", server=server.name, shown=shown, expected=confirmed)
@@ -277,14 +183,16 @@ class Fleet:
             if not await tx.value(store.TRUST, server=server.id, host_key=host_key):
                 raise Late("server.key_pinned", server=server.name)
             detail = {"name": server.name, "fingerprint": shown}
-            await self._note(tx, tenant, "server.trust", by, "server", server.id, detail)
+            await note(tx, tenant, self._clock(), "server.trust", by, "server", server.id, detail)
 
     async def distrust(self, tenant: Tenant, by: User, server: Server) -> None:
         """Drop the pinned key, so that a person can confirm the server's new one."""
-        _admin(by)
+        admins_only(by)
         async with tenant.transaction() as tx:
             await tx.run(store.FORGET_KEY, server=server.id)
-            await self._note(tx, tenant, "server.distrust", by, "server", server.id, {"name": server.name})
+            await note(
+                tx, tenant, self._clock(), "server.distrust", by, "server", server.id, {"name": server.name}
+            )
         self._shell.forget(tenant.id, server.id)
 
     async def change_server(
@@ -296,7 +204,7 @@ class Fleet:
         it is another machine as far as anybody knows: its key is forgotten, and a person confirms the new
         one. Raises BadInput naming the field, NotFound and Refused as ``add_server`` does.
         """
-        _admin(by)
+        admins_only(by)
         allowed = CHANGEABLE if server.connection == "ssh" else CHANGEABLE_HERE
         for field_name in changes:
             if field_name not in allowed:
@@ -308,13 +216,20 @@ class Fleet:
                 raise NotFound("error.no_such_server", server=server.name)
             before = await _described(tx, now)
             after = checked(replace(before, **changes))
-            detail = _differences(before, after)
+            detail = differences(before, after)
             if not detail:
                 return now
             changed = await self._changed(tx, now, after, detail)
             await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
-            await self._note(
-                tx, tenant, "server.change", by, "server", now.id, {"name": now.name, "changes": detail}
+            await note(
+                tx,
+                tenant,
+                self._clock(),
+                "server.change",
+                by,
+                "server",
+                now.id,
+                {"name": now.name, "changes": detail},
             )
         self._shell.forget(tenant.id, server.id)
         return changed
@@ -325,7 +240,7 @@ class Fleet:
         """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
         credential_id, jump_id = now.credential_id, now.jump_server_id
         if "credential" in detail:
-            credential_id = (await _usable(tx, after.credential, self._clock())).id
+            credential_id = (await usable_one(tx, after.credential, self._clock())).id
         if "jump" in detail:
             jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
             await _check_way(tx, now, jump_id)
@@ -350,99 +265,16 @@ class Fleet:
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
         """Remove a server; raises Refused while it is another's jump server."""
-        _admin(by)
+        admins_only(by)
         async with tenant.transaction() as tx:
             behind = [row["name"] for row in await tx.all(store.BEHIND, server=server.id)]
             if behind:
                 raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
             await tx.run(store.REMOVE, server=server.id)
-            await self._note(tx, tenant, "server.remove", by, "server", server.id, {"name": server.name})
-        self._shell.forget(tenant.id, server.id)
-
-    async def add_credential(
-        self,
-        tenant: Tenant,
-        by: User,
-        name: str,
-        kind: str,
-        secret: bytes,
-        expires_at: datetime | None = None,
-    ) -> str:
-        """Seal a secret and return the fingerprint of its public part, "" where it has none.
-
-        Servers that used a revoked credential of this name use the new one from now on: that is how a
-        credential is replaced, and ``using`` tells which they are. Raises BadInput for a bad name or kind,
-        a name in use, or a key that cannot be read.
-        """
-        _admin(by)
-        if not NAME.fullmatch(name):
-            raise BadInput("credential.bad_name")
-        if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
-            raise BadInput("credential.bad_kind")
-        if kind == "ssh_password":
-            secret = secret.rstrip(b"\r\n")
-        if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
-            raise BadInput("credential.empty")
-        shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
-        credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
-        async with tenant.transaction() as tx:
-            await tx.run(LOCK, lock=f"fleet {tenant.id}")
-            if await tx.one(store.CREDENTIAL_NAMED, name=name):
-                raise BadInput("credential.name_taken", credential=name)
-            await tx.run(
-                store.ADD_CREDENTIAL,
-                id=credential_id,
-                name=name,
-                kind=kind,
-                sealed=tenant.vault.seal(secret, _place(tenant, credential_id, kind)),
-                fingerprint=shown,
-                key_type=key_type,
-                created_by=by.id,
-                created_at=self._clock(),
-                used_at=None,
-                expires_at=expires_at,
-                revoked_at=None,
+            await note(
+                tx, tenant, self._clock(), "server.remove", by, "server", server.id, {"name": server.name}
             )
-            rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
-            detail = {"name": name, "kind": kind, "fingerprint": shown}
-            if rebound:
-                detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
-            await self._note(tx, tenant, "credential.add", by, "credential", credential_id, detail)
-        for row in rebound:
-            self._shell.forget(tenant.id, row["id"])
-        return shown
-
-    async def using(self, tenant: Tenant, name: str) -> Sequence[str]:
-        """Return the names of the servers that use the credential ``name``; raises NotFound."""
-        async with tenant.reading() as db:
-            credential = await _credential_named(db, name)
-            return [row["name"] for row in await db.all(store.USING, credential=credential.id)]
-
-    async def revoke_credential(self, tenant: Tenant, by: User, name: str) -> Sequence[str]:
-        """Destroy a credential's secret; return the servers that used it."""
-        _admin(by)
-        async with tenant.transaction() as tx:
-            credential = await _credential_named(tx, name)
-            await tx.run(store.REVOKE, credential=credential.id, now=self._clock())
-            using = [row["name"] for row in await tx.all(store.USING, credential=credential.id)]
-            await self._note(tx, tenant, "credential.revoke", by, "credential", credential.id, {"name": name})
-        self._shell.forget_credential(credential.id)
-        return using
-
-    async def reseal(self, tenant: Tenant, by: User | None) -> int:
-        """Seal every secret anew under the newest master key; return how many were under an older one."""
-        count = 0
-        async with tenant.reading() as db:
-            rows = await db.all(store.CREDENTIALS)
-        for row in rows:
-            if row["revoked_at"] is None and not tenant.vault.is_current(row["sealed"]):
-                place = _place(tenant, row["id"], row["kind"])
-                fresh = tenant.vault.seal(tenant.vault.open(row["sealed"], place), place)
-                async with tenant.transaction() as tx:
-                    count += await tx.run(store.RESEAL, credential=row["id"], old=row["sealed"], new=fresh)
-        async with tenant.transaction() as tx:
-            await self._note(tx, tenant, "credential.rotate", by, "vault", "", {"count": count})
-        return count
+        self._shell.forget(tenant.id, server.id)
 
     async def targets(self, tenant: Tenant, servers: Sequence[Server]) -> list[Target]:
         """Return the ways to ``servers``, asking once for a credential that they share; as ``target``."""
@@ -496,73 +328,15 @@ class Fleet:
             jump = await self.target(tenant, jumps[server.jump_server_id], depth + 1, known)
 
         async def login() -> Login:
-            return await self._login(tenant, server, credential.id)
+            return await self.credentials.login(tenant, server.ssh_user, credential.id)
 
         return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
-
-    async def _login(self, tenant: Tenant, server: Server, credential_id: str) -> Login:
-        async with tenant.reading() as db:
-            row = await db.one(store.CREDENTIAL, id=credential_id)
-            if row is None or not store.credential_of(row).usable(self._clock()):
-                raise Refused("credential.expired", credential=row["name"] if row else "?")
-            if row["used_at"] is None or self._clock() - row["used_at"] > USED_EVERY:
-                await db.run(store.USED, credential=credential_id, now=self._clock())
-        secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
-        return Login(server.ssh_user, row["kind"], secret, row["id"], row["version"])
-
-    async def secrets_state(self, tenant: Tenant) -> tuple[object, ...]:
-        """Return a value that changes with every credential that is added or revoked, by any process."""
-        async with tenant.reading() as db:
-            row = await db.one(store.CREDENTIALS_STATE)
-        return tuple(row) if row else ()
-
-    async def secrets(self, tenant: Tenant) -> list[bytes]:
-        """Return every secret of the tenant in the clear, to keep them out of what is shown."""
-        async with tenant.reading() as db:
-            rows = await db.all(store.CREDENTIALS)
-        live = [row for row in rows if row["revoked_at"] is None]
-        return [tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])) for row in live]
-
-    async def _note(
-        self,
-        tx: Transaction,
-        tenant: Tenant,
-        action: str,
-        by: User | None,
-        kind: str,
-        ref: str,
-        detail: Mapping[str, Any],
-    ) -> None:
-        """Audit a change within its own transaction, last: it holds the chain's lock."""
-        actor: Literal["user", "system"] = "user" if by else "system"
-        entry = Entry(action, actor, by.id if by else None, None, kind, ref, detail=detail)
-        await tenant.audit.append_in(tx, entry, self._clock())
-
-
-def _admin(by: User) -> None:
-    if not by.role.covers(Role.ADMIN):
-        raise NotAllowed("error.admins_only")
 
 
 async def _check_quota(db: Transaction, tenant: Tenant) -> None:
     limit = PLANS[tenant.row.plan].servers
     if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
         raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
-
-
-async def _credential_named(tx: Transaction, name: str) -> Credential:
-    row = await tx.one(store.CREDENTIAL_NAMED, name=name)
-    if row is None:
-        raise NotFound("error.no_such_credential", credential=name)
-    return store.credential_of(row)
-
-
-async def _usable(tx: Transaction, name: str, at: datetime) -> Credential:
-    """Return a credential that opens something at ``at``; raises NotFound or Refused."""
-    credential = await _credential_named(tx, name)
-    if not credential.usable(at):
-        raise Refused("credential.expired", credential=credential.name)
-    return credential
 
 
 async def _jump_named(tx: Transaction, name: str) -> Server:
@@ -604,9 +378,3 @@ async def _described(tx: Transaction, server: Server) -> NewServer:
         tags=dict(server.tags),
         ssh_options=dict(server.ssh_options),
     )
-
-
-def _differences(before: NewServer, after: NewServer) -> dict[str, Any]:
-    """Return {field: [old, new]} of the fields that are other."""
-    old, new = asdict(before), asdict(after)
-    return {name: [old[name], new[name]] for name in old if old[name] != new[name]}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from agent.output import OnData
-from agent.wrapper import REQUEST, Opening, Report, marker, outcome_script, parse_report, stop_script
+from agent.shell.output import OnData
+from agent.shell.wrapper import REQUEST, Opening, Report, marker, outcome_script, parse_report, stop_script
 from core.errors import ServerUnreachable, Unavailable
 from core.ports import Target
 from core.texts import Say, say

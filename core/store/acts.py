@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, func, literal_column, or_, select, tuple_
+from sqlalchemy import and_, func, literal_column, select
 
-from core.errors import NotFound
-from core.store import approvals as approval_store
 from core.store import inbox, tables
 from core.store.database import Statement, Transaction
-from core.store.statements import INT, MOMENT, TEXTS, of_tenant, param
+from core.store.statements import TEXTS, of_tenant, param
 from core.work import Approval
 
 A = tables.approvals
@@ -26,19 +24,6 @@ _act_of = and_(
     I.c.tenant_id == A.c.tenant_id,
     I.c.event_id == literal_column(f"'{inbox.ACT}:'").op("||")(A.c.id),
     I.c.state.in_([literal_column("'new'"), literal_column("'taken'")]),
-)
-PAGE = Statement(
-    select(A)
-    .where(
-        of_tenant(A),
-        or_(param("status") == "", A.c.status == param("status")),
-        or_(
-            param("before") == "",
-            tuple_(A.c.created_at, A.c.id) < tuple_(param("moment", MOMENT), param("before")),
-        ),
-    )
-    .order_by(A.c.created_at.desc(), A.c.id.desc())
-    .limit(param("count", INT))
 )
 ACTING = Statement(
     select(A.c.id)
@@ -77,19 +62,6 @@ def outcome_of(results: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
             if one["state"] == state:
                 return one
     return found[0] if found else None
-
-
-async def page_of(db: Transaction, status: str, before: str, count: int) -> tuple[list[Approval], bool]:
-    """Return the newest approvals of a status (any if ""), and whether there are more.
-
-    before: the id of the one that they are older than, "" to begin. Raises NotFound for one that is none.
-    """
-    last = await approval_store.get(db, before) if before else None
-    if before and last is None:
-        raise NotFound("approval.unknown")
-    moment = last.created_at if last else None
-    rows = await db.all(PAGE, status=status, before=before, moment=moment, count=count + 1)
-    return [approval_store.approval_of(row) for row in rows[:count]], len(rows) > count
 
 
 def _how(state: str, code: int | None) -> dict[str, Any]:

@@ -71,16 +71,20 @@ class Turns:
         self._timeout_s = timeout_s
 
     async def start(self, work: Work, text: str) -> None:
-        """Run the turn that a typed message asks for, unless the message holds a secret of the vault."""
-        redact = await self._gate.redact(work.tenant)
-        if redact(text) != text:
-            return await self._refuse_secret(work, text, redact(text))
+        """Run the turn that a typed message asks for."""
         engine, toolbox = await self._prepare(work, text)
         request = Request(work.turn_id, work.conversation_id, work.user, text)
         await self._run(work, toolbox, engine, engine.turn(request, toolbox))
 
-    async def _refuse_secret(self, work: Work, text: str, shown: str) -> None:
-        """Take a secret out of the stored message and end its turn, together: what is left is never run."""
+    async def refuse_secret(self, work: Work, text: str) -> bool:
+        """Return whether a typed message held a secret of the vault, and was refused for it.
+
+        The secret is taken out of the stored message and its turn ends, together: what is left is never run.
+        """
+        redact = await self._gate.redact(work.tenant)
+        shown = redact(text)
+        if shown == text:
+            return False
         now = self._desk.clock()
         why = say("gate.secret_in_message")
         detail = {"command": shown[:MAX_COMMAND], "reasons": [why.key]}
@@ -101,6 +105,7 @@ class Turns:
             if await inbox.finish(tx, work.taken, self._desk.me):
                 tx.after_commit.append(self._desk.wake)
             await work.tenant.audit.append_in(tx, entry, now)
+        return True
 
     async def resume(self, work: Work, approval_id: str) -> None:
         """Run the continuation of a turn whose approval was settled."""

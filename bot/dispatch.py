@@ -135,11 +135,14 @@ class Dispatch:
                 raise NotFound("error.bad_input", kind=kind)
 
     async def _said(self, work: Work, text: str) -> None:
-        command = self._controls.find(text)
+        command, words = self._controls.find(text), text.split()[1:]
+        may_hold_secret = command is None or words  # a bare /stop waits for nothing
+        if may_hold_secret and await self._turns.refuse_secret(work, text):
+            return
         if command is None:
             await self._turns.start(work, text)
         else:
-            await finish(self._desk, work, await command(work, text.split()[1:]))
+            await finish(self._desk, work, await command(work, words))
 
     async def _clicked(self, work: Work, button: str, event: Mapping[str, Any]) -> None:
         verb, _, ref = button.partition(":")

@@ -20,6 +20,8 @@ from core.settings import Settings
 
 logger = structlog.get_logger()
 
+LAG_EVERY_S = 0.5
+
 
 @asynccontextmanager
 async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncIterator[int]:
@@ -38,6 +40,7 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         *([app.timers.run] if works else []),
         *app.background,
         app.doctor.watch,
+        _watch_lag,
     ]
     try:
         loops += [asyncio.ensure_future(_for_ever(job)) for job in jobs]
@@ -58,6 +61,15 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         await asyncio.gather(*loops, return_exceptions=True)
         with contextlib.suppress(Exception):  # the database may be gone already
             await app.workers.leave()
+
+
+async def _watch_lag() -> None:
+    """Measure how late the loop comes round, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY_S
+        await asyncio.sleep(LAG_EVERY_S)
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
 
 
 def _warm_up() -> None:

@@ -132,7 +132,8 @@ def _run_parts(outcome: Outcome) -> Iterator[Part]:
     elif not outcome.results:
         yield say("direct.approved_no_record", **params)
     else:
-        yield say("direct.approved_ran", **params)
+        went_well = all(result.ok for result in outcome.results)
+        yield say("direct.approved_ran" if went_well else "direct.approved_began", **params)
         yield from outputs(outcome.results)
     unclear = [result.server for result in outcome.results if result.state == "unknown"]
     if unclear:

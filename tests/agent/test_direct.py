@@ -677,8 +677,16 @@ async def test_approved_and_run_shows_the_results() -> None:
 
 async def test_an_unknown_outcome_is_not_repeated_and_said_plainly() -> None:
     found, text = await told(Outcome(approval("approved"), (RunTarget("id-web-1", "web-1", "unknown"),)))
-    assert found == ["direct.approved_ran", "run.unknown", "direct.unclear"]
+    assert found == ["direct.approved_began", "run.unknown", "direct.unclear"]
     assert "NOT repeated" in text
+
+
+@pytest.mark.parametrize(("state", "code"), [("done", 1), ("stopped", None), ("timeout", 124)])
+async def test_what_did_not_end_well_is_not_called_carried_out(state: Any, code: int | None) -> None:
+    good = RunTarget("id-web-1", "web-1", "done", 0, 1200)
+    found, text = await told(Outcome(approval("approved"), (good, RunTarget("b", "web-2", state, code, 5))))
+    assert found[0] == "direct.approved_began"
+    assert "carried out" not in text
 
 
 @pytest.mark.parametrize("status", ["rejected", "expired", "cancelled"])

@@ -292,7 +292,12 @@ async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store:
     engine = ScriptedEngine()
     async with at_work(store, engine) as place:
         await place.seal("pw", b"hunter2-Secret")
-        typed = ("my password is hunter2-Secret", "/run web echo hunter2-Secret", "/why hunter2-Secret")
+        typed = (
+            "my password is hunter2-Secret",
+            "/run web echo hunter2-Secret",
+            "/why hunter2-Secret",
+            "/language hunter2-Secret",
+        )
         for number, text in enumerate(typed):
             accepted = await place.send(text, thread=f"thread-{number}")
             assert await place.replies(accepted) == [["gate.secret_in_message"]]

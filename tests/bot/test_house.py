@@ -321,6 +321,7 @@ async def test_health_readiness_and_metrics_answer(house: House) -> None:
                 text = await response.text()
         assert "it0_messages_total" in text
         assert "it0_requests_refused_total" in text
+        assert "it0_loop_lag_seconds_bucket" in text
 
 
 async def test_doctor_and_audit_find_nothing_wrong(house: House) -> None:

@@ -192,18 +192,29 @@ def outputs(results: Sequence[RunTarget], most: int = 64_000) -> tuple[Part, ...
     parts: list[Part] = []
     for result in results:
         parts.append(result_line(result))
+        if note := result_note(result):
+            parts.append(note)
         text = "\n".join(filter(None, (result.stdout.rstrip("\n"), result.stderr.rstrip("\n"))))
         if text:
-            parts.append(Code(text if len(text) <= share else "…" + text[-share:], result.server))
+            title = result.server if len(results) > 1 else ""  # of one server the line above has the name
+            parts.append(Code(text if len(text) <= share else "…" + text[-share:], title))
     return tuple(parts)
 
 
 def result_line(result: RunTarget) -> Say:
     """Return how it went on one server, in a sentence."""
-    seconds = f"{(result.duration_ms or 0) / 1000:.1f}"
+    seconds = "?" if result.duration_ms is None else f"{result.duration_ms / 1000:.1f}"
     params = {"server": result.server, "seconds": seconds, "code": result.exit_code}
     if result.state == "done":
         return Say("run.ok" if result.exit_code == 0 else "run.exit", params)
     if result.error and result.state == "failed":
         return Say("run.failed", {**params, "reason": dict(result.error)})
     return Say(f"run.{result.state}", params)
+
+
+def result_note(result: RunTarget) -> Say | None:
+    """Return what more there is to know of a result: that output is missing, or why its end is unknown."""
+    if result.error is None or result.state == "failed":
+        return None
+    note = Say(result.error["say"], result.error["params"])
+    return None if note.key in ("shell.stopped", "shell.timeout") else note

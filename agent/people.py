@@ -1,7 +1,8 @@
 """People of a tenant: letting in, changing rights, pairing codes."""
 
 import re
-from datetime import timedelta
+import unicodedata
+from datetime import datetime, timedelta
 
 from core.audit import Entry
 from core.clock import Clock
@@ -12,10 +13,18 @@ from core.store.database import Transaction
 from core.store.people import code_hash
 from core.store.statements import LOCK
 from core.tenant import Tenant, console_installation
-from core.texts import Language
+from core.texts import LANGUAGES, Language
 from core.work import PLANS, Role, User
 
 NAME = re.compile(r"[^\s\x00-\x1f\x7f:/][^\x00-\x1f\x7f:/]{0,62}")
+SPACED = re.compile(r"[^ ]+(?: [^ ]+)*")
+LETTERS = ("Lu", "Ll", "Lt", "Lo")
+MORE = frozenset("0123456789 ._-@々ー〆")
+BLANK_LETTERS = frozenset("\u115f\u1160")
+ALIKE = ("LATIN", "CYRILLIC", "GREEK")
+"""Scripts that share shapes: a name has letters of one of them at most."""
+RESERVED = frozenset({"it0"})
+"""Who speaks in the log and in chats beside people."""
 
 
 def role_of(text: str) -> Role:
@@ -23,6 +32,39 @@ def role_of(text: str) -> Role:
     if text not in list(Role):
         raise BadInput("people.bad_role", roles=", ".join(Role))
     return Role(text)
+
+
+def clean_name(text: str) -> str:
+    """Return a person's name as it is stored: in the form in which equal looks are equal characters.
+
+    Letters of any script, digits, and ``. _ - @`` with single spaces between. Raises BadInput.
+    """
+    name = unicodedata.normalize("NFKC", text)
+    if not NAME.fullmatch(text) or not NAME.fullmatch(name):
+        raise BadInput("people.bad_name")
+    scripts = {unicodedata.name(char, "").split(" ")[0] for char in name}
+    is_spaced = text.isprintable() and SPACED.fullmatch(name) and any(map(str.isalnum, name))
+    if not is_spaced or not all(map(_is_plain, name)) or len(scripts.intersection(ALIKE)) > 1:
+        raise BadInput("people.odd_name")
+    if name.casefold() in RESERVED:
+        raise BadInput("people.name_reserved", name=name)
+    return name
+
+
+def _is_plain(char: str) -> bool:
+    is_letter = unicodedata.category(char) in LETTERS and char not in BLANK_LETTERS
+    return is_letter or char in MORE
+
+
+async def set_language(tenant: Tenant, user: User, language: str, channel: str, at: datetime) -> None:
+    """Let a user be spoken to in another language, and record it; raises BadInput for an unknown one."""
+    if language not in LANGUAGES:
+        raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
+    async with tenant.transaction() as tx:
+        await tx.run(people.CHANGE, user=user.id, role=None, language=language, active=None)
+        detail = {"name": user.name, "language": language}
+        entry = Entry("user.language", "user", user.id, None, "user", user.id, channel, detail=detail)
+        await tenant.audit.append_in(tx, entry, at)
 
 
 class Staff:
@@ -43,11 +85,12 @@ class Staff:
     async def add(self, tenant: Tenant, by: User | None, name: str, role: str, language: Language) -> User:
         """Add a user. by: the admin who does so, None for the owner at the command line.
 
-        Raises BadInput for a bad name or role or a name in use, Refused at the plan's limit.
+        Raises BadInput for a bad name, role or language or a name in use, Refused at the plan's limit.
         """
         _admin(by)
-        if not NAME.fullmatch(name):
-            raise BadInput("people.bad_name")
+        name = clean_name(name)
+        if language not in LANGUAGES:
+            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
         user = User(new_id(), name, role_of(role), language)
         now = self._clock()
         async with tenant.transaction() as tx:
@@ -65,7 +108,7 @@ class Staff:
             )
             console = console_installation(tenant.id)
             await people.add_identity(tx, tenant.id, console, user.id, user.id, now)
-        await self._note(tenant, "user.add", by, user, {"name": name, "role": role})
+            await self._note(tx, tenant, "user.add", by, user, {"name": name, "role": role})
         return user
 
     async def change(
@@ -91,8 +134,13 @@ class Staff:
                 await _check_quota(tx, tenant)
             await tx.run(people.CHANGE, user=user.id, role=wanted, language=None, active=active)
             if active is False:
-                await tx.all(people.END_SESSIONS_OF, tenant=tenant.id, user_id=user.id, now=self._clock())
-        await self._note(tenant, "user.change", by, user, {"name": name, "role": role, "active": active})
+                gone = {"tenant": tenant.id, "user_id": user.id, "now": self._clock()}
+                await tx.run(people.VOID_LINKS, **gone)
+                await tx.run(people.VOID_CODES, **gone)
+                await tx.all(people.END_SESSIONS_OF, **gone)
+            await self._note(
+                tx, tenant, "user.change", by, user, {"name": name, "role": role, "active": active}
+            )
 
     async def pairing_code(self, tenant: Tenant, by: User | None, name: str) -> str:
         """Return a one-time code by which ``name`` pairs a chat account."""
@@ -107,15 +155,22 @@ class Staff:
                 user_id=user.id,
                 expires_at=self._clock() + self._code_life,
             )
-        await self._note(tenant, "user.pairing_code", by, user, {"name": name})
+            await self._note(tx, tenant, "user.pairing_code", by, user, {"name": name})
         return code
 
     async def _note(
-        self, tenant: Tenant, action: str, by: User | None, user: User, detail: dict[str, object]
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        action: str,
+        by: User | None,
+        user: User,
+        detail: dict[str, object],
     ) -> None:
+        """Audit a change within its own transaction, last: it holds the chain's lock."""
         actor = by.id if by else None
         entry = Entry(action, "user" if by else "system", actor, None, "user", user.id, detail=detail)
-        await tenant.audit.append(entry, self._clock())
+        await tenant.audit.append_in(tx, entry, self._clock())
 
 
 def _admin(by: User | None) -> None:

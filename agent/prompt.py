@@ -43,7 +43,7 @@ Never
 """
 
 
-def system(user: User, servers: Sequence[Server], today: str) -> list[dict[str, Any]]:
+def instructions(user: User, servers: Sequence[Server], today: str) -> list[dict[str, Any]]:
     """Return the system prompt's blocks, what changes least first; the last carries the cache's mark.
 
     today: the date, so that the model knows it; no time, or nothing would be found in the cache.

@@ -27,8 +27,7 @@ async def speak(
     said = Event(outbound.kind, outbound.as_json(), turn_id)
     seq = await log.append(tx, conversation_id, [*before, said], desk.clock())
     parcel = await outbox.put(tx, desk.me, tenant.id, address, conversation_id, seq, said.body)
-    if parcel is not None:
-        tx.after_commit.append(lambda: desk.post(parcel))
+    tx.after_commit.append(lambda: desk.post(parcel))
     return seq
 
 

@@ -1,7 +1,7 @@
 """The toolbox: the tools of one turn, each call journalled, so that a restart repeats nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -9,11 +9,13 @@ from pydantic import BaseModel, ValidationError
 
 from agent.context import Call, Desk, Work
 from agent.engine import Answer
-from agent.fleet import Fleet
-from agent.gate import Gate
+from agent.fleet.servers import Fleet
+from agent.gate.answers import answer_of
+from agent.gate.gate import Gate
 from agent.memory import MESSAGE
+from agent.redaction.stored import parts_without_secrets, without_secrets
 from core.errors import Fenced, It0Error, StoreUnavailable
-from core.messages import Progress, command_word
+from core.messages import Part, Progress, command_word
 from core.store import inbox, log, turns, usage
 from core.store.database import Row, Transaction
 from core.store.log import Event
@@ -55,7 +57,8 @@ class Tool(Protocol):
 class Toolbox:
     """The tools, bound to one turn.
 
-    journal: what this turn's steps came to before its process died.
+    journal: what this turn's steps came to before its process died; open: steps that were begun and are
+    not answered yet, by this process or by the one before.
     """
 
     work: Work
@@ -66,6 +69,7 @@ class Toolbox:
     engine: str
     started_at: datetime
     journal: Mapping[int, Answer] = field(default_factory=dict)
+    open: set[int] = field(default_factory=set)
     waits_for: str = ""
     stepped: bool = False
 
@@ -74,12 +78,25 @@ class Toolbox:
         if no in self.journal:
             answer = self.journal[no]
         else:
-            await self._begin(no, tool, arguments)
+            redact = await self.gate.redact(self.work.tenant)
+            if no not in self.open:
+                await self._begin(no, tool, without_secrets(arguments, redact))
             answer = await self._answer(no, tool, arguments, most)
+            answer = replace(answer, parts=parts_without_secrets(answer.parts, redact))
             await self._end(no, answer)
         if answer.status == "waiting":
             self.waits_for = str(answer.parts[0].params["code"]) if answer.parts else "?"  # type: ignore[union-attr]
         return answer
+
+    async def cut_off(self) -> tuple[Part, ...]:
+        """Answer the steps that were under way when the turn was ended; return what they had come to."""
+        parts: list[Part] = []
+        for no in sorted(self.open):
+            if results := await self.gate.results(self.work, no):
+                answer = answer_of(results)
+                await self._end(no, answer)
+                parts += answer.parts
+        return tuple(parts)
 
     async def _answer(self, no: int, name: str, arguments: Mapping[str, Any], most: Risk) -> Answer:
         tool = self.tools.get(name)
@@ -104,6 +121,7 @@ class Toolbox:
             await self._note_running(tx)
             await log.append(tx, work.conversation_id, [Event("tool", body, work.turn_id)], self.desk.clock())
             await inbox.check_fence(tx, work.taken, self.desk.me)
+        self.open.add(no)
         self.desk.grown(work.tenant.id, work.conversation_id)
 
     async def _note_running(self, tx: Transaction) -> None:
@@ -123,6 +141,7 @@ class Toolbox:
                 tx, work.conversation_id, [Event("result", body, work.turn_id)], self.desk.clock()
             )
             await inbox.check_fence(tx, work.taken, self.desk.me)
+        self.open.discard(no)
         self.desk.grown(work.tenant.id, work.conversation_id)
 
     async def transcript(self) -> Sequence[Row]:
@@ -144,11 +163,15 @@ class Toolbox:
     async def steering(self) -> Sequence[str]:
         """Return what was typed during the turn; it counts as handled by this turn from here."""
         work = self.work
+        redact = await self.gate.redact(work.tenant)
         async with work.tenant.transaction() as tx:
             seqs = await inbox.waiting(tx, work.tenant.id, work.conversation_id)
             rows = [await log.event_at(tx, work.conversation_id, seq) for seq in seqs]
-            mine = _typed_first(rows)
+            mine = {seq: redact(text) for seq, text in _typed_first(rows).items()}
             taken = await inbox.take_into_turn(tx, work.tenant.id, work.conversation_id, list(mine))
+            for row in rows:
+                if row is not None and row["seq"] in taken and mine[row["seq"]] != row["body"]["text"]:
+                    await log.retell(tx, work.conversation_id, row["seq"], mine[row["seq"]])
             if taken:
                 body = {"seqs": taken}
                 await log.append(
@@ -187,8 +210,9 @@ def _typed_first(rows: Sequence[Row | None]) -> dict[int, str]:
     return found
 
 
-async def journal_of(work: Work) -> dict[int, Answer]:
-    """Return what a turn's steps came to before, by their numbers."""
+async def journal_of(work: Work) -> tuple[dict[int, Answer], set[int]]:
+    """Return what a turn's steps came to before, by their numbers, and which were begun only."""
     async with work.tenant.reading() as db:
         rows = await log.steps_of(db, work.turn_id)
-    return {row["body"]["no"]: Answer.from_json(row["body"]) for row in rows if row["kind"] == "result"}
+    answers = {row["body"]["no"]: Answer.from_json(row["body"]) for row in rows if row["kind"] == "result"}
+    return answers, {row["body"]["no"] for row in rows} - answers.keys()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -21,16 +21,18 @@ from agent.engine import (
     ToolResult,
     ToolUse,
 )
-from agent.fleet import Fleet
-from agent.gate import Gate
+from agent.fleet.servers import Fleet
+from agent.gate.gate import MAX_COMMAND, Gate
+from agent.redaction.stored import parts_without_secrets
 from agent.speech import speak
 from agent.toolbox import Tool, Toolbox, journal_of
+from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, Progress
-from core.store import approvals, inbox, log, people, preferences, runs, turns
+from core.store import approvals, inbox, log, preferences, runs, turns
 from core.store.database import Transaction
-from core.texts import Say, say
-from core.work import Approval, RunTarget
+from core.texts import say
+from core.work import RunTarget
 
 logger = structlog.get_logger()
 
@@ -74,6 +76,37 @@ class Turns:
         request = Request(work.turn_id, work.conversation_id, work.user, text)
         await self._run(work, toolbox, engine, engine.turn(request, toolbox))
 
+    async def refuse_secret(self, work: Work, text: str) -> bool:
+        """Return whether a typed message held a secret of the vault, and was refused for it.
+
+        The secret is taken out of the stored message and its turn ends, together: what is left is never run.
+        """
+        redact = await self._gate.redact(work.tenant)
+        shown = redact(text)
+        if shown == text:
+            return False
+        now = self._desk.clock()
+        why = say("gate.secret_in_message")
+        detail = {"command": shown[:MAX_COMMAND], "reasons": [why.key]}
+        entry = Entry(
+            "command.refused",
+            "user",
+            work.user.id,
+            None,
+            "turn",
+            work.turn_id,
+            work.address.channel,
+            detail=detail,
+        )
+        async with work.tenant.transaction() as tx:
+            await log.retell(tx, work.conversation_id, work.taken.seq, shown)
+            await log.retitle(tx, work.conversation_id, text, shown)
+            await self._speak(tx, work, Outbound("reply", (why,)))
+            if await inbox.finish(tx, work.taken, self._desk.me):
+                tx.after_commit.append(self._desk.wake)
+            await work.tenant.audit.append_in(tx, entry, now)
+        return True
+
     async def resume(self, work: Work, approval_id: str) -> None:
         """Run the continuation of a turn whose approval was settled."""
         outcome = await self._outcome(work, approval_id)
@@ -88,7 +121,7 @@ class Turns:
             row = await log.conversation(db, work.conversation_id)
             wishes = work.wishes or await preferences.load(db)
         engine = self._engines[self._pick(engine_of or (row["engine"] if row else None), wishes.engine, text)]
-        journal = await journal_of(work) if work.taken.attempts > 1 else {}
+        journal, begun = await journal_of(work) if work.taken.attempts > 1 else ({}, set())
         toolbox = Toolbox(
             work,
             self._desk,
@@ -98,6 +131,7 @@ class Turns:
             engine.name,
             self._desk.clock(),
             journal,
+            begun,
         )
         return engine, toolbox
 
@@ -116,7 +150,7 @@ class Turns:
     ) -> None:
         started_at = toolbox.started_at
         if work.stopping.is_set():  # before it could begin, or before the process died that ran it
-            return await self._finish(work, engine.name, started_at, await self._stopped(work))
+            return await self._finish(work, engine.name, started_at, await self._stopped(work, toolbox))
         heard: list[str] = []
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -124,13 +158,14 @@ class Turns:
             work.closing.set()
         except TimeoutError:
             await engine.interrupt(work.turn_id)
-            ending = Ending("failed", (say("turn.timeout", seconds=int(self._timeout_s)),))
+            late = say("turn.timeout", seconds=int(self._timeout_s))
+            ending = Ending("failed", (late, *await toolbox.cut_off()))
         except asyncio.CancelledError:
             if not work.stopping.is_set():
                 raise
-            _uncancel()
+            uncancel()
             await engine.interrupt(work.turn_id)
-            ending = await self._stopped(work, "".join(heard))
+            ending = await self._stopped(work, toolbox, "".join(heard))
         except (Fenced, StoreUnavailable):
             raise
         except It0Error as error:
@@ -141,7 +176,7 @@ class Turns:
         work.closing.set()
         await self._finish(work, engine.name, started_at, ending)
 
-    async def _stopped(self, work: Work, heard: str = "") -> Ending:
+    async def _stopped(self, work: Work, toolbox: Toolbox, heard: str = "") -> Ending:
         """Return the end of a stopped turn, after the end of what it began before its process died.
 
         heard: what it had begun to say; it is kept, with a mark.
@@ -150,7 +185,7 @@ class Turns:
         if work.taken.attempts > 1:
             await self._gate.end_runs(work)
         begun = (say("turn.interrupted", text=heard.strip()),) if heard.strip() else ()
-        return Ending("stopped", (*begun, say("turn.stopped")))
+        return Ending("stopped", (*begun, say("turn.stopped"), *await toolbox.cut_off()))
 
     async def _consume(self, work: Work, events: AsyncIterator[EngineEvent], heard: list[str]) -> Ending:
         """Take the events in until the turn ends. heard: gets what is being said, for a stop."""
@@ -179,6 +214,7 @@ class Turns:
     async def _finish(self, work: Work, engine: str, started_at: datetime, ending: Ending) -> None:
         """Write the end, the answer and the next claim's way free, together."""
         now = self._desk.clock()
+        redact = await self._gate.redact(work.tenant)
         async with work.tenant.transaction() as tx:
             await turns.write(
                 tx,
@@ -192,7 +228,7 @@ class Turns:
                 ending.approval_id,
             )
             if ending.parts:
-                reply = Outbound("reply", ending.parts)
+                reply = Outbound("reply", parts_without_secrets(ending.parts, redact))
                 await self._speak(tx, work, reply)
             more = await inbox.finish(tx, work.taken, self._desk.me)
             if more:
@@ -212,76 +248,7 @@ class Turns:
         )
 
 
-class Acts:
-    """Performs approved acts: outside the conversation's lane, so that it is free meanwhile."""
-
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk = desk
-        self._gate = gate
-
-    async def perform(self, work: Work, approval_id: str) -> None:
-        """Run an approved act once and hand its outcome to the turn that waits."""
-        async with work.tenant.reading() as db:
-            approval = await approvals.get(db, approval_id)
-            decider = await people.user(db, approval.settled_by) if approval and approval.settled_by else None
-        if approval is None or approval.status != "approved":
-            raise NotFound("approval.unknown")
-        work = replace(work, user=decider or work.user)
-        try:
-            refusal = await self._perform(work, approval)
-            work.closing.set()
-        except asyncio.CancelledError:
-            if not work.stopping.is_set():
-                raise
-            _uncancel()
-            refusal = await self._stopped(work, approval)
-        except (Fenced, StoreUnavailable):
-            raise
-        except It0Error as error:
-            refusal = error.say
-        except Exception:  # the turn that waits must hear of it
-            await logger.aexception("act_failed", approval=approval.id)
-            refusal = say("error.internal")
-        work.closing.set()
-        await self._hand_over(work, approval, refusal)
-
-    async def _perform(self, work: Work, approval: Approval) -> Say | None:
-        """Run the act, unless it was stopped before it began, or before the process died that ran it."""
-        return await (self._stopped if work.stopping.is_set() else self._gate.perform)(work, approval)
-
-    async def _stopped(self, work: Work, approval: Approval) -> Say | None:
-        """End what was begun of the act; return that it was stopped if nothing was."""
-        work.closing.set()
-        async with work.tenant.reading() as db:
-            begun = await runs.get(db, approval.id) is not None
-        if begun:
-            await self._gate.end_runs(work, approval.id)
-        return None if begun else say("turn.stopped")
-
-    async def _hand_over(self, work: Work, approval: Approval, refusal: Say | None) -> None:
-        body = {"approval_id": approval.id, "refusal": refusal.as_json() if refusal else None}
-        async with work.tenant.transaction() as tx:
-            turn_id = self._desk.ids()
-            performed = log.Event("performed", body, approval.turn_id)
-            decided = log.Event("decided", {"approval_id": approval.id}, turn_id)
-            seq = await log.append(tx, work.conversation_id, [performed, decided], self._desk.clock())
-            await inbox.post(
-                tx,
-                inbox.Arrival(
-                    work.tenant.id,
-                    work.address.installation_id,
-                    f"decided:{approval.id}",
-                    work.conversation_id,
-                    seq,
-                    laned=True,
-                ),
-            )
-            await inbox.finish(tx, work.taken, self._desk.me)
-            tx.after_commit.append(self._desk.wake)
-        self._desk.grown(work.tenant.id, work.conversation_id)
-
-
-def _uncancel() -> None:
+def uncancel() -> None:
     """Take the cancellation of a stop as dealt with, so that the end can be written."""
     task = asyncio.current_task()
     if task is not None:

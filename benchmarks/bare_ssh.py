@@ -17,9 +17,9 @@ from typing import Any
 
 import asyncssh
 
-from agent.hostkeys import algorithms
-from agent.sshconnect import KEEPALIVE_COUNT, KEEPALIVE_S, _alone
-from agent.wrapper import REQUEST, marker, run_script
+from agent.shell.connect import KEEPALIVE_COUNT, KEEPALIVE_S, _alone
+from agent.shell.hostkeys import algorithms
+from agent.shell.wrapper import REQUEST, marker, run_script
 from core.ports import Order
 
 

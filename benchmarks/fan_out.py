@@ -18,7 +18,7 @@ from typing import Any
 import asyncssh
 from sqlalchemy import select
 
-from agent.sshconnect import QUICK_CIPHERS
+from agent.shell.connect import QUICK_CIPHERS
 from benchmarks.grounds import Bot, Ground, Page, Person, environment, free_port, ground, page, signed_in
 from benchmarks.measure import Figure, alternated, compared, cpu_s, table
 from core.ids import new_id

@@ -41,8 +41,9 @@ def environment(**more: str) -> dict[str, str]:
 class Bot:
     """it0 as a process of its own, with the settings that it has by itself."""
 
-    def __init__(self, home: Path, *command: str, **settings: str) -> None:
+    def __init__(self, home: Path, *command: str, python: str = sys.executable, **settings: str) -> None:
         self.port = free_port()
+        self._python = python
         self._command = command or ("benchmarks.served",)
         self._environment = environment(IT0_HOME=str(home), IT0_HTTP_PORT=str(self.port), **settings)
         self._folder = home.parent
@@ -65,7 +66,7 @@ class Bot:
         began = time.monotonic()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *self._command],
+                [self._python, "-m", *self._command],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=log,

@@ -2,9 +2,9 @@
 
 FILE, JSON: hosts, real, host_key, client_key. ``real`` of the ``hosts`` run what they are asked for,
 /bin/sh -s with its script, in a home of their own. The others read the script whole, take the nonce from it,
-and say at once what the wrapper (agent.wrapper) would say of ``uptime``: its opening line on both streams, a
-line of output, exit 0. The exchange on the wire is the same. Prints the ports; each line on stdin ("cut")
-breaks every connection, so that the next command starts cold.
+and say at once what the wrapper (agent.shell.wrapper) would say of ``uptime``: its opening line on both
+streams, a line of output, exit 0. The exchange on the wire is the same. Prints the ports; each line on stdin
+("cut") breaks every connection, so that the next command starts cold.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncssh
 
-from agent.wrapper import REQUEST
+from agent.shell.wrapper import REQUEST
 
 NONCE = re.compile(r"^n='([0-9a-f]+)'$", re.MULTILINE)
 UPTIME = b" 12:00:00 up 1 day,  1:00,  0 users,  load average: 0.00, 0.00, 0.00\n"

@@ -27,6 +27,7 @@ INITDB = (
 )
 """As in bot.embedded.datafolder."""
 
+ROOT = Path(__file__).parents[1]
 IDLE_S = 10.0
 SETTLE_S = 1.0
 
@@ -34,8 +35,9 @@ SETTLE_S = 1.0
 class Starts:
     """What was measured, in seconds and MB."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: str) -> None:
         self._folder = folder
+        self._python = python
         self._uid = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._programs = find_postgres(self._uid).bin
         self._number = 0
@@ -52,7 +54,7 @@ class Starts:
     async def ours(self) -> None:
         """Start on an empty home, stop, and start again."""
         home = self._fresh("home")
-        first, second = (Bot(home, "bot", "up") for _ in range(2))
+        first, second = (Bot(home, "bot", "up", python=self._python) for _ in range(2))
         try:
             self.cold.append(await first.start())
             await asyncio.sleep(SETTLE_S)
@@ -73,7 +75,7 @@ class Starts:
         given = [self._programs, folder, uid, json.dumps(INITDB), json.dumps(SETTINGS)]
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            self._python,
             *map(str, (file, *given)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -90,7 +92,7 @@ class Starts:
 
     async def idle(self) -> None:
         """Start and leave it alone for a while."""
-        bot = Bot(self._fresh("idle"), "bot", "up")
+        bot = Bot(self._fresh("idle"), "bot", "up", python=self._python)
         try:
             await bot.start()
             await asyncio.sleep(IDLE_S)
@@ -105,7 +107,8 @@ async def run(quick: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="it0-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the bare server runs as another user when we are root
-        starts = Starts(folder)
+        python, how = await as_installed(folder)
+        starts = Starts(folder, python)
         await starts.ours()  # once beforehand: compiled files and the disk's cache
         await starts.baseline()
         for series in (starts.cold, starts.warm, starts.stop, starts.bare):
@@ -113,7 +116,24 @@ async def run(quick: bool) -> str:
         await alternated(rounds, starts.ours, starts.baseline)
         for _ in range(1 if quick else 3):
             await starts.idle()
-    return table("start", notes(rounds), figures(starts))
+    return table("start", [*notes(rounds), how], figures(starts))
+
+
+async def as_installed(folder: Path) -> tuple[str, str]:
+    """Return (a Python with what ``make run`` installs and nothing else, a note that says so)."""
+    python = folder / "venv/bin/python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    steps = (
+        [sys.executable, "-m", "venv", folder / "venv"],
+        [*pip, "--require-hashes", "-r", ROOT / "requirements/base.txt"],
+    )
+    for step in steps:
+        done = await asyncio.create_subprocess_exec(*map(str, step), stderr=subprocess.PIPE)
+        _, error = await done.communicate()
+        if done.returncode:
+            why = error.decode()[-200:].strip()
+            return sys.executable, f"IN THE DEVELOPERS' ENVIRONMENT: no other could be made: {why}"
+    return str(python), "both sides in an environment with what `make run` installs and nothing else"
 
 
 def figures(starts: Starts) -> list[Figure]:

@@ -1,33 +1,61 @@
 """What the command line does beside a running it0: each on the same database, through the same doors."""
 
-import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import SecretStr
+from sqlalchemy import case, update
 
-from agent.approvals import Approvals, Click
-from agent.fleet import NewServer
+from agent.fleet.forms import NewServer
+from agent.gate.approvals import Approvals, Click
+from agent.shell.hostkeys import fingerprint
+from bot.addresses import urls
 from bot.doctor import Finding
 from bot.embedded import postgres, read_keys, valkey
 from bot.first import make_tenant
+from bot.render import Renderer
+from bot.visible import json_line, listed
 from bot.wiring import App, build
 from core.audit import Entry, Fault
-from core.errors import BadInput, NotFound, SetupError, StoreUnavailable
+from core.errors import BadInput, NotFound, Refused, SetupError, StoreUnavailable
 from core.ids import new_id
 from core.settings import load_settings
 from core.store import approvals as approval_store
 from core.store import fleet, people, preferences
-from core.store.database import Row
+from core.store.database import Row, Statement
+from core.store.statements import MOMENT, param
+from core.store.tables import tenants as tenants_table
 from core.tenant import ALL, Tenant
 from core.texts import LANGUAGES, Language, Say
-from core.work import Approval, Role, Server, User
+from core.work import Role, Server, User
 
 OWNER = User("", "owner", Role.ADMIN, "en")
 """Whoever may run the command line beside the database has an admin's rights already."""
+
+TOLD_OF_APPROVALS = (
+    "id", "code", "status", "level", "kind", "command", "servers", "requester", "reasons",
+    "created_at", "expires_at", "needed", "approvals", "voters", "settled_by", "settled_at",
+)  # fmt: skip
+"""Of what the console shows; whether the reader may decide is not for whoever names the one who does."""
+
+MOST_APPROVALS = 500
+"""The newest that are listed, or looked through for a code."""
+
+TenantStatus = Literal["active", "suspended", "deleted"]
+SET_STATUS = Statement(
+    update(tenants_table)
+    .where(tenants_table.c.id == param("tenant"), tenants_table.c.status != param("status"))
+    .values(
+        status=param("status"),
+        deleted_at=case((param("status") == "deleted", param("now", MOMENT)), else_=None),
+    )
+    .returning(tenants_table.c.id)
+)
+STATUS_ACTIONS = {"active": "tenant.resume", "suspended": "tenant.suspend", "deleted": "tenant.delete"}
 
 
 @asynccontextmanager
@@ -37,10 +65,9 @@ async def beside() -> AsyncIterator[tuple[App, str, str]]:
     Raises StoreUnavailable when none runs and no DATABASE_URL is set.
     """
     settings = load_settings()
-    if settings.database_url is not None:
-        database_url = settings.database_url.get_secret_value()
-        admin = settings.database_admin_url
-        admin_url = admin.get_secret_value() if admin else database_url
+    given, admin = urls(settings)
+    if given is not None:
+        database_url, admin_url = given, admin or given
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     else:
         database_url = postgres.socket_url(settings.home, "it0_app")
@@ -72,10 +99,13 @@ def _url_of(home: Path) -> str:
 
 
 @asynccontextmanager
-async def at(slug: str) -> AsyncIterator[tuple[App, Tenant]]:
-    """Yield the app and a tenant."""
+async def at(slug: str, *, also_deleted: bool = False) -> AsyncIterator[tuple[App, Tenant]]:
+    """Yield the app and a tenant; raises Refused for a deleted one, whose records only are still read."""
     async with beside() as (app, _, _):
-        yield app, await app.tenants.by_slug(slug)
+        tenant = await app.tenants.by_slug(slug)
+        if tenant.row.status == "deleted" and not also_deleted:
+            raise Refused("tenant.is_deleted", slug=slug)
+        yield app, tenant
 
 
 async def doctor() -> Sequence[Finding]:
@@ -117,7 +147,7 @@ async def pairing_code(slug: str, name: str) -> str:
 async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:
     """Seal a secret; return its fingerprint."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.add_credential(tenant, OWNER, name, kind, secret)
+        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret)
 
 
 async def credentials(slug: str) -> list[dict[str, Any]]:
@@ -128,28 +158,67 @@ async def credentials(slug: str) -> list[dict[str, Any]]:
     return [{key: row[key] for key in shown} for row in rows if row["revoked_at"] is None]
 
 
-async def revoke_credential(slug: str, name: str) -> Sequence[str]:
-    """Destroy a secret; return the servers that used it."""
+async def revoke_credential(slug: str, name: str, is_sure: bool) -> Sequence[str]:
+    """Destroy a secret; return the servers that used it.
+
+    is_sure: also if there are some; else that raises Refused with their names.
+    """
     async with at(slug) as (app, tenant):
-        return await app.fleet.revoke_credential(tenant, OWNER, name)
+        async with tenant.reading() as db:
+            found = await db.one(fleet.CREDENTIAL_NAMED, name=name)
+            using = await db.all(fleet.USING, credential=found["id"]) if found else []
+        if using and not is_sure:
+            servers = listed([row["name"] for row in using], most=len(using))
+            raise Refused("credential.in_use", credential=name, servers=servers)
+        return await app.fleet.credentials.revoke(tenant, OWNER, name)
 
 
 async def rotate(slug: str) -> int:
     """Seal every secret under the newest key."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.reseal(tenant, None)
+        return await app.fleet.credentials.reseal(tenant, None)
 
 
-async def servers(slug: str) -> list[Server]:
-    """Return the servers."""
-    async with at(slug) as (app, tenant):
-        return await app.fleet.servers(tenant)
+async def servers(slug: str) -> list[dict[str, Any]]:
+    """Return what is known of each server; others that it leans on are named."""
+    async with at(slug) as (_, tenant), tenant.reading() as db:
+        found = await fleet.servers(db)
+        credentials = {row["id"]: row["name"] for row in await db.all(fleet.CREDENTIALS)}
+    names = {server.id: server.name for server in found}
+    return [
+        {
+            "name": server.name,
+            "connection": server.connection,
+            "host": server.host,
+            "port": server.port,
+            "user": server.ssh_user,
+            "environment": server.environment,
+            "role": server.role,
+            "tags": dict(server.tags),
+            "credential": credentials.get(server.credential_id or ""),
+            "jump": names.get(server.jump_server_id or ""),
+            "status": server.status,
+            "fingerprint": fingerprint(server.host_key) if server.host_key else None,
+            "description": server.description,
+            "restricted": server.restricted,
+            "shell": server.shell,
+            "ssh_options": dict(server.ssh_options),
+        }
+        for server in found
+    ]
 
 
 async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str]:
     """Add a server; pin its key if it has the fingerprint ``trust``."""
     async with at(slug) as (app, tenant):
         return await app.fleet.add_server(tenant, OWNER, new, trust)
+
+
+async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str:
+    """Change some of a server's fields; return its status after it."""
+    async with at(slug) as (app, tenant):
+        server = await app.fleet.server(tenant, name)
+        return (await app.fleet.change_server(tenant, OWNER, server, changes)).status
 
 
 async def trust_server(slug: str, name: str, fingerprint: str) -> None:
@@ -178,10 +247,14 @@ async def remove_server(slug: str, name: str) -> None:
         await app.fleet.remove_server(tenant, OWNER, await app.fleet.server(tenant, name))
 
 
-async def approvals(slug: str, status: str) -> Sequence[Approval]:
-    """Return the newest approvals of a status."""
-    async with at(slug) as (_, tenant), tenant.reading() as db:
-        return await approval_store.newest(db, status)
+async def approvals(slug: str, status: str, language: Language) -> list[dict[str, Any]]:
+    """Return the newest approvals of a status, each with all that a decision needs."""
+    reader = replace(OWNER, language=language)
+    async with at(slug) as (app, tenant), tenant.reading() as db:
+        found, _ = await approval_store.page_of(db, status, count=MOST_APPROVALS)
+        names = {user.id: user.name for user in await people.users(db)}
+        shown = await Renderer(app.texts, reader).approvals(db, found, names)
+    return [{key: shown[approval.id][key] for key in TOLD_OF_APPROVALS} for approval in found]
 
 
 async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "reject"]) -> str:
@@ -189,7 +262,7 @@ async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "re
     async with at(slug) as (app, tenant):
         user = await app.staff.named(tenant, name)
         async with tenant.reading() as db:
-            pending = await approval_store.newest(db, "", 500)
+            pending, _ = await approval_store.page_of(db, count=MOST_APPROVALS)
         found = next((a for a in pending if ref in (a.id, a.code)), None)
         if found is None:
             raise NotFound("approval.unknown")
@@ -209,6 +282,30 @@ async def tenants() -> list[dict[str, Any]]:
     async with beside() as (app, _, _), app.database.reading() as db:
         rows: list[Row] = await db.all(ALL)
     return [{key: row[key] for key in ("id", "slug", "name", "plan", "status")} for row in rows]
+
+
+async def set_tenant_status(slug: str, status: TenantStatus) -> str:
+    """Suspend, delete, or resume a tenant, and record it; return its status before.
+
+    Nothing of a tenant's data goes: a deleted one can be resumed. Processes that run see it within the
+    seconds that they keep a tenant (core.tenant.CACHE_S).
+    """
+    async with at(slug, also_deleted=True) as (app, tenant):
+        before = tenant.row.status
+        now = app.clock()
+        entry = Entry(STATUS_ACTIONS[status], "system", detail={"slug": slug, "before": before})
+        async with tenant.transaction() as tx:
+            if await tx.one(SET_STATUS, tenant=tenant.id, status=status, now=now) is None:
+                return status
+            if status == "deleted":
+                for user in await people.users(tx):
+                    gone = {"tenant": tenant.id, "user_id": user.id, "now": now}
+                    await tx.run(people.VOID_LINKS, **gone)
+                    await tx.run(people.VOID_CODES, **gone)
+                    await tx.all(people.END_SESSIONS_OF, **gone)
+            await tenant.audit.append_in(tx, entry, now)
+        app.tenants.forget(tenant.id)
+        return before
 
 
 async def set_preference(slug: str, key: str, value: str) -> None:
@@ -232,13 +329,13 @@ async def set_preference(slug: str, key: str, value: str) -> None:
 
 async def verify_audit(slug: str) -> tuple[int, list[Fault]]:
     """Check the chain against itself and the heads that were kept."""
-    async with at(slug) as (app, tenant):
+    async with at(slug, also_deleted=True) as (app, tenant):
         return await tenant.audit.verify(app.heads.read(tenant.id))
 
 
 async def export_audit(slug: str, write: Callable[[str], Any]) -> None:
     """Write every row as a JSON line."""
-    async with at(slug) as (_, tenant):
+    async with at(slug, also_deleted=True) as (_, tenant):
         async for row in tenant.audit.rows():
             plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in dict(row).items()}
-            write(json.dumps(plain, ensure_ascii=False, default=str))
+            write(json_line(plain))

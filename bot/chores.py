@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from agent.approvals import EXPIRY, Approvals
+from agent.gate.approvals import EXPIRY, Approvals
 from bot.heads import Heads
 from core.clock import Clock
 from core.settings import Settings
-from core.store import inbox, outbox
+from core.store import inbox, outbox, people
 from core.store.database import Database
 from core.store.timers import Timer, set_timer
 from core.tenant import Tenants
@@ -15,6 +15,8 @@ from scheduler.timers import OnTimer
 
 PURGE = "purge"
 HEADS = "audit_heads"
+KEPT = timedelta(days=30)
+"""Links, codes, forms and sessions that are over, and strangers that were told, are forgotten after it."""
 
 
 async def plan(database: Database, clock: Clock) -> None:
@@ -38,9 +40,15 @@ def timer_handlers(
         await approvals.expire(await tenants.by_id(timer.tenant_id), timer.ref)
 
     async def purge(_: Timer) -> datetime:
+        before = clock() - max(KEPT, timedelta(hours=settings.session_hours))
         async with database.transaction() as tx:
             await tx.run(inbox.PURGE, keep_hours=settings.inbox_keep_hours)
             await tx.run(outbox.PURGE, keep_hours=settings.inbox_keep_hours)
+            for old in people.PURGES:
+                await tx.run(old, before=before)
+        for tenant in await tenants.all():
+            async with tenant.transaction() as tx:
+                await tx.run(people.FORMS_PURGE, before=before)
         return clock() + timedelta(hours=1)
 
     async def write_heads(_: Timer) -> datetime:

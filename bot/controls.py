@@ -3,15 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
-from agent.approvals import Approvals
 from agent.context import Desk, Work
-from agent.fleet import NAME
+from agent.fleet.forms import NAME
+from agent.gate.approvals import Approvals
+from agent.people import set_language
+from bot.console.limits import Tally
 from bot.front import STOP_WORDS
+from bot.visible import in_one_line, listed, visible
 from bot.workers import CONTROL_TOPIC
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
 from core.ids import new_token
-from core.messages import Part, command_word
+from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
 from core.store import fleet as fleet_store
 from core.store import inbox, log, people, preferences
@@ -19,11 +22,13 @@ from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
 from core.texts import LANGUAGES, say
-from core.work import Role, User
+from core.work import Approval, Role, Server, User
 
 Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
 
 FORM_MINUTES = 10
+SHOWN = 20
+"""Waiting approvals that a chat lists; the console has them all."""
 
 
 class Controls:
@@ -35,13 +40,14 @@ class Controls:
         approvals: Approvals,
         stop_here: Callable[[str, str | None], int],
         url: str,
-        doctor: Callable[[], Awaitable[Sequence[Part]]],
+        doctor: Callable[[Tenant], Awaitable[Sequence[Part]]],
     ) -> None:
         self._desk = desk
         self._approvals = approvals
         self._stop_here = stop_here
         self._url = url
         self._doctor = doctor
+        self._noted = Tally()
         self._commands: Mapping[str, Command] = {
             "/stop": self.stop,
             "/halt": self.halt,
@@ -56,7 +62,32 @@ class Controls:
         """Return the command that ``text`` calls, or None."""
         if text.strip().lower() in STOP_WORDS:
             return self.stop
-        return self._commands.get(command_word(text))
+        command = self._commands.get(command_word(text))
+        return self._on_record(command, command_word(text)) if command else None
+
+    def _on_record(self, command: Command, name: str) -> Command:
+        """Return ``command`` so that who may not call it is on record: a row a minute, with a count."""
+
+        async def call(work: Work, words: Sequence[str]) -> Sequence[Part]:
+            try:
+                return await command(work, words)
+            except NotAllowed as error:
+                count = self._noted.take((work.tenant.id, work.user.id, name))
+                if count:
+                    user = work.user.id
+                    detail = {
+                        "what": "command",
+                        "command": name,
+                        "code": error.say.key,
+                        "name": work.user.name,
+                        "count": count,
+                    }
+                    channel = work.address.channel
+                    entry = Entry("user.refused", "user", user, None, "user", user, channel, detail=detail)
+                    await work.tenant.audit.append(entry, self._desk.clock())
+                raise
+
+        return call
 
     def names(self) -> list[str]:
         """Return every command."""
@@ -102,7 +133,7 @@ class Controls:
     async def set_halted(self, tenant: Tenant, user: User, channel: str, *, halted: bool) -> None:
         """Halt a tenant (operators), or end its halt (admins); what runs is stopped on its servers."""
         if not user.role.covers(Role.OPERATOR if halted else Role.ADMIN):
-            raise NotAllowed("error.operators_only" if halted else "error.admins_only")
+            raise NotAllowed("halt.operators_only" if halted else "halt.admins_only")
         now = self._desk.clock()
         action = "tenant.halt" if halted else "tenant.resume"
         async with tenant.transaction() as tx:
@@ -114,21 +145,25 @@ class Controls:
         self._desk.changed(tenant.id, "halt")
 
     async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
-        """List what waits for people."""
+        """List what waits for people, each with all that a decision needs."""
         async with work.tenant.reading() as db:
-            pending = await approval_store.newest(db, "pending", 20)
+            pending = (await approval_store.page_of(db, "pending", count=SHOWN))[0]
+            count = await db.value(approval_store.PENDING)
+            ids = sorted({each for approval in pending for each in approval.action.server_ids})
+            servers = await fleet_store.servers_by_id(db, ids)
+            names = {user.id: user.name for user in await people.users(db)}
         if not pending:
             return [say("approvals.none")]
-        lines = [f"• {a.code}  L{int(a.level)}  {a.action.command}" for a in pending]
-        return [say("approvals.count", count=len(pending)), *lines]
+        lines = [part for approval in pending for part in _entry(approval, servers, names)]
+        more = [say("list.more", count=count - len(pending))] if count > len(pending) else []
+        return [say("approvals.count", count=count), *lines, *more]
 
     async def language(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Set the user's language."""
         wanted = words[0].lower() if words else ""
         if wanted not in LANGUAGES:
-            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
-        async with work.tenant.transaction() as tx:
-            await tx.run(people.CHANGE, user=work.user.id, role=None, language=wanted, active=None)
+            raise BadInput("language.unknown", languages=listed(LANGUAGES))
+        await set_language(work.tenant, work.user, wanted, work.address.channel, self._desk.clock())
         self._desk.changed(work.tenant.id, "people")
         return [say(f"language.set_{wanted}")]
 
@@ -157,4 +192,28 @@ class Controls:
         """Say how it0 itself is."""
         if not work.user.role.covers(Role.ADMIN):
             raise NotAllowed("error.admins_only")
-        return await self._doctor()
+        return await self._doctor(work.tenant)
+
+
+def _entry(approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]) -> tuple[Part, Part]:
+    """Return a waiting approval: a sentence, and its command as data, which cannot pass for another one."""
+    places = [
+        _place(servers.get(server_id), user)
+        for server_id, user in zip(approval.action.server_ids, approval.action.os_users, strict=True)
+    ]
+    words = say(
+        "approvals.line",
+        code=approval.code,
+        level=int(approval.level),
+        servers=listed(places),
+        requester=visible(names.get(approval.requester_id, "?")),
+        reasons=listed([in_one_line(reason) for reason in approval.reasons]),
+        until=approval.expires_at.strftime("%H:%M:%S UTC"),
+    )
+    return words, Code(visible(approval.action.command), approval.code)
+
+
+def _place(server: Server | None, user: str) -> str:
+    if server is None:
+        return "?"
+    return f"{server.name} ({user}@{server.host})" if user else server.name

@@ -7,18 +7,20 @@ from typing import Any
 
 import structlog
 
-from agent.approvals import Approvals
-from agent.approvals import Click as Decision
+from agent.acts import Acts
 from agent.context import Desk, Work
+from agent.gate.approvals import Approvals
+from agent.gate.approvals import Click as Decision
 from agent.speech import speak
-from agent.turns import Acts, Turns
+from agent.turns import Turns
 from bot.controls import Controls
+from bot.front import STOP_WORDS
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
-from core.messages import Outbound, Part
+from core.messages import Outbound, Part, command_word
 from core.store import inbox, log, preferences
 from core.store.database import Row
 from core.tenant import Tenants
-from core.texts import say
+from core.texts import Say, say
 
 logger = structlog.get_logger()
 
@@ -64,27 +66,45 @@ def errors_are_said(desk: Desk) -> Middleware:
     return wrap
 
 
-def tenants_and_people(desk: Desk) -> Middleware:
-    """Return the middleware that lets only active users of active, running tenants through."""
+def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) -> Middleware:
+    """Return the middleware that lets only active users of active, running tenants through.
+
+    end_runs: ends what a turn began before its process died, because the turn will not go on.
+    """
+
+    async def turn_away(work: Work, why: Say) -> None:
+        if work.taken.attempts > 1:
+            await end_runs(work)
+        await finish(desk, work, [why])
 
     def wrap(inner: Handle) -> Handle:
         async def handle(work: Work, event: Mapping[str, Any]) -> None:
-            is_ours = event["kind"] in ("act", "decided")
-            if work.tenant.row.status != "active" and not is_ours:
-                return await finish(desk, work, [say("error.tenant_suspended")])
+            kind, is_ours = event["kind"], event["kind"] in ("act", "decided")
+            # A click is refused by the approvals, which put it on record; what runs may always be stopped.
+            passes = is_ours or kind == "clicked" or is_stop(event)
+            if work.tenant.row.status != "active" and not passes:
+                return await turn_away(work, say("error.tenant_suspended"))
             if not work.user.active and not is_ours:
-                return await finish(desk, work, [say("approval.not_yours_removed")])
-            if event["kind"] == "said" and not work.is_control:
+                return await turn_away(work, say("approval.not_yours_removed"))
+            if kind == "said" and not work.is_control:
                 async with work.tenant.reading() as db:
                     wishes = await preferences.load(db)
                 if wishes.halted_by:
-                    return await finish(desk, work, [say("error.halted")])
+                    return await turn_away(work, say("error.halted"))
                 work = replace(work, wishes=wishes)
             return await inner(work, event)
 
         return handle
 
     return wrap
+
+
+def is_stop(event: Mapping[str, Any]) -> bool:
+    """Return whether a message only asks to stop what runs."""
+    if event["kind"] != "said":
+        return False
+    text = event["body"]["text"]
+    return command_word(text) == "/stop" or text.strip().lower() in STOP_WORDS
 
 
 class Dispatch:
@@ -115,11 +135,14 @@ class Dispatch:
                 raise NotFound("error.bad_input", kind=kind)
 
     async def _said(self, work: Work, text: str) -> None:
-        command = self._controls.find(text)
+        command, words = self._controls.find(text), text.split()[1:]
+        may_hold_secret = command is None or words  # a bare /stop waits for nothing
+        if may_hold_secret and await self._turns.refuse_secret(work, text):
+            return
         if command is None:
             await self._turns.start(work, text)
         else:
-            await finish(self._desk, work, await command(work, text.split()[1:]))
+            await finish(self._desk, work, await command(work, words))
 
     async def _clicked(self, work: Work, button: str, event: Mapping[str, Any]) -> None:
         verb, _, ref = button.partition(":")
@@ -137,15 +160,20 @@ class Dispatch:
 
 
 class SetAside:
-    """Tells people of a message whose handling ended with its process too often."""
+    """Tells people of a message, or of an approved act, whose process died with it too often."""
 
-    def __init__(self, desk: Desk, tenants: Tenants) -> None:
+    def __init__(self, desk: Desk, tenants: Tenants, acts: Acts) -> None:
         self._desk = desk
         self._tenants = tenants
+        self._acts = acts
 
     async def __call__(self, row: Row) -> None:
         """Say so where the message came from."""
         tenant = await self._tenants.by_id(row["tenant_id"])
+        async with tenant.reading() as db:
+            event = await log.event_at(db, row["conversation_id"], row["seq"])
+        if event is not None and event["kind"] == "act":
+            return await self._acts.set_aside(tenant, event["body"]["approval_id"])
         async with tenant.transaction() as tx:
             place = await log.conversation(tx, row["conversation_id"])
             if place is None:

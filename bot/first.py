@@ -1,71 +1,17 @@
 """The first start: schemas, the default tenant, its console, an admin, and the bot's own machine."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
-
-from asyncpg import PostgresError
-from sqlalchemy import select
-
+from bot.upgrading import role_in
 from bot.wiring import App
 from core.audit import Entry
 from core.errors import NotFound, SetupError
 from core.ids import new_id
 from core.store import fleet, people
-from core.store.database import Database, Statement
-from core.store.tables import SHARED_SCHEMA, tenants
-from core.tenant import SHARED_HEAD, TENANT_HEAD, Tenant, version_of
+from core.tenant import Tenant
 from core.texts import as_language
 from core.work import Server, User
 
-if TYPE_CHECKING:
-    from core.store.schema import Upgraded
-
 DEFAULT_SLUG = "default"
 ADMIN = "admin"
-
-
-def role_in(url: str) -> str:
-    """Return the role's name in a database URL."""
-    return unquote(urlsplit(url).username or "")
-
-
-async def upgrade(database_url: str, admin_url: str) -> None:
-    """Bring every schema to this version if one is not there yet.
-
-    Raises SetupError naming the schemas that could not be upgraded.
-    """
-    if await _is_current(admin_url):
-        return
-    report = await upgrade_report(database_url, admin_url)
-    failed = [line for line in report if line.error]
-    if failed:
-        raise SetupError("setup.upgrade_failed", schemas="; ".join(f"{f.schema}: {f.error}" for f in failed))
-
-
-async def upgrade_report(database_url: str, admin_url: str) -> Sequence["Upgraded"]:
-    """Bring every schema to this version and return a line for each."""
-    # Alembic and the engine are imported only when there is something to upgrade: they cost 0.2 s.
-    from core.store.schema import Schemas
-
-    schemas = Schemas(admin_url, role_in(database_url))
-    try:
-        return await schemas.upgrade_all()
-    finally:
-        await schemas.close()
-
-
-async def _is_current(admin_url: str) -> bool:
-    async with Database.open(admin_url, size=2) as database:
-        try:
-            async with database.reading() as db:
-                if await db.value(version_of(SHARED_SCHEMA)) != SHARED_HEAD:
-                    return False
-                rows = await db.all(Statement(select(tenants.c.id)))
-                heads = [await db.value(version_of(f"it0_t_{row['id']}")) for row in rows]
-        except PostgresError:
-            return False
-    return all(head == TENANT_HEAD for head in heads)
 
 
 async def make_tenant(app: App, database_url: str, admin_url: str, slug: str, name: str, plan: str) -> Tenant:

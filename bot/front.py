@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from core.errors import BadInput, NotFound
 from core.ids import Ids
 from core.messages import Accepted, Body, Click, Inbound, Outbound, Progress, Reply, Text, command_word
 from core.store import inbox, log, people
-from core.store.database import Database
+from core.store.database import Database, Row
 from core.store.inbox import Arrival, Repeat, Taken
 from core.store.log import Event
 from core.tenant import Tenant, Tenants
@@ -154,37 +155,56 @@ class Front:
         assert inbound.sender is not None
         installation_id, external_id = inbound.address.installation_id, inbound.sender.external_id
         now = self._clock()
-        words: Say | None = None
-        async with self._database.transaction() as tx:
-            installation = await tx.one(people.INSTALLATION, id=installation_id)
+        typed = inbound.body.text if isinstance(inbound.body, Text) else ""
+        digest = people.code_hash(typed)
+        async with self._database.reading() as db:
+            installation = await db.one(people.INSTALLATION, id=installation_id)
             if installation is None:
                 raise NotFound("error.no_such_installation")
-            typed = inbound.body.text if isinstance(inbound.body, Text) else ""
-            paired = await tx.one(people.USE_CODE, token_hash=people.code_hash(typed), now=now)
-            if paired is not None and paired["tenant_id"] != installation["tenant_id"]:
-                raise NotFound("pair.other_tenant")
-            if paired is not None:
-                place = {"installation_id": installation_id, "external_id": external_id}
-                await people.add_identity(tx, paired["tenant_id"], user_id=paired["user_id"], at=now, **place)
-                words = say("pair.welcome")
-            else:
+            code = await db.one(people.CODE, token_hash=digest, now=now)
+        if code is not None and code["tenant_id"] != installation["tenant_id"]:
+            raise NotFound("pair.other_tenant")
+        if code is not None and await self._pair(inbound, code, digest, now):
+            words: Say | None = say("pair.welcome")
+        else:
+            async with self._database.transaction() as tx:
                 told = await tx.one(
                     people.TELL_STRANGER,
                     installation_id=installation_id,
                     external_id=external_id,
                     told_at=now,
                 )
-                words = say("pair.stranger") if told is not None else words
-        if paired is not None:
-            tenant = await self._tenants.by_id(paired["tenant_id"])
-            detail = {"installation": installation_id, "external_id": external_id}
-            entry = Entry(
-                "user.paired", "user", paired["user_id"], channel=inbound.address.channel, detail=detail
-            )
-            await tenant.audit.append(entry, now)
+            words = say("pair.stranger") if told is not None else None
         if words is not None:
             body = Outbound("notice", [words]).as_json()
             await reply.deliver(installation["tenant_id"], "", 0, body)
+
+    async def _pair(self, inbound: Inbound, code: Row, digest: bytes, now: datetime) -> bool:
+        """Use a code up, link its person to the sender, record it: all or nothing. False if it is void."""
+        assert inbound.sender is not None
+        installation_id, external_id = inbound.address.installation_id, inbound.sender.external_id
+        tenant = await self._tenants.by_id(code["tenant_id"])
+        user_id, channel = code["user_id"], inbound.address.channel
+        detail = {"installation": installation_id, "external_id": external_id}
+        try:
+            async with tenant.transaction() as tx:
+                # Held first, so that whoever is being let out at this moment is not paired afterwards.
+                user = await tx.one(people.HOLD_USER, id=user_id)
+                if user is None or not user["active"]:
+                    return False
+                if await tx.one(people.USE_CODE, token_hash=digest, now=now) is None:
+                    return False
+                if not await people.add_identity(tx, tenant.id, installation_id, external_id, user_id, now):
+                    raise _LinkedMeanwhile
+                entry = Entry("user.paired", "user", user_id, channel=channel, detail=detail)
+                await tenant.audit.append_in(tx, entry, now)
+        except _LinkedMeanwhile:
+            return False
+        return True
+
+
+class _LinkedMeanwhile(Exception):
+    """The sender was paired by another code at this moment: this one is not used up."""
 
 
 def _title(event: Event) -> str:

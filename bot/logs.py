@@ -4,7 +4,9 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
@@ -70,6 +72,49 @@ class Lines(io.TextIOBase):
             sys.stderr.flush()
 
 
+class Noise(logging.Filter):
+    """Lowers what anybody on the network can cause to one line now and then, with how often it was.
+
+    That is a request that is not HTTP, or a connection that broke: our libraries log each as an error, with
+    a traceback. What is wrong in it0 itself keeps its own.
+    counted: called for each.
+    """
+
+    every_s = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted: Callable[[], object] = lambda: None
+        self._counts: Counter[str] = Counter()
+        self._next: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line is written, without its traceback if it is noise."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not record.name.startswith(("aiohttp", "asyncio")) or not _is_noise(error):
+            return True
+        self.counted()
+        kind = type(error).__name__
+        self._counts[kind] += 1
+        now = time.monotonic()
+        if now < self._next.get(kind, 0.0):
+            return False
+        self._next[kind] = now + self.every_s
+        record.msg = f"{record.getMessage()}: {kind}, {self._counts[kind]} so far"
+        record.args, record.exc_info, record.exc_text = (), None, None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+def _is_noise(error: BaseException | None) -> bool:
+    # Known by its module's name: aiohttp takes long to import, and logs are set up first.
+    is_not_http = any(kind.__module__ == "aiohttp.http_exceptions" for kind in type(error).__mro__)
+    return is_not_http or isinstance(error, ConnectionError | TimeoutError)
+
+
+NOISE = Noise()
+
+
 def set_up_logs(level: str) -> None:
     """Send every log line, our own and the libraries', through one chain.
 
@@ -102,4 +147,5 @@ def set_up_logs(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         )
     )
+    handler.addFilter(NOISE)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

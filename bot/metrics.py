@@ -19,4 +19,10 @@ QUEUE = Gauge("it0_queue_rows", "Rows in a queue by state", ["queue", "state"], 
 WORK = Gauge("it0_work_running", "Pieces of work under way in this process", registry=REGISTRY)
 SOCKETS = Gauge("it0_sockets_open", "Console sockets open in this process", registry=REGISTRY)
 LATE_TIMERS = Gauge("it0_timers_late", "Timers past their due time", registry=REGISTRY)
+LOOP_LAG = Histogram(
+    "it0_loop_lag_seconds",
+    "How much later than asked for the event loop comes back to a sleeper, twice a second",
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
 HEARTBEAT = Gauge("it0_heartbeat_timestamp_seconds", "When this process last beat", registry=REGISTRY)

@@ -3,12 +3,15 @@
 import click
 import structlog
 
+from bot import metrics
+from bot.addresses import check_port, urls
 from bot.catalogue import load_catalogue
-from bot.first import first_start, upgrade_report
-from bot.logs import set_up_logs
+from bot.first import first_start
+from bot.logs import NOISE, set_up_logs
 from bot.running import running
 from bot.stopping import until_signal
-from bot.up import urls
+from bot.upgrading import upgrade_report
+from bot.visible import visible
 from bot.wiring import Parts, build
 from core.errors import SetupError
 from core.settings import load_settings
@@ -24,6 +27,9 @@ async def serve(role: str, parts: Parts | None = None) -> None:
     database_url, _ = urls(settings)
     if database_url is None:
         raise SetupError("setup.needs_database", role=role)
+    if role == "bot":
+        check_port(settings)
+    NOISE.counted = metrics.REFUSED.labels("malformed").inc
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     async with (
         build(settings, database_url, redis_url, role, parts) as app,
@@ -41,7 +47,7 @@ async def migrate() -> bool:
         raise SetupError("setup.needs_admin_database")
     report = await upgrade_report(database_url, admin_url)
     for line in report:
-        click.echo(f"{line.schema}: {line.error or 'up to date'}")
+        click.echo(f"{line.schema}: {visible(line.error) if line.error else 'up to date'}")
     if any(line.error for line in report):
         return False
     async with build(settings, database_url, None, "cli") as app:

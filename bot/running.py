@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from agent.engines import grammar
+from agent.risk import classify
 from bot import metrics
 from bot.chores import plan
 from bot.wiring import App
@@ -17,6 +19,8 @@ from core.errors import SetupError
 from core.settings import Settings
 
 logger = structlog.get_logger()
+
+LAG_EVERY_S = 0.5
 
 
 @asynccontextmanager
@@ -36,12 +40,14 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         *([app.timers.run] if works else []),
         *app.background,
         app.doctor.watch,
+        _watch_lag,
     ]
     try:
         loops += [asyncio.ensure_future(_for_ever(job)) for job in jobs]
         port = await _serve(runner, settings) if serves else 0
         gc.freeze()  # what is here by now stays
         gc.enable()
+        loops.append(asyncio.ensure_future(asyncio.to_thread(_warm_up)))
         yield port
     finally:
         await app.sockets.close()
@@ -55,6 +61,21 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         await asyncio.gather(*loops, return_exceptions=True)
         with contextlib.suppress(Exception):  # the database may be gone already
             await app.workers.leave()
+
+
+async def _watch_lag() -> None:
+    """Measure how late the loop comes round, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY_S
+        await asyncio.sleep(LAG_EVERY_S)
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
+
+
+def _warm_up() -> None:
+    """Do beforehand what the first message would have to wait for."""
+    classify("true")
+    grammar.read("", [])
 
 
 async def _serve(runner: web.AppRunner, settings: Settings) -> int:

@@ -8,17 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 from pydantic import SecretStr
 
+from bot.addresses import check_port, urls
 from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
-from bot.logs import set_up_logs
+from bot.logs import NOISE, set_up_logs
 from bot.stopping import until_signal
 from core.settings import Settings, load_settings
 from core.texts import as_language, say
 
 if TYPE_CHECKING:
     from bot.wiring import App, Parts
+
+logger = structlog.get_logger()
 
 
 def with_keys(settings: Settings, keys: Keys) -> Settings:
@@ -35,6 +39,7 @@ def with_keys(settings: Settings, keys: Keys) -> Settings:
 async def up(parts: "Parts | None" = None) -> None:
     """Run bot and worker in this process until a signal ends it."""
     settings = load_settings()
+    urls(settings)  # refused before anything is made or started
     set_up_logs(settings.log_level)
     async with everything(settings, parts) as (app, port, link):
         _greet(app, port, link)
@@ -49,22 +54,30 @@ async def everything(
     """Yield (app, port, one-time link if this is the first start), with servers and keys of its own."""
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
-        settings = with_keys(settings, make_keys(home))
-        first = not (home.path / "postgres").exists()
-        house = asyncio.ensure_future(asyncio.to_thread(_import_house, first))
+        check_port(settings)
         database_url, admin_url = urls(settings)
+        first = not (home.path / "postgres").exists()
+        if first and database_url is None and (home.path / "keys" / "vault").exists():
+            _tell_of_lost_data(settings)
+        settings = with_keys(settings, make_keys(home))
+        imports = _Imports(first)
         if database_url is None:
             postgres = await stack.enter_async_context(Postgres(home))
             database_url, admin_url = postgres.app_url, postgres.owner_url
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
         if redis_url is None:
             redis_url = (await stack.enter_async_context(Valkey(home))).url
-        await house
-        from bot.first import first_start, upgrade
+        await imports.upgrading
+        from bot.upgrading import upgrade
+
+        await upgrade(database_url, admin_url or database_url)
+        await imports.house
+        from bot import metrics
+        from bot.first import first_start
         from bot.running import running
         from bot.wiring import build
 
-        await upgrade(database_url, admin_url or database_url)
+        NOISE.counted = metrics.REFUSED.labels("malformed").inc
         alone = settings.database_url is None
         app = await stack.enter_async_context(build(settings, database_url, redis_url, "up", parts))
         user = await first_start(app, database_url, admin_url or database_url)
@@ -78,19 +91,37 @@ async def everything(
         yield app, port, link
 
 
-def _import_house(first: bool) -> None:
-    """Import what a process is built from: it takes as long as the servers' start, and is done beside it."""
-    for name in ("bot.first", "bot.running", "bot.wiring", *(["core.store.schema"] if first else [])):
+class _Imports:
+    """Imports what a process is built from, in a thread: it takes as long as the servers' start beside it.
+
+    upgrading: done once schemas can be upgraded, which goes on beside the rest; house: once all is there.
+    """
+
+    def __init__(self, first: bool) -> None:
+        self.upgrading = asyncio.ensure_future(
+            asyncio.to_thread(_import, "bot.upgrading", *(["core.store.schema"] if first else []))
+        )
+        self.house = asyncio.ensure_future(self._house())
+
+    async def _house(self) -> None:
+        await self.upgrading
+        await asyncio.to_thread(_import, "bot.first", "bot.running", "bot.wiring")
+
+
+def _import(*names: str) -> None:
+    for name in names:
         import_module(name)
 
 
-def urls(settings: Settings) -> tuple[str | None, str | None]:
-    """Return the databases that are set: the application's role's and the owner's."""
-    database, admin = settings.database_url, settings.database_admin_url
-    return (
-        database.get_secret_value() if database else None,
-        admin.get_secret_value() if admin else None,
-    )
+def _tell_of_lost_data(settings: Settings) -> None:
+    """Say that a home with keys has no database: what they sealed may have been there.
+
+    It starts all the same: a first start that was cut short looks like that too.
+    """
+    home = str(settings.home)
+    logger.warning("home_has_keys_but_no_data", home=home)
+    words = load_catalogue()(say("up.data_gone", home=home), as_language(settings.it0_language))
+    click.echo(f"it0: {words}", err=True)
 
 
 def _url(settings: Settings, port: int) -> str:

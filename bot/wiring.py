@@ -10,23 +10,25 @@ import structlog
 from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
-from agent.approvals import Approvals
+from agent.acts import Acts
 from agent.context import Desk
 from agent.engine import Engine
-from agent.execution import Executor
-from agent.fleet import Fleet
-from agent.gate import Gate
+from agent.fleet.servers import Fleet
+from agent.gate.approvals import Approvals
+from agent.gate.execution import Executor
+from agent.gate.gate import Gate
 from agent.people import Staff
-from agent.redact import Redactions
+from agent.redaction.redactions import Redactions
 from agent.risk import classify
-from agent.shell import SshShell
+from agent.shell.ssh import SshShell
 from agent.tools import all_tools
-from agent.turns import Acts, Turns
+from agent.turns import Turns
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chores import timer_handlers
 from bot.console.api import Api
 from bot.console.auth import Sessions
+from bot.console.pages import Pages
 from bot.console.socket import Sockets
 from bot.controls import Controls
 from bot.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_people
@@ -34,6 +36,7 @@ from bot.doctor import Doctor
 from bot.engines import default_of, engines_of, pick_engine
 from bot.front import Front
 from bot.heads import Heads
+from bot.shares import Shares
 from bot.web import Web
 from bot.workers import Workers
 from channels.console import Console, log_topic
@@ -171,6 +174,7 @@ class Hands:
     fleet: Fleet
     approvals: Approvals
     executor: Executor
+    gate: Gate
     turns: Turns
     acts: Acts
 
@@ -208,7 +212,8 @@ def _assemble(ground: Ground) -> App:
         default_of(settings, ground.engines),
         desk.changed,
     )
-    site = Web(sessions, api, sockets, ground.texts, ground.tenants, hands.fleet, clock, doctor.ready)
+    pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
+    site = Web(sessions, pages, api, sockets, ground.texts, doctor.ready)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
@@ -262,7 +267,7 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 def _hands(ground: Ground, desk: Desk) -> Hands:
     settings, shell = ground.settings, ground.shell
     fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet), settings.fan_out)
+    executor = Executor(shell, desk, Redactions(fleet.credentials), settings.fan_out)
     gate = Gate(
         desk,
         fleet,
@@ -271,11 +276,11 @@ def _hands(ground: Ground, desk: Desk) -> Hands:
         classify,
         settings.command_timeout_s,
         settings.command_timeout_max_s,
+        settings.command_timeout_approved_s,
     )
     pick = pick_engine(ground.engines, default_of(settings, ground.engines))
-    tools = all_tools(gate, fleet)
-    turns = Turns(desk, gate, fleet, tools, ground.engines, pick, settings.turn_timeout_s)
-    return Hands(fleet, approvals, executor, turns, Acts(desk, gate))
+    turns = Turns(desk, gate, fleet, all_tools(gate, fleet), ground.engines, pick, settings.turn_timeout_s)
+    return Hands(fleet, approvals, executor, gate, turns, Acts(desk, gate))
 
 
 def _workers(
@@ -290,9 +295,10 @@ def _workers(
         ground.tenants,
         channels,
         ground.bus,
-        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk)]),
-        SetAside(desk, ground.tenants),
-        at_once=settings.turns_at_once,
+        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
+        SetAside(desk, ground.tenants, hands.acts),
+        shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
+        acts_at_once=settings.acts_at_once,
         heartbeat_s=settings.heartbeat_s,
         dead_after_s=settings.dead_after_s,
         sweep_s=settings.sweep_s,
@@ -308,6 +314,8 @@ def _sockets(ground: Ground, sessions: Sessions, front: Front) -> Sockets:
         ground.texts,
         ground.me,
         opens_a_minute=ground.settings.websocket_opens_per_minute,
+        open_at_once=ground.settings.websockets_per_user,
+        messages_a_minute=ground.settings.console_messages_per_minute,
         message_bytes=ground.settings.console_message_bytes,
     )
 

@@ -4,17 +4,20 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from agent.context import Work
 from bot.front import Arrived
+from bot.shares import Shares
 from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Address
 from core.ports import Bus, Channel
-from core.store import inbox, log, people
+from core.store import inbox, log, people, preferences
 from core.store.database import Database, Row, Transaction
 from core.store.inbox import Taken
 from core.store.lost import Lost
@@ -35,6 +38,7 @@ Handle = Callable[[Work, Mapping[str, Any]], Awaitable[None]]
 class Workers:
     """Runs the handler for everything that this process has taken.
 
+    shares: of turns; acts_at_once: approved commands, which have places of their own.
     set_aside: tells people of a message whose handling died with its process too often.
     handle: raises Fenced when the work went to another process, StoreUnavailable to be called again.
     """
@@ -50,7 +54,8 @@ class Workers:
         handle: Handle,
         set_aside: Callable[[Row], Awaitable[None]],
         *,
-        at_once: int,
+        shares: Shares,
+        acts_at_once: int,
         heartbeat_s: float,
         dead_after_s: float,
         sweep_s: float,
@@ -63,13 +68,15 @@ class Workers:
         self._bus = bus
         self._handle = handle
         self._set_aside = set_aside
-        self._slots = asyncio.Semaphore(at_once)
+        self._shares = shares
+        self._acts = asyncio.Semaphore(acts_at_once)
         self._heartbeat_s = heartbeat_s
         self._dead_after_s = dead_after_s
         self._sweep_s = sweep_s
         self._running: dict[asyncio.Task[None], Work | None] = {}
         self._held: set[int] = set()
         self._lost = Lost()
+        self._halts: dict[str, datetime] = {}
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -200,11 +207,14 @@ class Workers:
         if task is not None:
             self._running[task] = work
         structlog.contextvars.bind_contextvars(turn=turn_id)
-        if is_control:
+        async with self._place(work, event["kind"]):
             await self._handle(work, event)
-        else:
-            async with self._slots:
-                await self._handle(work, event)
+
+    def _place(self, work: Work, kind: str) -> AbstractAsyncContextManager[object]:
+        """Return what to wait for before the work begins: what was approved never waits for turns."""
+        if work.is_control:
+            return nullcontext()
+        return self._acts if kind == "act" else self._shares.one(work.tenant.id, work.user.id)
 
     async def _beat(self) -> None:
         while True:
@@ -225,12 +235,25 @@ class Workers:
             asked = await tx.all(inbox.STOPPED_OF_MINE, me=self._me)
         for row in asked:
             self.stop_where(row["tenant_id"], row["conversation_id"])
+        await self._stop_halted()
         for row in freed:
             if row["state"] == "set_aside":
                 await self._set_aside(row)
         if freed:
             await logger.awarning("work_reclaimed", count=len(freed))
             self.wake()
+
+    async def _stop_halted(self) -> None:
+        """Stop what runs for a tenant that was halted, also when nobody could tell this process so."""
+        busy = {
+            work.tenant.id: work.tenant for work in self._running.values() if work and not work.is_control
+        }
+        for tenant in busy.values():
+            async with tenant.reading() as db:
+                halted_at = await preferences.halted_at(db)
+            if halted_at and self._halts.get(tenant.id) != halted_at:
+                self._halts[tenant.id] = halted_at
+                self.stop_where(tenant.id)
 
     async def _claim(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -36,9 +37,14 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
         self._lost = Lost()
+        self._look = asyncio.Event()
+        self._behind = False
 
-    def post(self, parcel: Parcel) -> None:
-        """Deliver a parcel that this process has just put into the outbox."""
+    def post(self, parcel: Parcel | None) -> None:
+        """Deliver a parcel that was just put into the outbox; None stands for one that waits its turn."""
+        if parcel is None:
+            self._behind = True
+            return
         task = asyncio.ensure_future(self._deliver(parcel))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -46,9 +52,13 @@ class Delivery:
     async def run(self) -> None:
         """Deliver what others left, or what was put back, until cancelled."""
         while True:
-            await asyncio.sleep(self._sweep_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._sweep_s):
+                    await self._look.wait()
+            self._look.clear()
             try:
-                await self.sweep()
+                while await self.sweep():
+                    pass  # what stood behind these is due now
             except StoreUnavailable:
                 await logger.awarning("outbox_unreachable")
 
@@ -75,6 +85,9 @@ class Delivery:
             await self._patiently(after)
         finally:
             self._held.discard(parcel.id)
+        if self._behind:
+            self._behind = False
+            self._look.set()
 
     async def _handed_over(self, parcel: Parcel) -> Callable[[], Awaitable[None]]:
         """Hand a parcel to its platform; return how to write down what came of it."""

@@ -1,10 +1,14 @@
 """All settings, from the environment, ``.env`` and ``it0.toml`` (in that order of precedence)."""
 
+import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -13,6 +17,38 @@ from pydantic_settings import (
 )
 
 from core.errors import SetupError
+from core.texts import Language
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _web_address(value: str) -> str:
+    """Return ``value`` if links can be made from it."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if value and (not good or re.search(r"[\s?#]", value)):
+        raise PydanticCustomError(
+            "web_address", "Input should be an http:// or https:// address without ? and #, or empty"
+        )
+    return value
+
+
+class _Toml(TomlConfigSettingsSource):
+    """The TOML file. It is it0's alone, so a name in it that is none of the settings is a mistake."""
+
+    def __call__(self) -> dict[str, Any]:
+        unknown = sorted(set(self.toml_data) - set(self.settings_cls.model_fields))
+        if unknown:
+            wrong = f"it0.toml: there is no setting {', '.join(unknown)} (all names are in lower case)"
+            raise SetupError("setup.bad_settings", wrong=wrong)
+        return super().__call__()
 
 
 class Settings(BaseSettings):
@@ -25,7 +61,7 @@ class Settings(BaseSettings):
     it0_home: Path = Path("~/.it0")
     it0_http_host: str = "127.0.0.1"
     it0_http_port: int = Field(default=8080, ge=0, le=65535)
-    public_url: str = ""
+    public_url: Annotated[str, AfterValidator(_web_address)] = ""
     database_url: SecretStr | None = None
     database_admin_url: SecretStr | None = None
     database_pool: int = Field(default=10, ge=2, le=200)
@@ -35,7 +71,7 @@ class Settings(BaseSettings):
     audit_key: SecretStr | None = None
     jwt_secret: SecretStr | None = None
     jwt_expires_in: int = Field(default=3600, ge=60, description="seconds")
-    log_level: str = "INFO"
+    log_level: Annotated[Level, BeforeValidator(_upper)] = "INFO"
     it0_engine: str = Field(default="", description="empty: claude_api with a key, else direct")
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str = "https://api.anthropic.com"
@@ -45,7 +81,7 @@ class Settings(BaseSettings):
     turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")
     turn_usd: float = Field(default=2.0, gt=0, description="of one turn, where the model's price is known")
     it0_local_server: bool = Field(default=True, description="offer the bot's own machine as a server")
-    it0_language: str = "en"
+    it0_language: Language = "en"
 
     login_link_minutes: int = Field(default=10, ge=1)
     session_hours: int = Field(default=12, ge=1)
@@ -53,18 +89,32 @@ class Settings(BaseSettings):
     inbox_keep_hours: int = Field(default=48, ge=25)
     audit_head_minutes: int = Field(default=60, ge=1)
     command_timeout_s: int = Field(default=60, ge=1)
+    command_timeout_approved_s: int = Field(default=600, ge=1)
     command_timeout_max_s: int = Field(default=3600, ge=1)
     connect_timeout_s: float = Field(default=10, gt=0)
     output_cap_bytes: int = Field(default=65536, ge=1024)
     fan_out: int = Field(default=50, ge=1)
     turn_timeout_s: int = Field(default=4000, ge=10)
     turns_at_once: int = Field(default=200, ge=1)
+    turns_per_tenant: int = Field(default=100, ge=1, description="of a process's turns at once")
+    turns_per_user: int = Field(default=30, ge=1, description="of a tenant's turns at once")
+    acts_at_once: int = Field(default=200, ge=1, description="approved commands, which never wait for turns")
     stop_grace_s: float = Field(default=20, ge=0)
     heartbeat_s: float = Field(default=2, gt=0)
     dead_after_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=1, gt=0)
     websocket_opens_per_minute: int = Field(default=30, ge=1)
+    websockets_per_user: int = Field(default=20, ge=1)
+    console_messages_per_minute: int = Field(default=240, ge=1)
     console_message_bytes: int = Field(default=65536, ge=1024)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``true`` for a number, as TOML can say it: it would count as 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise PydanticCustomError("not_a_truth", "Input should not be true or false")
+        return value
 
     @property
     def home(self) -> Path:
@@ -86,7 +136,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the TOML file last."""
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, _Toml(settings_cls)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -15,6 +15,9 @@ from core.store.timers import Timer
 logger = structlog.get_logger()
 
 BATCH = 100
+AT_ONCE = 8
+"""Handled beside each other: most of a timer's time is the database's."""
+
 RETRY_S = 15.0
 
 OnTimer = Callable[[Timer], Awaitable[datetime | None]]
@@ -66,8 +69,10 @@ class TimerWorker:
         async with self._database.transaction() as tx:
             await tx.run(timers.RECLAIM, me=self._me)
             due = await timers.claim(tx, self._me, self._clock(), BATCH)
-        for timer in due:
-            await self._handle(timer)
+        for at in range(0, len(due), AT_ONCE):
+            done = await asyncio.gather(*map(self._handle, due[at : at + AT_ONCE]), return_exceptions=True)
+            for failed in filter(None, done):
+                raise failed
         return len(due)
 
     async def _handle(self, timer: Timer) -> None:

@@ -25,7 +25,7 @@ from agent.engine import (
 from agent.engines.messages_api import Message, MessagesApi, Patience, Prompt, ToolCall
 from agent.engines.prices import usd
 from agent.memory import MESSAGE, UNREADABLE, Talk, Words
-from agent.prompt import system
+from agent.prompt import instructions
 from core.messages import Progress, part_as_json
 from core.texts import Say, say
 
@@ -95,7 +95,7 @@ class ClaudeApi:
     async def _think(self, request: Request, talk: Talk, tools: Tools) -> AsyncIterator[EngineEvent]:
         """Ask the model for its next message and store it whole."""
         prompt = Prompt(
-            system(request.user, await tools.servers(), self._today()), tools.schemas(), talk.messages
+            instructions(request.user, await tools.servers(), self._today()), tools.schemas(), talk.messages
         )
         async for piece in self._api.stream(prompt):
             match piece:

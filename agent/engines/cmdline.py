@@ -11,6 +11,12 @@ _PROGRAMS = (
     "|ss|netstat|ip|dig|free|vmstat|iostat|lsof|dmesg|lsblk|psql|mysql|redis-cli|nginx|openssl|git|traceroute"
 )
 _PROMPT = re.compile(rf"(?:{_PROGRAMS}) \S.*")
+_LIKE = re.compile(
+    r"(?:sudo|su|rm|mv|cp|ln|chmod|chown|mkdir|rmdir|touch|echo|env|export|kill|killall|pkill|apt|apt-get|yum|dnf"
+    r"|apk|pip|npm|make|sed|sort|wc|tar|vi|vim|nano|ssh|scp|rsync|mount|umount|crontab|id|pwd|cd|whoami|hostname"
+    rf"|iptables|ufw|useradd|passwd|{_PROGRAMS})(?: .*)?"
+)
+_OPTION = re.compile(r"[a-z][\w.-]* (?:.* )?--?[A-Za-z].*")
 _VERB = r"(?:please )?(?:run|execute|执行|运行) ?"
 _UNQUOTED = re.compile(
     rf"(?:{_VERB}|(?=(?:{_PROGRAMS}) ))(?P<command>\S.*?) ?(?: on | from |@|在) ?(?P<server>\S+?) ?上?"
@@ -36,5 +42,20 @@ def with_quotes(sentence: Sentence) -> Suggestion:
         server = next((token.value for token in sentence.of("server")), None)
         command = sentence.quoted
     clear = server and command and "`" not in command
+    if not clear and "`" not in sentence.text:
+        return behind_run(sentence)
     ready = shown(f"/run {server} {command}") if clear else sample(sentence, "run")
     return only(say("direct.quote_command", ready=ready))
+
+
+def is_command_line(sentence: Sentence, reading: Suggestion) -> bool:
+    """Return whether a sentence that came to nothing looks like what is typed at a prompt."""
+    if sentence.quoted is not None or not reading.parts[0].key.startswith("direct.not_understood"):
+        return False
+    return any(pattern.fullmatch(sentence.text) for pattern in (_LIKE, _OPTION))
+
+
+def behind_run(sentence: Sentence) -> Suggestion:
+    """Say where a command belongs; it is not repeated, because nobody knows on which server it is meant."""
+    names = [token.value for token in sentence.of("server")] + [each.name for each in sentence.servers]
+    return only(say("direct.as_command", example=f"/run {names[0] if names else 'web-1'} uptime"))

@@ -33,6 +33,9 @@ SAMPLES = ("disk", "status", "logs", "restart", "run", "tail", "port", "http", "
 
 _SELECTOR = re.compile(r"[^\s,，、]+(?:\s*[,，、]\s*[^\s,，、]+)*")
 _PATH = re.compile(r"/[^\0\n\r]{0,4095}")
+_OPTION = re.compile(r"--(\w+)(?:=| +|$)(\S*)\s*")
+_SPAN = re.compile(r"(\d{1,6})(s|m|h)?", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SLASH = re.compile(r"[/／]|、(?=[A-Za-z])")  # a Chinese keyboard gives 、 or ／ for the key with the slash
 
 
@@ -122,12 +125,25 @@ def _on_servers(name: str, rest: str, servers: Sequence[Server]) -> tuple[Target
 
 
 def _run(rest: str, servers: Sequence[Server]) -> Reading:
+    limit: dict[str, Any] = {}
+    if option := _OPTION.match(rest):  # before the servers, because what follows them is the command's own
+        seconds = _seconds(option[2])
+        if option[1] != "timeout" or seconds is None:
+            return only(say("direct.bad_run_option", option=shown(option[0].strip())))
+        limit, rest = {"timeout_s": seconds}, rest[option.end() :]
     found = _on_servers("run", rest, servers)
     if isinstance(found, Suggestion):
         return found
     targets, command = found
-    arguments = {"command": _bare(command), "servers": list(targets.names)}
+    arguments = {"command": _bare(command), "servers": list(targets.names), **limit}
     return Intent("run_command", arguments, targets.notes)
+
+
+def _seconds(text: str) -> int | None:
+    """Return a span such as 90, 90s, 10m or 1h in seconds, None if ``text`` is none."""
+    found = _SPAN.fullmatch(text)
+    seconds = int(found[1]) * _SECONDS[(found[2] or "s").lower()] if found else 0
+    return seconds or None
 
 
 def _tail(rest: str, servers: Sequence[Server]) -> Reading:

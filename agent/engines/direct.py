@@ -111,15 +111,15 @@ async def _perform(intent: Intent, tools: Tools) -> AsyncIterator[EngineEvent]:
     yield Completed(parts or (say("direct.nothing_said"),))
 
 
-def _header(intent: Intent) -> tuple[Say, ...]:
+def _header(intent: Intent) -> tuple[Part, ...]:
     """Return a line that tells what ran where, for calls that ran something."""
     if "servers" not in intent.arguments:
         return intent.notes
-    what = intent.arguments.get("command") or intent.arguments["path"]
-    return (
-        say("direct.ran", command=shown(what), servers=listed(intent.arguments["servers"])),
-        *intent.notes,
-    )
+    what = shown(intent.arguments.get("command") or intent.arguments["path"])
+    servers = intent.arguments["servers"]
+    if len(servers) == 1:  # the line of its result has the name
+        return (what, *intent.notes)
+    return (say("direct.ran", command=what, servers=listed(servers)), *intent.notes)
 
 
 def _run_parts(outcome: Outcome) -> Iterator[Part]:
@@ -132,7 +132,8 @@ def _run_parts(outcome: Outcome) -> Iterator[Part]:
     elif not outcome.results:
         yield say("direct.approved_no_record", **params)
     else:
-        yield say("direct.approved_ran", **params)
+        went_well = all(result.ok for result in outcome.results)
+        yield say("direct.approved_ran" if went_well else "direct.approved_began", **params)
         yield from outputs(outcome.results)
     unclear = [result.server for result in outcome.results if result.state == "unknown"]
     if unclear:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.engines import commands
-from agent.engines.cmdline import is_unquoted, with_quotes
+from agent.engines.cmdline import behind_run, is_command_line, is_unquoted, with_quotes
 from agent.engines.sentence import (
     SERVERS,
     Sentence,
@@ -64,6 +64,8 @@ def read(text: str, servers: Sequence[Server]) -> Reading:
     reading = not_understood(sentence) if reader is None or sentence.of("stop") else reader(sentence)
     if isinstance(reading, Suggestion) and is_unquoted(sentence, reading):
         return with_quotes(sentence)
+    if isinstance(reading, Suggestion) and is_command_line(sentence, reading):
+        return behind_run(sentence)
     return reading
 
 
@@ -155,15 +157,19 @@ def _unit(sentence: Sentence) -> tuple[str | Suggestion, Token | None]:
 
 
 def _port(sentence: Sentence) -> Reading:
-    """Read "is port 5432 open on db-1": a check from the bot's machine."""
+    """Read "is port 5432 open on db-1", a check from the bot's machine, or who uses a port there."""
     numbers = [token for token in sentence.of("other") if token.value.isdecimal()]
     hosts = [token for token in sentence.of("other") if not token.value.isdecimal()]
+    kinds = ("topic", "other", "server", *_ASKING, *(("user", *SERVERS) if sentence.of("user") else ()))
     order = sentence.of("opening") and not sentence.of("look", "ask", "mark")
-    if order or len(numbers) > 1 or not sentence.has_only("topic", "other", "server", *_ASKING):
+    if order or len(numbers) > 1 or not sentence.has_only(*kinds):
         return not_understood(sentence)
     port = int(numbers[0].value[:6])
     if not 1 <= port <= 65535:
         return only(say("direct.bad_port", port=shown(numbers[0].value)))
+    if sentence.of("user"):
+        command = f"ss -tulpn 'sport = :{port}'"
+        return stray(sentence, hosts) if hosts else _on_servers(sentence, command, "ports")
     if hosts and ("." not in hosts[0].value or len(hosts) > 1 or sentence.of("server")):
         return stray(sentence, hosts)
     if hosts:

@@ -64,9 +64,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model is given: system blocks, tools with JSON Schemas, and the conversation."""
+    """What the model is given: the system prompt's blocks, tools with JSON Schemas, and the conversation."""
 
-    system: Sequence[dict[str, Any]]
+    instructions: Sequence[dict[str, Any]]
     tools: Sequence[Mapping[str, Any]]
     messages: Sequence[dict[str, Any]]
 
@@ -148,7 +148,7 @@ class MessagesApi:
         stream = await client.messages.create(
             model=self.model,
             max_tokens=self._max_tokens,
-            system=list(prompt.system),
+            system=list(prompt.instructions),
             tools=_cached(prompt.tools),
             messages=_cached_messages(prompt.messages),
             thinking={"type": "adaptive", "display": "summarized"},

@@ -16,7 +16,7 @@ from agent.engines.targets import (
     only,
     shown,
 )
-from agent.engines.words import TOPICS, phrase_at
+from agent.engines.words import TOPICS, in_chinese, phrase_at
 from core.texts import Say, say
 from core.work import Server
 
@@ -35,6 +35,7 @@ _SPECIAL = (
     ),
     ("lines", re.compile(r"(?:最近|最后|最新|末尾|后)的? ?(\d{1,9}) ?[行条]|(\d{1,9}) ?[行条]")),
 )
+_HAN = re.compile("[\u4e00-\u9fff]")
 _OTHER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9@._:-]*[A-Za-z0-9_])?")
 _NOTHING = re.compile(r"[\s.。;；:()]+")
 
@@ -204,11 +205,17 @@ def _the_one(sentence: Sentence, name: str) -> Targets | Suggestion:
     return only(say("direct.which_server", servers=listed(names), example=sample(sentence, name)))
 
 
-def sample(sentence: Sentence, name: str) -> Say:
-    """Return an example with the server and the unit that the sentence names."""
+def sample(sentence: Sentence, name: str) -> Say | str:
+    """Return an example with the server and the unit that the sentence names, in the sentence's language.
+
+    Whoever types Chinese is shown Chinese, also where the console speaks English to them.
+    """
     server = next((token.value for token in sentence.of("server")), "")
     units = [token.value for token in sentence.of("other") if UNIT.fullmatch(token.value)]
-    return example(name, sentence.servers, server, units[0] if len(units) == 1 else "nginx")
+    unit = units[0] if len(units) == 1 else "nginx"
+    if _HAN.search(sentence.text):
+        return in_chinese(name, server or (sentence.servers[0].name if sentence.servers else "web-1"), unit)
+    return example(name, sentence.servers, server, unit)
 
 
 def _members(sentence: Sentence) -> list[Server]:
@@ -258,13 +265,16 @@ def unknown_server(sentence: Sentence, word: Token) -> Suggestion:
 
 
 def not_understood(sentence: Sentence, word: Token | None = None, name: str = "") -> Suggestion:
-    """Say plainly that nothing was understood and nothing run, with the closest sentence that would be.
+    """Say plainly that nothing was understood and nothing run, with the closest sentence if one is close.
 
     word: what was not understood, if it is known; name: of the example, "" for the closest.
     """
     about_unit = sentence.of("topic", "change")
     word = word or next(iter(sentence.of("stop") or ([] if about_unit else sentence.of("other"))), None)
-    closest = sample(sentence, _nearest_topic(sentence) if not name or _is_slip(word) else name)
+    near = _nearest_topic(sentence) if not name or _is_slip(word) else name
+    if not near:
+        return only(say("direct.not_understood_at_all"))
+    closest = sample(sentence, near)
     if word is None:
         return only(say("direct.not_understood", example=closest))
     return only(say("direct.not_understood_word", word=shown(word.value), example=closest))
@@ -278,10 +288,13 @@ def _is_slip(word: Token | None) -> bool:
 
 
 def _nearest_topic(sentence: Sentence) -> str:
-    """Return the topic that is named, else the one whose phrase is most like one of the unknown words."""
+    """Return the topic that is named, else the one whose phrase is most like one of the unknown words.
+
+    "" if none is: then the sentence may be about anything, and an example would be a guess.
+    """
     named = [token.value for token in sentence.of("topic", "change")]
     named += ["http" for _ in sentence.of("url")]
     named += [token.kind for token in sentence.of("tail", "run", "ping", "list")]
     unknown = [token.value for token in sentence.of("other", "stop")[:4] if len(token.value.encode()) > 2]
     named += [_PHRASES[near] for word in unknown if (near := nearest(word, _PHRASES))]
-    return named[0] if named else "disk"
+    return named[0] if named else "overview" if sentence.of(*SERVERS) else ""

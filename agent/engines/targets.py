@@ -98,18 +98,8 @@ def nearest(word: str, names: Collection[str], cutoff: float = 0.6) -> str:
 
 
 def group(members: Sequence[Server]) -> Targets | Say:
-    """Return the servers of a group that can be used, or why there is none.
-
-    One whose host key nobody has confirmed yet would have the whole group refused, so it is left out.
-    """
-    usable = [s.name for s in members if s.connection == "local" or s.host_key is not None]
-    if not members:
-        return say("direct.no_match")
-    if not usable:
-        return Targets(tuple(server.name for server in members))
-    out = [server.name for server in members if server.name not in usable]
-    notes = (say("direct.left_out", servers=listed(out)),) if out else ()
-    return Targets(tuple(usable), notes)
+    """Return the servers of a group, or why there is none; the gate tells of those that cannot be used."""
+    return Targets(tuple(server.name for server in members)) if members else say("direct.no_match")
 
 
 def select(selector: str, servers: Sequence[Server]) -> Targets | Unknown | Say:

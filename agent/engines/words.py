@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from core.work import SERVER_ROLES
 
@@ -105,6 +106,28 @@ _TOPICS = (
 )
 TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in _TOPICS}
 
+_IN_CHINESE = {
+    "status": "{server} 的 {unit} 状态",
+    "logs": "看 {server} 的 {unit} 日志",
+    "overview": "检查 {server}",
+    "port": "{server} 的 5432 端口通吗",
+    "run": "在 {server} 上执行 `systemctl list-timers`",
+    "tail": "看 {server} 的 /var/log/syslog",
+    "http": "检查 https://example.com",
+    "list": "服务器列表",
+    "ping": "ping {server}",
+}
+
+
+def in_chinese(name: str, server: str, unit: str) -> str:
+    """Return the sentence that asks for a topic or a tool, as one types it in Chinese."""
+    if name in _IN_CHINESE:
+        return _IN_CHINESE[name].format(server=server, unit=unit)
+    topic = TOPICS[name]
+    first = topic.zh.split(";")[0]
+    return f"{first} {server} 的 {unit}" if topic.changes else f"{server} 的 {first}"
+
+
 OVERVIEW = ("uptime", "memory", "disk")
 """What is looked at when only a server is named."""
 
@@ -134,6 +157,9 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
         "ask",
         "通;能通;开着;正常;够;够用;够不够;高不高;当前;目前;信息;列表;都;通不通;开着没;概况;是否;满;还好;够不够用",
     ),
+    ("ask", "满了没;满了没有;满没满"),
+    ("user", "who uses;who's using;who is using;what uses;what's using;what is using"),
+    ("user", "谁在用;谁用;谁占用;谁在占用;被谁占用;被谁用;什么在用;被什么占用"),
     ("mark", "?;吗;呢;么"),
     ("request", "can you;could you;would you;will you;能不能;能否;可否"),
     ("polite", "please;pls;plz;kindly;hi;hello;hey;it0;the;a;an;service;unit;daemon;now;me;for me;help me"),
@@ -223,8 +249,14 @@ def _pattern(phrase: str) -> str:
 
 _WORDS = _words()
 _BY_COMPACT = {phrase.replace(" ", ""): meaning for phrase, meaning in _WORDS.items()}
-_PHRASE = re.compile("|".join(map(_pattern, sorted(_WORDS, key=len, reverse=True))), re.IGNORECASE | re.ASCII)
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2019: 0x27}
+
+
+@cache
+def _phrase() -> re.Pattern[str]:
+    """Return the pattern of any phrase, the longest first; made when the first sentence comes, in 30 ms."""
+    longest_first = sorted(_WORDS, key=len, reverse=True)
+    return re.compile("|".join(map(_pattern, longest_first)), re.IGNORECASE | re.ASCII)
 
 
 def environment_of(word: str) -> str | None:
@@ -240,5 +272,5 @@ def narrow(text: str) -> str:
 
 def phrase_at(text: str, at: int) -> tuple[str, str, int] | None:
     """Return (kind, value, end) of the longest phrase that begins at ``at``, None if none does."""
-    match = _PHRASE.match(text, at)
+    match = _phrase().match(text, at)
     return (*_BY_COMPACT[re.sub(r"\s", "", match[0].lower())], match.end()) if match else None

@@ -6,7 +6,12 @@ What it does not know is L2. ``forbidden`` looks apart from all this for what no
 It is the first layer, not the boundary: what runs unasked also runs on an account without rights.
 """
 
-from agent.risk.classify import classify
-from agent.risk.rules import RULES_VERSION
+from core.work import Verdict
 
-__all__ = ["RULES_VERSION", "classify"]
+
+def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
+    """Return how ``command`` is judged on ``count`` servers of ``environment``; implements the port."""
+    # Reading the rules takes 60 ms, which a start need not wait for.
+    from agent.risk.judging import classify as judge
+
+    return judge(command, environment, count)

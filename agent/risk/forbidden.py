@@ -10,16 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.risk.destroy import NAMES, is_device, judge
-from agent.risk.loose import HOLE, Loose, read
+from agent.risk.loose import HOLE, Budget, Loose, read
 from agent.risk.rules import listed
 from agent.risk.scripts import drops_database
 from agent.risk.unwrap import RUNNERS, program, runs_inline, runs_stdin, scripts, starts
 from core.texts import Say, say
 
 _DEEPEST = 8
-_SPARE = 4000
-"""Characters of nested scripts that are read, beside three times the text itself."""
-
 
 _BRINGERS = listed("forbidden", "fetchers")
 _DECODERS = listed("forbidden", "decoders")
@@ -57,14 +54,15 @@ def scan(text: str) -> Forbidden | None:
         return Forbidden(say("risk.forbidden_fork_bomb"), bomb.group())
     waiting, seen = [(text, 0)], set[str]()
     # Where this runs out, the lexer has given up long before: such text is L2, never less.
-    left = 3 * len(text) + _SPARE
-    while waiting and left > 0:
+    budget = Budget()
+    while waiting:
         script, depth = waiting.pop()
         if script in seen or depth > _DEEPEST:
             continue
         seen.add(script)
-        left -= len(script)
-        commands = {at: _Command.of(loose) for at, loose in enumerate(read(script)) if _notable(loose)}
+        commands = {
+            at: _Command.of(loose) for at, loose in enumerate(read(script, budget)) if _notable(loose)
+        }
         if found := _among(commands):
             return found
         inner = [text for command in commands.values() for text in command.scripts()]
@@ -149,13 +147,15 @@ def _brings(command: _Command) -> bool:
 
 def _fed(commands: _Commands) -> Forbidden | None:
     """Return the pipeline in which something fetched or decoded is run."""
-    brought: dict[int, str] = {}
+    brought: dict[int, _Command] = {}
     for command in commands.values():
         pipeline = command.loose.pipeline
         if pipeline in brought and any(runs_stdin(name, args) for name, args in command.runs):
-            return Forbidden(say("risk.forbidden_remote_code"), f"{brought[pipeline]} | {command.text()}")
+            return Forbidden(
+                say("risk.forbidden_remote_code"), f"{brought[pipeline].text()} | {command.text()}"
+            )
         if _brings(command):
-            brought[pipeline] = command.text()
+            brought[pipeline] = command
     return None
 
 
@@ -223,7 +223,7 @@ def _drops(texts: Sequence[str]) -> set[str]:
     """Return the languages in which one of ``texts`` drops a database."""
     found = set()
     # "--command=DROP …" would else be a comment of SQL.
-    if any(drops_database(_LONG_FLAG.sub("", text)) for text in texts):
+    if any("drop" in text.lower() and drops_database(_LONG_FLAG.sub("", text)) for text in texts):
         found.add("sql")
     if any("dropDatabase" in text for text in texts):
         found.add("document")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from posixpath import normpath
 
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
@@ -21,14 +22,19 @@ _FORMS = {
     "int": r"[+-]?\d{1,12}",
     "num": r"[+-]?\d{1,12}(\.\d{1,9})?[a-zA-Z%]{0,5}",
     "zero": r"0",
+    "clock": r"\d{1,2}:\d\d(:\d\d)?",
+    "names": r"[\^A-Za-z0-9_/][\w.,:^/-]*",
+    "digit": r"[0-5]",
+    "pings": r"\d{1,4}",
+    "interval": r"0?\.[2-9]\d{0,3}|[1-9]\d{0,3}(\.\d{1,4})?",
     "name": r"[A-Za-z0-9_%][A-Za-z0-9_.@:+%,-]*",
     "key": r"[\w.,]+",
-    "time": r"[\w :.,+@-]+",
+    "time": r"(-\d|[\w +@:])[\w :.,+@-]*",
     "dateform": r"\+[\s\S]*",
     "host": r"[A-Za-z0-9_][A-Za-z0-9._:-]*",
     "device": r"/dev/[A-Za-z0-9_/-]+",
     "field": r"_?[A-Z][A-Z_]*=[\w.@:/-]+",
-    "digarg": r"[@+]?[\w.:=-]+",
+    "digarg": r"[@+]?[\w.:=][\w.:=-]*",
     "selector": r"[\w.,!=()/ -]+",
     "resource": r"[a-z0-9A-Z.,_-]+(/[a-z0-9A-Z._-]+)?",
     "socketfilter": r"[\w.:/*=<>!()\[\] -]+",
@@ -36,11 +42,17 @@ _FORMS = {
     "image": r"[A-Za-z0-9][\w.:/@-]*",
     "unitglob": r"[\w@.:*?\[\]][\w@.:*?\[\]-]*",
     "bsdcolumns": r"(?!.*environ)\w+(,[\w%]+)+",
-    "property": r"(?!.*[Ee]nviron)[A-Za-z]+(,[A-Za-z]+)*",
+    "property": r"(?!.*([Ee]nviron|[Cc]redential))[A-Za-z]+(,[A-Za-z]+)*",
     "setting": r"(?!.*(pass|auth|user|acl|key))[a-z0-9-]+",
-    "sysctl": r"[\w./-]+",
-    "port": r"\d{1,5}(-\d{1,5})?(/(tcp|udp))?",
-    "localaddress": r"localhost|127\.0\.0\.1|::1|/(var/)?run/[\w/.-]+|/tmp",
+    # sysctl takes "." for "/" or the other way round, so either, twice, may climb out of /proc/sys.
+    "sysctl": r"(?!.*(\.\.|//))\w[\w./-]*",
+    "port": r"\d{1,5}",
+    "mom": r"am|i|I|mom|likes",
+    "cloudtext": r"(?!\s*\w+://)[\s\S]*",
+    "header": r"(?i:accept(-[a-z]+)?|authorization|cache-control|pragma|content-type|host|origin|referer"
+    r"|user-agent|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id):.*",
+    "localaddress": r"localhost|127\.0\.0\.1|::1|/(var/)?run/(?!user|lock|shm)(?!.*\.\.)[\w/.-]+",
+    "socket": r"/(var/)?run/(?!user|lock|shm)(?!.*\.\.)[\w/.-]+|/var/lib/mysql/[\w-]+\.sock",
     "assign": r"(LC_ALL|LANG)=[\w.@-]*|TZ=(\w[\w/+-]*)?",
     "yesno": r"true|false|yes|no|always|never|auto",
     "reload": r"reload|reopen",
@@ -52,10 +64,18 @@ _SIMPLE = {name: re.compile(form) for name, form in _FORMS.items()}
 _ENVIRONMENT = re.compile(r"environ|\benv\b|\.env|secret|\bdata\b|password|token", re.IGNORECASE)
 _SECRET_RESOURCE = re.compile(r"(^|,)secrets?\b", re.IGNORECASE)
 _CONFIG_RESOURCE = re.compile(r"(^|,)(cm|configmaps?)\b", re.IGNORECASE)
+# Columns that cannot hold an environment: names, times, states, images.
+_KUBE_COLUMN = (
+    r"[\w /-]+:\.?(metadata\.(name|namespace|creationTimestamp|labels\.[\w.-]+)|status(\.[\w\[\]*.]+)?"
+    r"|spec\.(nodeName|replicas|type|clusterIP|schedule|suspend|containers\[[\d*]\]\.(name|image|resources[\w.]*)))"
+)
+_KUBE_COLUMNS = re.compile(rf"custom-columns={_KUBE_COLUMN}(,{_KUBE_COLUMN})*")
 _WIDE_SERVICE = re.compile(
     r"""(docker|containerd|podman|crio|kubelet|k3s.*|rke2.*|sshd?|dropbear|network(ing)?|NetworkManager|systemd-.*|dbus.*
     |firewalld|iptables|ip6tables|nftables|ufw|libvirtd|multipathd?|iscsid?|lvm2-.*|mdmonitor|udev|polkit|all|halt|reboot
-    |poweroff|kexec|rescue|emergency|display-manager|gdm.*|wpa_supplicant|wg-quick@.*|openvpn.*|ipsec|strongswan)
+    |poweroff|kexec|rescue|emergency|debug-shell|([a-z]+-)?getty@.*|user@.*|initrd-.*|apt-daily.*|dnf-automatic.*
+    |unattended-upgrades|packagekit.*|cloud-.*|rc-local|display-manager|gdm.*|wpa_supplicant|wg-quick@.*
+    |openvpn.*|ipsec|strongswan)
     (\.service)?""",
     re.VERBOSE,
 )
@@ -74,6 +94,9 @@ _UNIT_SUFFIX = (
     ".json",
     ".sh",
 )
+_SHELL_SIGN = re.compile(r"[$`;|&<>()\\\"'!{}]")
+_LOCAL = re.compile(r"/[\w./@+-]*|[\w.][\w.-]*")
+_KEPT = re.compile(r"/(?!/|(tmp|dev|run|proc|sys|home|var/(tmp|run|lock|crash|mail|spool))(/|$))")
 _LOG_FILE = re.compile(r"/var/log(/[A-Za-z0-9_@%+=:,-][\w@%+=:,.-]*)+")
 _EVIDENCE = re.compile(
     r".*/(auth\.log|secure|audit|wtmp|btmp|lastlog|faillog|sudo\.log|utmp|journal|tallylog)([./-].*)?"
@@ -93,7 +116,8 @@ def _mismatch(word: Word) -> Finding:
 def _file(word: Word, recursive: bool) -> Finding | None:
     if word.text == "-":
         return None
-    if not word.text or word.text[0] in "-+":
+    # Shell scripts such as zgrep take a name apart again, binutils read options from @file.
+    if not word.text or word.text[0] in "-+@" or _SHELL_SIGN.search(word.text):
         return _mismatch(word)
     return judge_path(word.text, glob=word.glob, recursive=recursive)
 
@@ -102,6 +126,19 @@ def _place(word: Word, recursive: bool) -> Finding | None:
     if not word.text or word.text[0] in "-+":
         return _mismatch(word)
     return judge_path(word.text, glob=word.glob, reads=False)
+
+
+def _kept(word: Word, recursive: bool) -> Finding | None:
+    """Judge a file or folder of settings: free where no passer-by can write, never on another host."""
+    if word.glob or _LOCAL.fullmatch(word.text) is None:
+        return _mismatch(word)
+    if _KEPT.match(normpath(word.text)) is None:
+        return Finding(Risk.L1, say("risk.reads_configuration", path=word.text))
+    return _place(word, recursive)
+
+
+def _project_file(word: Word, recursive: bool) -> Finding | None:
+    return _kept(word, recursive) if word.text.endswith((".yml", ".yaml")) else _mismatch(word)
 
 
 def _certificate(word: Word, recursive: bool) -> Finding | None:
@@ -135,9 +172,9 @@ def _kube_output(word: Word, recursive: bool) -> Finding | None:
     form = word.text.removeprefix("=")
     if form in ("wide", "name"):
         return None
-    if re.match(r"custom-columns=", form):
-        return _format(word, recursive)
-    if form in ("json", "yaml") or re.match(r"(jsonpath|go-template)=", form):
+    if _KUBE_COLUMNS.fullmatch(form):
+        return None
+    if form in ("json", "yaml") or re.match(r"(jsonpath|go-template|custom-columns)=", form):
         return Finding(Risk.L1, say("risk.reads_configuration", path=f"-o {form}"))
     return _mismatch(word)
 
@@ -201,6 +238,8 @@ Judge = Callable[[Word, bool], Finding | None]
 _JUDGES: dict[str, Judge] = {
     "path": _file,
     "place": _place,
+    "kept": _kept,
+    "project": _project_file,
     "cert": _certificate,
     "format": _format,
     "columns": _process_columns,

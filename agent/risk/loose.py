@@ -1,11 +1,13 @@
 """A forgiving reader of shell text, for the scan of what is forbidden.
 
 It never fails and never decides that something is harmless: it finds what may stand in command position,
-quotes and backslashes removed, substitutions opened. One pass with a stack: linear in the text.
+quotes and backslashes removed, substitutions opened. One pass with a stack, over a bounded number of tokens.
 """
 
 import re
 from dataclasses import dataclass, field
+
+from agent.risk.lexer import LONGEST
 
 _DEEPEST = 500
 """Levels; below them a substitution only ends the command before it. Such text is L2 in any case."""
@@ -13,7 +15,10 @@ _DEEPEST = 500
 HOLE = "\0"
 """Stands in a word where a substitution would put its output."""
 
+_PLAIN = r"""[^\s\\'"$`<>()|&;0-9][^\s\\'"$`<>()|&;]*"""
+# The commonest comes first; a digit is no plain text before it is known to belong to no redirect.
 _OUTSIDE = re.compile(
+    rf"""(?P<text>{_PLAIN})|"""
     r"""(?P<join>\\\n)|\\(?P<escaped>.)|'(?P<one>[^']*)'?|\$'(?P<ansi>(?:\\.|[^'\\])*)'?"""
     r"""|(?P<open>[$<>]\(|`|\()|(?P<close>\))|(?P<quote>\$?")|(?P<nothing>\$[@*])"""
     r"""|(?P<blank>[ \t\r]|\$IFS|\$\{IFS\})|(?P<here><<<)|(?P<input><<-?|<&?)"""
@@ -25,6 +30,13 @@ _INSIDE = re.compile(
     r"""(?P<join>\\\n)|\\(?P<escaped>.)|(?P<open>\$\(|`)|(?P<quote>")|(?P<plain>[^\\"$`]+|.)""", re.DOTALL
 )
 _ANSI = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many tokens may still be read: twice what a text that may run can hold."""
+
+    tokens: int = 2 * LONGEST
 
 
 @dataclass(slots=True)
@@ -120,13 +132,19 @@ class _Reader:
         """Leave the level that ``mark`` closes; a stray one only ends the command."""
         self.end_command()
         if self.levels[-1].closes == mark:
-            self.levels.pop()
+            level = self.levels.pop()
+            if level.at == len(self.found) - 1 and not self.found[-1].words and not self.found[-1].targets:
+                self.found.pop()
 
     def take(self, kind: str, text: str) -> None:
         """Act on one token."""
         match kind:
-            case "escaped" | "one" | "plain":
+            case "text" | "plain" | "escaped" | "one":
                 self.add(text)
+            case "end" if self._begun() or text.strip("\n"):
+                self.end_command()
+            case "blank":
+                self.end_word()
             case "ansi":
                 self.add(_ANSI.sub(_decoded, text))
             case "quote":
@@ -136,12 +154,8 @@ class _Reader:
                 self.open(text)
             case "close":
                 self.close(")")
-            case "blank":
-                self.end_word()
             case "pipe":
                 self.end_command(piped=text in ("|", "|&"))
-            case "end" if self._begun() or text.strip("\n"):
-                self.end_command()
             case "here" | "input" | "output":
                 self.end_word()
                 self.levels[-1].goes = kind
@@ -156,11 +170,13 @@ def _decoded(match: re.Match[str]) -> str:
     return {"n": "\n", "t": "\t"}.get(match[3], match[3])
 
 
-def read(text: str) -> list[Loose]:
-    """Return everything in ``text`` that a shell might run as a command."""
+def read(text: str, budget: Budget | None = None) -> list[Loose]:
+    """Return everything in ``text`` that a shell might run as a command, as far as the budget goes."""
+    budget = budget or Budget()
     reader = _Reader()
     at = 0
-    while at < len(text):
+    while at < len(text) and budget.tokens > 0:
+        budget.tokens -= 1
         grammar = _INSIDE if reader.levels[-1].quoted else _OUTSIDE
         token = grammar.match(text, at)
         if token is None:  # cannot be: the last alternative is any character

@@ -57,12 +57,18 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     use.allowed = {**use.shared, **use.rule.flags}
     if words and words[0].text in use.rule.sub and not words[0].glob:
         return words
+    if use.rule.first and not _begins(words, use.rule.first):
+        _ask(use, say("risk.missing_option", program=use.program, option=sorted(use.rule.first)[0]))
+        return None
     at = 0
     while at < len(words) and not use.findings:
         text = words[at].text
         if text.startswith("-") and text != "-":
             if text == "--":
                 _after_dashes(use, words[at + 1 :])
+                return None
+            if use.rule.ordered and use.operands:
+                _ask(use, _unknown(words[at]))
                 return None
             at += _flag(use, words, at)
             continue
@@ -76,6 +82,14 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     if use.rule.sub and not use.rule.bare and not use.findings:
         _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=""))
     return None
+
+
+def _begins(words: Sequence[Word], flags: frozenset[str]) -> bool:
+    """Return whether the first word is one of ``flags``, or a cluster that begins with one."""
+    if not words:
+        return False
+    text = words[0].text
+    return text in flags or (not text.startswith("--") and text[:2] in flags)
 
 
 def _after_dashes(use: Use, words: Sequence[Word]) -> None:
@@ -142,6 +156,9 @@ def _cluster(use: Use, words: Sequence[Word], at: int) -> int:
         use.seen.add(name)
         if not flag.kind:
             continue
+        if place + 1 < len(text) and use.rule.apart:
+            _ask(use, say("risk.unknown_option", program=use.program, option=text))
+            return 1
         if place + 1 < len(text):
             use.values.append((flag.kind, Word(text[place + 1 :], words[at].glob)))
             return 1

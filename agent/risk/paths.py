@@ -13,7 +13,9 @@ _SECRET_NAME = re.compile(
       (\.(bak|old|orig|backup|gz|\d+))?
     |.*_history|id_(rsa|dsa|ecdsa|ed25519)(_sk)?|.*_key|.*credentials?([-._].*)?|.*secrets?([-._].*)?
     |.*passwords?([-._].*)?|.*tokens?([-._].*)?|\.?pgpass(\.conf)?|\.?netrc|\.?my\.cnf\.root|kubeconfig|admin\.conf
-    |wp-config\.php|database\.yml|master\.key|vault[-._].*|swapfile""",
+    |wp-config\.php|database\.yml|master\.key|vault[-._].*|swapfile
+    |core\.\d.*|.*\.(core|hprof|aof|der|tdb|jceks|kubeconfig|nmconnection)|.*[-_]key\.json|service[-_]?account.*\.json
+    |auth\.json|tomcat-users\.xml|krb5cc_.*|(user|instance)-data([-._].*)?|.*cookies?([-._].*)?|\.?boto|anaconda-ks\.cfg""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SECRET_FOLDER = listed("paths", "secret_folders")
@@ -24,6 +26,15 @@ _SECRET_TREE = re.compile(
     |root/\.|home/[^/]+/\.)(/|$|[^/]*)""",
     re.VERBOSE,
 )
+_PRIVATE_TREE = re.compile(
+    r"""/(root|run/cloud-init|var/(crash|mail|spool/(mail|at)|backups|lib/(cloud|waagent|postgresql|pgsql|mysql|mariadb
+    |mongo(db)?|redis|valkey|cassandra|influxdb|grafana|rabbitmq|NetworkManager|AccountsService|samba|systemd|libvirt
+    |lightdm|gitlab|elasticsearch|opensearch|ldap|openldap|krb5kdc|sudo|machines|lxc|lxd|incus)))(/|$)""",
+    re.VERBOSE,
+)
+"""Where services keep what they were entrusted with: it may be listed and measured, not shown."""
+_RAW_TREE = re.compile(r"/(dev|inet[46]?|sys/kernel/(debug|tracing|security)|sys/fs/pstore)(/|$)")
+"""Devices, gawk's connections to other hosts, and where reading takes something away."""
 _PROC = re.compile(
     r"""/proc/((self|\d+|\*)/(status|stat|statm|limits|io|comm|cmdline|cgroup|mountinfo|mounts|sched|schedstat
     |oom_\w+|wchan|smaps_rollup|net/[\w/]+)
@@ -54,7 +65,7 @@ def judge_path(
     if ".." in names or text.startswith("~"):
         return Finding(Risk.L2, say("risk.path_climbs", path=text))
     path = "/" * text.startswith("/") + "/".join(names)
-    if _secret(names, path, reads=reads or glob):
+    if _secret(names, path, reads=reads or glob) or (reads and _PRIVATE_TREE.match(path)):
         return Finding(Risk.L2, say("risk.reads_secret", path=text))
     if not reads:
         return None
@@ -69,7 +80,9 @@ def _secret(names: Sequence[str], path: str, *, reads: bool) -> bool:
     """Return whether the path leads to a secret; to list it, only where it lies counts."""
     if _SECRET_TREE.match(path) or any(name in _SECRET_FOLDER for name in names):
         return True
-    return reads and any(name.startswith(".") or _SECRET_NAME.fullmatch(name) for name in names)
+    return reads and (
+        names[-1:] == ["core"] or any(name.startswith(".") or _SECRET_NAME.fullmatch(name) for name in names)
+    )
 
 
 def _below(path: str, root: str) -> bool:
@@ -88,7 +101,7 @@ def _tree(path: str) -> Finding | None:
 
 def _file(names: Sequence[str], path: str) -> Finding | None:
     """Return what speaks against showing one file."""
-    if _below(path, "/dev") and path != "/dev/null":
+    if _RAW_TREE.match(path) and path != "/dev/null":
         return Finding(Risk.L2, say("risk.reads_raw", path=path))
     if _below(path, "/proc") and not _PROC.fullmatch(path):
         return Finding(Risk.L2, say("risk.reads_secret", path=path))

@@ -19,6 +19,10 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     raises = { "--rotate" = "cleans_logs" }
                                       flags that make it a low-risk change (L1), with the reason
     exact  = true                     flags are whole words (find, openssl): no clusters
+    apart  = true                     a value is always a word of its own: for programs that read flags their
+                                      own way, and may take "-nk" for two flags and a value behind them
+    ordered = true                    flags stand before operands: for programs that take later ones for files
+    first  = "-q --query"             the first word begins with one of these
     wraps  = true                     after flags and args comes another command
     dashes = true                     … after "--" only
     verb_last = true                  "service nginx status": the subcommand is the second word
@@ -82,10 +86,13 @@ class Rule:
     shared: Mapping[str, Flag] = field(default_factory=dict)
     args: tuple[Operand, ...] = ()
     need: frozenset[str] = frozenset()
+    first: frozenset[str] = frozenset()
     first_unless: frozenset[str] = frozenset()
     recursive: frozenset[str] = frozenset()
     raises: Mapping[str, str] = field(default_factory=dict)
     exact: bool = False
+    apart: bool = False
+    ordered: bool = False
     wraps: bool = False
     dashes: bool = False
     verb_last: bool = False
@@ -94,8 +101,8 @@ class Rule:
     sub: Mapping[str, "Rule"] = field(default_factory=dict)
 
 
-_SETS = ("need", "first_unless", "recursive")
-_PLAIN = ("reason", "read", "exact", "wraps", "dashes", "verb_last", "bare", "otherwise")
+_SETS = ("need", "first", "first_unless", "recursive")
+_PLAIN = ("reason", "read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "otherwise")
 _KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "sub", *_SETS, *_PLAIN}
 
 

@@ -9,7 +9,8 @@ _AWK = re.compile(
     |(?P<number>\d+(?:\.\d+)?)|(?P<op>&&|\|\||>>|\+\+|--|[<>!=+*%^-]=|!~|[-+*%^$~<>!=?:,;{}()\[\]\n])|(?P<slash>/)""",
     re.VERBOSE,
 )
-_AWK_REGEX = re.compile(r"/(?:[^/\\\n\[]|\\[^\n]|\[\^?\]?(?:\[:\w+:\]|[^\]/\\\n\[]|\\[^\n/])*\])*/")
+# In brackets a "]" that comes first is no end: read once and for all, or a row of them takes for ever.
+_AWK_REGEX = re.compile(r"/(?:[^/\\\n\[]|\\[^\n]|\[\^?+\]?+(?:\[:\w+:\]|[^\]/\\\n\[]|\\[^\n/])*+\])*+/")
 _AWK_CALLS = listed("languages", "awk_calls")
 _AWK_DENIED = listed("languages", "awk_denied")
 _AWK_BEFORE_REGEX = frozenset(("~", "!~", "(", ",", "{", "}", ";", "!", "&&", "||", "\n"))
@@ -48,7 +49,7 @@ def _awk_token(kind: str | None, sign: str, following: str, printing: bool) -> b
     return not (sign == ">>" or (sign == ">" and printing))
 
 
-_SED_CLASS = r"\[\^?\]?(?:\[:\w+:\]|[^\]\\\n\[{0}])*\]"
+_SED_CLASS = r"\[\^?+\]?+(?:\[:\w+:\]|[^\]\\\n\[{0}])*+\]"
 
 
 def _sed_substitute(mark: str) -> str:
@@ -80,12 +81,16 @@ _SQL_DENIED = listed("languages", "sql_denied")
 _SQL_SECRET = re.compile(
     r"passw|passwd|secret|token|api_?key|private_?key|credential|ssn|card_?num", re.IGNORECASE
 )
+_SHOW_ALL = re.compile(r"show\s+all\b", re.IGNORECASE)
+"""All settings of PostgreSQL, the password of its primary among them."""
 _SQL_CALLS = listed("languages", "sql_calls")
 
 
 def sql_only_reads(text: str) -> bool:
     """Return whether ``text`` is one statement that only reads, with harmless functions."""
     text = text.strip(" ").removesuffix(";")
+    if _SHOW_ALL.match(text):
+        return False
     at, first = 0, True
     while at < len(text):
         token = _SQL.match(text, at)
@@ -110,7 +115,8 @@ def _sql_word(word: str, called: bool, kind: str | None) -> bool:
     return not called or (kind == "name" and word in _SQL_CALLS)
 
 
-_PSQL_META = re.compile(r"\\(?:l|conninfo|d[a-zA-Z]{0,3})[+S]{0,2}(?: [\w.*]+)?")
+# Not \deu, \des, \dRs and their kin: they show the passwords of other servers.
+_PSQL_META = re.compile(r"\\(?:l|conninfo|d(?:[tvmsi]{0,3}|[abcdfgnopuxCDLOPT]))[+S]{0,2}(?: [\w.*]+)?")
 
 
 def psql_only_reads(text: str) -> bool:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.fleet import Fleet
-from agent.gate import Gate
+from agent.fleet.servers import Fleet
+from agent.gate.gate import Gate
 from agent.toolbox import Tool
 from agent.tools.checks import CheckHttp, CheckTcp
 from agent.tools.commands import RunCommand, TailFile

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
-from agent.fleet import Fleet
+from agent.fleet.servers import Fleet
 from core.errors import BadInput, NotAllowed, Refused
 from core.tenant import Tenant
 from core.texts import say
@@ -43,6 +43,8 @@ async def resolve(host: str, port: int, known: set[str]) -> list[str]:
         raise BadInput("check.no_such_host", host=host) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     allowed = [each for each in addresses if host in known or may_reach(each, known)]
+    if not allowed and host in addresses:
+        raise Refused("check.private_host", host=host)
     if not allowed:
         raise Refused("check.private_address", host=host, address=addresses[0])
     return allowed

@@ -1,10 +1,12 @@
 """Running a command on servers, and what is built on it."""
 
+import shlex
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
-from agent.gate import Gate, quoted
+from agent.gate.gate import Gate
 
 
 class RunArguments(BaseModel):
@@ -14,7 +16,9 @@ class RunArguments(BaseModel):
 
     command: str = Field(description="The exact shell command line.", min_length=1)
     servers: list[str] = Field(description="Names of the servers to run it on.", min_length=1)
-    timeout_s: int | None = Field(default=None, ge=1, description="Seconds until it is ended.")
+    timeout_s: int | None = Field(
+        default=None, ge=1, description="Seconds until it is ended, the usual if not given."
+    )
 
 
 class RunCommand:
@@ -57,5 +61,5 @@ class TailFile:
 
     async def __call__(self, call: Call, arguments: TailArguments) -> Answer:
         """Answer with the lines."""
-        command = f"tail -n {arguments.lines} {quoted(arguments.path)}"
+        command = f"tail -n {arguments.lines} {shlex.quote(arguments.path)}"
         return await self._gate.command(call, command, arguments.servers)

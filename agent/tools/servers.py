@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
-from agent.fleet import Fleet, NewServer
-from agent.gate import Gate
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
+from agent.gate.gate import Gate
 from core.texts import say
 from core.work import Server
 

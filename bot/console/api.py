@@ -1,25 +1,31 @@
 """The console's lists and forms: JSON in, JSON out, each by the visitor's rights."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
-from agent.fleet import Fleet, NewServer
-from agent.hostkeys import fingerprint
-from agent.people import Staff
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
+from agent.people import Staff, set_language
+from agent.shell.hostkeys import fingerprint
 from bot.catalogue import Catalogue
+from bot.console.audited import audit_json, known_to
 from bot.console.auth import Sessions, Visitor, check_csrf
+from bot.console.wellformed import json_of
 from bot.controls import Controls
 from bot.render import Renderer
-from core.errors import BadInput, NotAllowed, NotFound
+from core.clock import Clock, system_clock
+from core.errors import BadInput, NotAllowed, NotFound, Refused
 from core.store import approvals, fleet, log, people, preferences, runs
-from core.store.database import Row
+from core.store.approvals import page_of
+from core.store.database import Row, Transaction
 from core.texts import LANGUAGES, Language, as_language
-from core.work import Role, Server
+from core.work import Approval, Role, Server
 
 MAX_PAGE = 200
+MAX_IDS = 50
 SHOWN_TEXTS = ("console.", "level.", "role.", "status.", "environment.")
 
 Answer = Mapping[str, Any]
@@ -33,12 +39,7 @@ def stamp(moment: datetime | None) -> str | None:
 
 async def body_of(request: web.Request, **wanted: type) -> dict[str, Any]:
     """Return the JSON body's fields; raises BadInput naming the one that is missing or of another type."""
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError) as error:
-        raise BadInput("error.bad_json") from error
-    if not isinstance(body, dict):
-        raise BadInput("error.bad_json")
+    body = await json_of(request)
     for name, kind in wanted.items():
         if not isinstance(body.get(name), kind):
             raise BadInput("error.bad_field", field=name, kind=kind.__name__)
@@ -74,6 +75,7 @@ class Api:
         url: str,
         engine: str,
         changed: Callable[[str, str], None],
+        clock: Clock = system_clock,
     ) -> None:
         self._sessions = sessions
         self._fleet = fleet
@@ -83,6 +85,7 @@ class Api:
         self._url = url
         self._engine = engine
         self._changed = changed
+        self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route."""
@@ -192,10 +195,23 @@ class Api:
         if status not in ("", "pending", "approved", "rejected", "expired", "cancelled"):
             raise BadInput("error.bad_field", field="status", kind="status")
         async with visitor.tenant.reading() as db:
-            found = await approvals.newest(db, status, MAX_PAGE)
+            found, more = await self._asked_for(db, request.query, status)
             names = {user.id: user.name for user in await people.users(db)}
             cards = await Renderer(self._texts, visitor.user).approvals(db, found, names)
-        return {"approvals": [cards[a.id] for a in found]}
+        return {"approvals": [cards[a.id] for a in found], "more": more}
+
+    async def _asked_for(
+        self, db: Transaction, query: Mapping[str, str], status: str
+    ) -> tuple[Sequence[Approval], bool]:
+        """Return certain approvals, or a page of a status, and whether there are older ones."""
+        ids = query.get("ids", "")
+        if not ids:
+            return await page_of(db, status, query.get("before", ""), MAX_PAGE)
+        wanted = dict.fromkeys(ids.split(","))
+        if len(wanted) > MAX_IDS:
+            raise BadInput("error.bad_field", field="ids", kind="list")
+        found = [await approvals.get(db, each) for each in wanted]
+        return [each for each in found if each is not None], False
 
     async def servers(self, _: web.Request, visitor: Visitor) -> Answer:
         """The servers."""
@@ -215,22 +231,32 @@ class Api:
             kind = kinds.get(field, str)
             if type(value) is not kind:
                 raise BadInput("error.bad_field", field=field, kind=kind.__name__)
+        if not all(isinstance(value, str) for value in known.get("tags", {}).values()):
+            raise BadInput("error.bad_field", field="tags", kind="str")
         server, shown = await self._fleet.add_server(visitor.tenant, visitor.user, NewServer(**known))
         return {"server": server_json(server, {}, {}), "fingerprint": shown}
 
     async def _server(self, request: web.Request, visitor: Visitor) -> Server:
         return await self._fleet.server(visitor.tenant, request.match_info["name"])
 
+    async def _ssh_server(self, request: web.Request, visitor: Visitor) -> Server:
+        """Return a server that shows a key; raises Refused for the bot's own machine."""
+        needs(visitor, Role.ADMIN)
+        server = await self._server(request, visitor)
+        if server.connection == "local":
+            raise Refused("server.has_no_key", server=server.name)
+        return server
+
     async def trust(self, request: web.Request, visitor: Visitor) -> Answer:
         """Pin the key that was compared."""
         body = await body_of(request, fingerprint=str)
-        server = await self._server(request, visitor)
+        server = await self._ssh_server(request, visitor)
         await self._fleet.trust(visitor.tenant, visitor.user, server, body["fingerprint"])
         return {}
 
     async def distrust(self, request: web.Request, visitor: Visitor) -> Answer:
         """Drop the pinned key; answers with the one that the server shows now."""
-        server = await self._server(request, visitor)
+        server = await self._ssh_server(request, visitor)
         await self._fleet.distrust(visitor.tenant, visitor.user, server)
         _, shown = await self._fleet.shown_key(visitor.tenant, server)
         return {"fingerprint": shown}
@@ -259,7 +285,7 @@ class Api:
         body = await body_of(request, name=str, kind=str, secret=str)
         if body["kind"] not in ("ssh_key", "ssh_password"):
             raise BadInput("credential.bad_kind")
-        shown = await self._fleet.add_credential(
+        shown = await self._fleet.credentials.add(
             visitor.tenant, visitor.user, body["name"], body["kind"], body["secret"].encode()
         )
         return {"fingerprint": shown}
@@ -267,7 +293,7 @@ class Api:
     async def revoke(self, request: web.Request, visitor: Visitor) -> Answer:
         """Destroy a secret."""
         name = request.match_info["name"]
-        using = await self._fleet.revoke_credential(visitor.tenant, visitor.user, name)
+        using = await self._fleet.credentials.revoke(visitor.tenant, visitor.user, name)
         return {"servers": list(using)}
 
     async def people(self, _: web.Request, visitor: Visitor) -> Answer:
@@ -285,10 +311,13 @@ class Api:
     async def add_person(self, request: web.Request, visitor: Visitor) -> Answer:
         """Let somebody in."""
         body = await body_of(request, name=str, role=str)
-        language = as_language(body.get("language"), visitor.user.language)
+        language = body.get("language") or visitor.user.language
+        if language not in LANGUAGES:
+            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
         user = await self._staff.add(visitor.tenant, visitor.user, body["name"], body["role"], language)
-        link = await self._sessions.make_link(visitor.tenant, user, self._url)
-        return {"user": {"id": user.id, "name": user.name, "role": user.role}, "link": link}
+        link = await self._sessions.make_link(visitor.tenant, user, self._url, visitor)
+        made = {"id": user.id, "name": user.name, "role": user.role}
+        return {"user": made, "link": link, "minutes": self._sessions.link_minutes}
 
     async def change_person(self, request: web.Request, visitor: Visitor) -> Answer:
         """Change what somebody may do."""
@@ -305,16 +334,18 @@ class Api:
         """Make a sign-in link for somebody."""
         needs(visitor, Role.ADMIN)
         user = await self._staff.named(visitor.tenant, request.match_info["name"])
-        return {"link": await self._sessions.make_link(visitor.tenant, user, self._url)}
+        link = await self._sessions.make_link(visitor.tenant, user, self._url, visitor)
+        return {"link": link, "minutes": self._sessions.link_minutes}
 
     async def audit(self, request: web.Request, visitor: Visitor) -> Answer:
         """The audit log, the newest first."""
         needs(visitor, Role.ADMIN)
         rows = await visitor.tenant.audit.page(number_of(request, "before"), MAX_PAGE)
         async with visitor.tenant.reading() as db:
-            names = {user.id: user.name for user in await people.users(db)}
+            known = await known_to(db, rows)
         more = bool(rows) and rows[-1]["seq"] > 1
-        return {"rows": [audit_json(row, names) for row in rows], "more": more}
+        language = visitor.user.language
+        return {"rows": [audit_json(row, known, language) for row in rows], "more": more}
 
     async def run(self, request: web.Request, visitor: Visitor) -> Answer:
         """One command with its whole kept output."""
@@ -340,11 +371,7 @@ class Api:
     async def language(self, request: web.Request, visitor: Visitor) -> Answer:
         """Set my language."""
         body = await body_of(request, language=str)
-        if body["language"] not in LANGUAGES:
-            raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
-        async with visitor.tenant.transaction() as tx:
-            change = {"role": None, "active": None, "language": body["language"]}
-            await tx.run(people.CHANGE, user=visitor.user.id, **change)
+        await set_language(visitor.tenant, visitor.user, body["language"], "console", self._clock())
         self._changed(visitor.tenant.id, "people")
         return {}
 
@@ -373,6 +400,8 @@ def server_json(server: Server, credentials: Mapping[str, str], names: Mapping[s
         "credential": credentials.get(server.credential_id or ""),
         "jump": names.get(server.jump_server_id or ""),
         "tags": dict(server.tags),
+        "ssh_options": dict(server.ssh_options),
+        "shell": server.shell,
         "status": server.status,
         "description": server.description,
         "fingerprint": fingerprint(server.host_key) if server.host_key else None,
@@ -390,19 +419,4 @@ def credential_json(row: Row) -> Answer:
         "used_at": stamp(row["used_at"]),
         "expires_at": stamp(row["expires_at"]),
         "revoked": row["revoked_at"] is not None,
-    }
-
-
-def audit_json(row: Row, names: Mapping[str, str]) -> Answer:
-    """Return an audit row as the page takes it."""
-    return {
-        "seq": row["seq"],
-        "at": stamp(row["at"]),
-        "action": row["action"],
-        "actor": names.get(row["actor_id"] or "") or row["actor_id"] or row["actor_type"],
-        "approver": names.get(row["approver_id"] or ""),
-        "resource": f"{row['resource_type']} {row['resource_id']}".strip(),
-        "channel": row["channel"],
-        "ip": row["ip"],
-        "detail": row["detail"],
     }

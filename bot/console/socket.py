@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import json
-import re
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,50 +10,37 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import WSMsgType, web
 
-from agent.approvals import feed_address
+from agent.gate.approvals import feed_address
 from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
+from bot.console.limits import AtOnce, Rate
+from bot.console.wellformed import storable
 from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
 from channels.console import Console, log_topic
 from core.errors import BadInput, It0Error, NotFound, Refused, StoreUnavailable
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.ports import Bus, Subscription
-from core.store import inbox, log, runs
+from core.store import approvals, inbox, log
+from core.store.acts import turn_of_act
 from core.store.database import Row, Transaction
 from core.tenant import console_installation
+from core.texts import say
 
 logger = structlog.get_logger()
 
 PAGE = 200
 MAX_OPEN = 20
-SESSION_CHECK_S = 30.0
+SESSION_CHECK_S = 5.0
+"""How long a page at most goes on reading whose person was let out where this process did not hear of it."""
+SIGNED_OUT = 4401
+"""The close code of a socket whose session ended."""
 STORE_RETRY_S = 0.5
-MESSAGES_A_MINUTE = 240
+CROWDED = 4429
+"""The close code of a socket that is one more than its person may have open."""
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
-"""Escapes of surrogates: whole pairs come as themselves in UTF-8, so one that is escaped is refused."""
 ACT_KINDS = {"act", "settled", "performed"}
-
-
-class OpenRate:
-    """Lets a visitor open at most so many sockets a minute (SPEC 10)."""
-
-    def __init__(self, a_minute: int) -> None:
-        self._a_minute = a_minute
-        self._opens: dict[str, deque[float]] = {}
-
-    def allows(self, who: str) -> bool:
-        """Count an opening and return whether it is within the rate."""
-        now = time.monotonic()
-        if len(self._opens) > 10_000:
-            self._opens.clear()
-        opens = self._opens.setdefault(who, deque())
-        while opens and opens[0] < now - 60:
-            opens.popleft()
-        opens.append(now)
-        return len(opens) <= self._a_minute
 
 
 class Sockets:
@@ -72,29 +56,38 @@ class Sockets:
         me: str,
         *,
         opens_a_minute: int,
+        open_at_once: int,
+        messages_a_minute: int,
         message_bytes: int,
     ) -> None:
-        self._sessions = sessions
+        self.sessions = sessions
         self.front = front
         self.console = console
         self.bus = bus
         self.texts = texts
         self.me = me
-        self._rate = OpenRate(opens_a_minute)
+        self._opens = Rate(opens_a_minute)
+        self._places = AtOnce(open_at_once)
+        self.messages = Rate(messages_a_minute)
         self.message_bytes = message_bytes
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one page until it leaves."""
-        if not same_origin(request):
+        if not same_origin(request, self.sessions.secure):
             metrics.REFUSED.labels("origin").inc()
             raise web.HTTPForbidden(text="origin")
-        visitor = await self._sessions.visitor(request)
-        if not self._rate.allows(visitor.session_id):
+        visitor = await self.sessions.visitor(request)
+        if not self._opens.allows(visitor.key):
             metrics.REFUSED.labels("socket_rate").inc()
             raise web.HTTPTooManyRequests(text="too many sockets", headers={"Retry-After": "60"})
         socket = web.WebSocketResponse(heartbeat=20, max_msg_size=self.message_bytes * 4)
-        await socket.prepare(request)
+        with self._places.place(visitor.key) as is_free:
+            await socket.prepare(request)
+            await (self._serve(socket, request, visitor) if is_free else self._turn_away(socket, visitor))
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse, request: web.Request, visitor: Visitor) -> None:
         self._open.add(socket)
         metrics.SOCKETS.inc()
         try:
@@ -109,7 +102,21 @@ class Sockets:
         finally:
             self._open.discard(socket)
             metrics.SOCKETS.dec()
-        return socket
+
+    async def _turn_away(self, socket: web.WebSocketResponse, visitor: Visitor) -> None:
+        """Say why on an open socket: of a refused handshake a browser tells its page nothing."""
+        metrics.REFUSED.labels("sockets_open").inc()
+        words = say("socket.too_many", limit=self._places.most)
+        message = self.texts(words, visitor.user.language)
+        frame = {"type": "refused", "id": None, "code": words.key, "message": message}
+        with contextlib.suppress(ConnectionError):
+            await socket.send_str(encode(frame))
+            await socket.close(code=CROWDED, message=b"too many pages")
+
+    async def end_session(self, visitor: Visitor) -> None:
+        """Close the sockets of a session that has ended, here and in every other process."""
+        message = {"ended": visitor.session_id, "user": visitor.user.id}
+        await self.bus.publish(f"user:{visitor.tenant.id}", message)
 
     async def _keep_checking(self, socket: web.WebSocketResponse, request: web.Request, page: "Page") -> None:
         """End the socket soon after its session ends; show what the user may do by now."""
@@ -119,9 +126,9 @@ class Sockets:
                     await page.stale.wait()
             page.stale.clear()
             try:
-                page.know(await self._sessions.visitor(request))
+                page.know(await self.sessions.visitor(request))
             except Unauthenticated:
-                await socket.close(code=4401, message=b"signed out")
+                await socket.close(code=SIGNED_OUT, message=b"signed out")
                 return
             except It0Error:
                 continue
@@ -149,7 +156,8 @@ class Page:
         self._sent: dict[str, int] = {}
         self._threads: dict[str, str] = {}
         self._shown_running: dict[str, str | None] = {}
-        self._recent: deque[float] = deque()
+        self._acting: set[str] = set()
+        self._clicks: dict[str, str] = {}
 
     async def serve(self) -> None:
         """Answer the page's messages until it closes."""
@@ -175,33 +183,39 @@ class Page:
 
     async def _take(self, raw: str) -> None:
         event_id: str | None = None
+        opens: str | None = None
         try:
-            if len(raw.encode()) > self._sockets.message_bytes:
-                raise BadInput("message.too_long", length=len(raw), limit=self._sockets.message_bytes)
-            if "\\u0000" in raw or "\0" in raw or _HALF_PAIR.search(raw):
-                raise BadInput("error.bad_input")
+            if (size := len(raw.encode())) > self._sockets.message_bytes:
+                raise BadInput("socket.too_long", length=size, limit=self._sockets.message_bytes)
             message = json.loads(raw)
-            if not isinstance(message, dict):
+            if not isinstance(message, dict) or not storable(message):
                 raise BadInput("error.bad_input")
             given = message.get("id")
             event_id = given if isinstance(given, str) else None
+            place = message.get("conversation")
+            opens = place if message.get("type") == "open" and isinstance(place, str) else None
             self._check_rate()
+            await self._check_session(message)
             await self._route(message, event_id)
         except (ValueError, TypeError, KeyError, RecursionError):
             await self._refuse(event_id, BadInput("error.bad_input"))
+        except Unauthenticated:
+            await self._socket.close(code=SIGNED_OUT, message=b"signed out")
         except StoreUnavailable:
             # Not refused: the page keeps its copy, comes again, and sends it then.
             await self._socket.close(code=1013, message=b"try again later")
         except It0Error as error:
-            await self._refuse(event_id, error)
+            await self._refuse(event_id, error, opens)
 
     def _check_rate(self) -> None:
-        now = time.monotonic()
-        while self._recent and self._recent[0] < now - 60:
-            self._recent.popleft()
-        self._recent.append(now)
-        if len(self._recent) > MESSAGES_A_MINUTE:
-            raise Refused("message.too_many", limit=MESSAGES_A_MINUTE)
+        rate = self._sockets.messages
+        if not rate.allows(self._visitor.key):
+            raise Refused("message.too_many", limit=rate.a_minute)
+
+    async def _check_session(self, message: Mapping[str, Any]) -> None:
+        """Take nothing for a session that has ended, however open its socket still is."""
+        if message.get("type") != "ping" and not await self._sockets.sessions.stands(self._visitor):
+            raise Unauthenticated
 
     async def _route(self, message: Mapping[str, Any], event_id: str | None) -> None:
         match message:
@@ -216,6 +230,7 @@ class Page:
             case {"type": "say", "id": str(), "text": str(text)}:
                 await self._say(message, event_id or "", Text(text))
             case {"type": "click", "id": str(), "button": str(button)}:
+                await self._check_button(button)
                 address = self._address(self._feed_thread)
                 accepted = await self._accept(event_id or "", address, Click(button))
                 await self._follow_feed(accepted)
@@ -223,6 +238,16 @@ class Page:
                 await self._say(message, event_id or "", Text("/stop"))
             case _:
                 raise BadInput("error.bad_input")
+
+    async def _check_button(self, button: str) -> None:
+        """Record a button that no card ever had; it is answered as any that cannot be pressed."""
+        verb, _, ref = button.partition(":")
+        if verb in ("approve", "reject"):
+            async with self._visitor.tenant.reading() as db:
+                if await approvals.get(db, ref) is not None:
+                    return
+        what = {"what": "button", "button": button[:80]}
+        await self._sockets.sessions.note_refused(self._visitor, what)
 
     def _address(self, thread: str) -> Address:
         return Address("console", console_installation(self._visitor.tenant.id), thread)
@@ -237,8 +262,15 @@ class Page:
             thread = f"{self._visitor.user.id}:{thread}"
         accepted = await self._accept(event_id, self._address(thread), body)
         conversation_id = accepted.conversation_id
+        if accepted.seq == 1:
+            await self._tell_my_pages("conversations")
         if conversation_id not in self._followed:
             await _patiently(lambda: self._open(conversation_id, self._sent.get(conversation_id, 0)))
+
+    async def _tell_my_pages(self, changed: str) -> None:
+        """Have every page of this person, and of nobody else, read a list again."""
+        topic = f"user:{self._visitor.tenant.id}"
+        await self._sockets.bus.publish(topic, {"changed": changed, "user": self._visitor.user.id})
 
     async def _thread_of(self, conversation_id: str) -> str:
         """Return where a conversation of mine takes place; neither its place nor its person ever changes."""
@@ -252,7 +284,7 @@ class Page:
         """Tell the page what a click came to when that is a sentence: such as who was first."""
         feed = accepted.conversation_id
         if feed not in self._followed:
-            self._sent[feed] = accepted.seq
+            self._sent[feed] = accepted.seq - 1
             self._follow_topic(feed, log_topic(accepted.tenant_id, feed), self._on_feed)
         await self._on_feed(feed, {})
 
@@ -263,9 +295,13 @@ class Page:
             if row["seq"] <= self._sent[feed]:
                 continue
             self._sent[feed] = row["seq"]
+            if row["kind"] == "clicked":
+                self._clicks[row["turn_id"]] = row["body"]["button"]
             if row["kind"] == "reply":
                 words = " ".join(part.get("text", "") for part in self._renderer.parts(row["body"]["parts"]))
-                await self._send({"type": "refused", "id": None, "code": "click", "message": words})
+                button = self._clicks.pop(row["turn_id"], None)
+                frame = {"type": "refused", "id": None, "code": "click", "message": words}
+                await self._send({**frame, "button": button})
 
     async def _accept(self, event_id: str, address: Address, body: Body) -> Accepted:
         if not event_id:
@@ -342,12 +378,16 @@ class Page:
             "conversation": conversation_id,
             "turn": message["turn"],
             "kind": message["live"],
-            "data": message["data"],
+            "data": self._renderer.live(message["data"]),
         }
         await self._send(frame)
 
     async def _on_change(self, _: str, message: Mapping[str, Any]) -> None:
         user_id = message.get("user")
+        if "ended" in message:
+            if message["ended"] == self._visitor.session_id:
+                await self._socket.close(code=SIGNED_OUT, message=b"signed out")
+            return
         if user_id in (None, self._visitor.user.id):
             if message["changed"] == "people":
                 self.stale.set()
@@ -361,7 +401,7 @@ class Page:
                 after = self._sent.get(conversation_id, 0)
                 rows = await log.events_after(db, conversation_id, after, PAGE)
                 events = await self._renderer.events(db, rows) if rows else []
-                running = await self._running(db, conversation_id, rows)
+                running = await self._running(db, conversation_id, rows, always)
             if rows and rows[-1]["seq"] <= self._sent.get(conversation_id, 0):
                 return
             if rows or always or running != self._shown_running.get(conversation_id):
@@ -380,23 +420,33 @@ class Page:
                 return
             always = False
 
-    async def _running(self, db: Transaction, conversation_id: str, rows: Sequence[Row]) -> str | None:
-        """Return the turn that runs in the conversation, or whose approved act does."""
+    async def _running(
+        self, db: Transaction, conversation_id: str, rows: Sequence[Row], always: bool
+    ) -> str | None:
+        """Return the turn that runs in the conversation, or whose approved act is under way.
+
+        Acts are asked for where one may have begun or ended: most of what a log grows by tells of none.
+        """
         tenant_id = self._visitor.tenant.id
         seq = await db.value(inbox.RUNNING_TURN, tenant=tenant_id, conversation=conversation_id)
+        if always or {row["kind"] for row in rows} & ACT_KINDS:
+            self._acting.add(conversation_id)
         if seq is not None:
             event = next((row for row in rows if row["seq"] == seq), None)
             event = event or await log.event_at(db, conversation_id, seq)
             return event["turn_id"] if event else None
-        if rows and not {row["kind"] for row in rows} & ACT_KINDS:
+        if conversation_id not in self._acting:
             return None
-        acting = await db.one(runs.RUNNING_IN, conversation=conversation_id)
-        return acting["turn_id"] if acting else None
+        turn = await turn_of_act(db, conversation_id)
+        if turn is None:
+            self._acting.discard(conversation_id)
+        return turn
 
-    async def _refuse(self, event_id: str | None, error: It0Error) -> None:
+    async def _refuse(self, event_id: str | None, error: It0Error, opens: str | None = None) -> None:
         message = self._sockets.texts(error.say, self._renderer.language)
         metrics.REFUSED.labels("socket_message").inc()
-        await self._send({"type": "refused", "id": event_id, "code": error.say.key, "message": message})
+        frame = {"type": "refused", "id": event_id, "code": error.say.key, "message": message}
+        await self._send({**frame, "conversation": opens} if opens else frame)
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
         if not self._socket.closed:
@@ -413,9 +463,14 @@ async def _patiently(call: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(STORE_RETRY_S)
 
 
-def same_origin(request: web.Request) -> bool:
-    """Return whether a browser's request comes from the console's own pages."""
+def same_origin(request: web.Request, secure: bool) -> bool:
+    """Return whether a browser's request comes from the console's own pages.
+
+    secure: they are reached by https only, as PUBLIC_URL says.
+    """
     try:
-        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+        origin = urlsplit(request.headers.get("Origin", ""))
     except ValueError:
         return False
+    schemes = ("https",) if secure else ("http", "https")
+    return origin.scheme in schemes and bool(origin.netloc) and origin.netloc == request.host

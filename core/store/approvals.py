@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, case, func, literal_column, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from core.errors import NotFound
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import INT, MOMENT, insert_row, of_tenant, param
+from core.store.statements import INT, MOMENT, TEXTS, insert_row, of_tenant, param
 from core.work import Action, Approval, Risk
 
 A = tables.approvals
@@ -29,14 +30,21 @@ ASK = Statement(
     .returning(A.c.id)
 )
 GET = Statement(select(A).where(of_tenant(A), A.c.id == param("id")))
+PAGE = Statement(
+    select(A)
+    .where(
+        of_tenant(A),
+        or_(param("status") == "", A.c.status == param("status")),
+        or_(
+            param("before") == "",
+            tuple_(A.c.created_at, A.c.id) < tuple_(param("moment", MOMENT), param("before")),
+        ),
+    )
+    .order_by(A.c.created_at.desc(), A.c.id.desc())
+    .limit(param("count", INT))
+)
 OF_STEP = Statement(
     select(A).where(of_tenant(A), A.c.turn_id == param("turn_id"), A.c.step == param("step", INT))
-)
-LIST = Statement(
-    select(A)
-    .where(of_tenant(A), or_(param("status") == "", A.c.status == param("status")))
-    .order_by(A.c.created_at.desc())
-    .limit(param("count", INT))
 )
 PENDING_IN = Statement(
     select(A).where(of_tenant(A), A.c.conversation_id == param("conversation"), A.c.status == "pending")
@@ -85,6 +93,12 @@ VOTE = Statement(
     )
     .returning(A.c.status, A.c.approvals, A.c.needed)
 )
+ASK_MORE = Statement(
+    update(A)
+    .where(of_tenant(A), A.c.id == param("id"), A.c.status == "pending", A.c.needed < param("needed", INT))
+    .values(needed=param("needed", INT))
+)
+"""Raises the number of approvals that are needed, and never lowers it."""
 LAPSE = Statement(
     update(A)
     .where(
@@ -105,6 +119,11 @@ CANCEL = Statement(
 VOTES = Statement(
     select(V.c.user_id, V.c.verdict, V.c.channel, V.c.event_id, V.c.at)
     .where(of_tenant(V), V.c.approval_id == param("id"))
+    .order_by(V.c.at)
+)
+APPROVERS = Statement(
+    select(V.c.approval_id, V.c.user_id)
+    .where(of_tenant(V), V.c.approval_id == func.any(bindparam("ids", type_=TEXTS)), V.c.verdict == "approve")
     .order_by(V.c.at)
 )
 PLACE = insert_row(PL)
@@ -147,9 +166,27 @@ async def of_step(tx: Transaction, turn_id: str, step: int) -> Approval | None:
     return approval_of(row) if row else None
 
 
-async def newest(tx: Transaction, status: str = "", count: int = 100) -> Sequence[Approval]:
-    """Return the newest approvals, of one status or of all."""
-    return [approval_of(row) for row in await tx.all(LIST, status=status, count=count)]
+async def page_of(
+    db: Transaction, status: str = "", before: str = "", count: int = 100
+) -> tuple[list[Approval], bool]:
+    """Return the newest approvals of a status, any if "", and whether there are more.
+
+    before: the id of the one that they are older than, "" to begin. Raises NotFound for one that is none.
+    """
+    last = await get(db, before) if before else None
+    if before and last is None:
+        raise NotFound("approval.unknown")
+    moment = last.created_at if last else None
+    rows = await db.all(PAGE, status=status, before=before, moment=moment, count=count + 1)
+    return [approval_of(row) for row in rows[:count]], len(rows) > count
+
+
+async def approvers(tx: Transaction, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Return who has approved each of ``ids`` so far, the first first."""
+    found: dict[str, list[str]] = {}
+    for row in await tx.all(APPROVERS, ids=list(ids)):
+        found.setdefault(row["approval_id"], []).append(row["user_id"])
+    return found
 
 
 async def vote(

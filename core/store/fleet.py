@@ -18,6 +18,12 @@ LIVE = Statement(select(S).where(of_tenant(S), S.c.status != "removed").order_by
 BY_IDS = Statement(
     select(S).where(of_tenant(S), S.c.id == func.any(bindparam("ids", type_=TEXTS)), S.c.status != "removed")
 )
+HOLD_BY_IDS = Statement(
+    select(S)
+    .where(of_tenant(S), S.c.id == func.any(bindparam("ids", type_=TEXTS)), S.c.status != "removed")
+    .order_by(S.c.id)
+    .with_for_update(read=True)
+)
 NAMED = Statement(select(S).where(of_tenant(S), S.c.name == param("name"), S.c.status != "removed"))
 TRUST = Statement(
     update(S)
@@ -38,6 +44,12 @@ FORGET_KEY = Statement(
 )
 REMOVE = Statement(
     update(S).where(of_tenant(S), S.c.id == param("server"), S.c.status != "removed").values(status="removed")
+)
+_CHANGED = [c for c in S.c if c.name not in ("tenant_id", "id", "name", "connection", "created_at")]
+CHANGE_SERVER = Statement(
+    update(S)
+    .where(of_tenant(S), S.c.id == param("server"), S.c.status != "removed")
+    .values({column: param(f"new_{column.name}", column.type) for column in _CHANGED})
 )
 COUNT_SERVERS = Statement(select(func.count()).select_from(S).where(of_tenant(S), S.c.status != "removed"))
 BEHIND = Statement(
@@ -68,6 +80,18 @@ RESEAL = Statement(
 )
 USING = Statement(
     select(S.c.name).where(of_tenant(S), S.c.credential_id == param("credential"), S.c.status != "removed")
+)
+REBIND = Statement(
+    update(S)
+    .where(
+        of_tenant(S),
+        S.c.status != "removed",
+        S.c.credential_id.in_(
+            select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
+        ),
+    )
+    .values(credential_id=param("credential"))
+    .returning(S.c.id, S.c.name)
 )
 ADD_FORM = insert_row(F, leave_out=["used_at"])
 FORM = Statement(
@@ -106,15 +130,21 @@ async def servers(tx: Transaction) -> list[Server]:
     return [server_of(row) for row in await tx.all(LIVE)]
 
 
-async def servers_by_id(tx: Transaction, ids: list[str]) -> dict[str, Server]:
-    """Return those of ``ids`` that exist."""
-    return {row["id"]: server_of(row) for row in await tx.all(BY_IDS, ids=ids)}
+async def servers_by_id(tx: Transaction, ids: list[str], hold: bool = False) -> dict[str, Server]:
+    """Return those of ``ids`` that exist. hold: nobody changes them until the transaction's end."""
+    return {row["id"]: server_of(row) for row in await tx.all(HOLD_BY_IDS if hold else BY_IDS, ids=ids)}
 
 
 async def server_named(tx: Transaction, name: str) -> Server | None:
     """Return a server by name."""
     row = await tx.one(NAMED, name=name)
     return server_of(row) if row else None
+
+
+def change_row(server: Server) -> dict[str, Any]:
+    """Return the parameters that store a server as it is now."""
+    values = server_row(server, None)
+    return {"server": server.id, **{f"new_{column.name}": values[column.name] for column in _CHANGED}}
 
 
 def server_row(server: Server, created_at: Any) -> dict[str, Any]:

@@ -172,6 +172,11 @@ HOLDS = Statement(
     )
     .with_for_update()
 )
+OWNED = Statement(
+    select(I.c.id)
+    .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
+    .with_for_update()
+)
 STOP = Statement(
     update(L)
     .where(
@@ -449,11 +454,13 @@ async def claim(tx: Transaction, me: str, count: int) -> list[Taken]:
 
 
 async def check_fence(tx: Transaction, taken: Taken, me: str) -> bool:
-    """Lock the lane and return whether its turn was asked to stop.
+    """Lock the lane, or the work itself where it has none; return whether its turn was asked to stop.
 
-    Raises Fenced when the lane has another owner by now.
+    Raises Fenced when it has another owner by now.
     """
     if taken.fence is None:
+        if await tx.one(OWNED, id=taken.id, me=me) is None:
+            raise Fenced(conversation=taken.conversation_id)
         return False
     row = await tx.one(
         HOLDS, tenant=taken.tenant_id, conversation=taken.conversation_id, me=me, fence=taken.fence

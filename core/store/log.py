@@ -18,6 +18,8 @@ from core.store.database import Row, Statement, Transaction
 from core.store.statements import BIG, INT, JSON, MOMENT, TEXT, of_tenant, param
 from core.texts import Say
 
+TITLE_LENGTH = 80
+
 C = tables.conversations
 E = tables.events
 
@@ -70,6 +72,17 @@ OF_USER = Statement(
 )
 TITLE = Statement(
     update(C).where(of_tenant(C), C.c.id == param("id"), C.c.title == "").values(title=param("new_title"))
+)
+
+RETELL = Statement(
+    update(E)
+    .where(of_tenant(E), E.c.conversation_id == param("conversation"), E.c.seq == param("seq", BIG))
+    .values(body=param("new_body", JSON))
+)
+RETITLE = Statement(
+    update(C)
+    .where(of_tenant(C), C.c.id == param("id"), C.c.title == param("old_title"))
+    .values(title=param("new_title"))
 )
 
 _bump = (
@@ -204,6 +217,21 @@ async def events_before(tx: Transaction, conversation_id: str, before: int, coun
 async def event_at(tx: Transaction, conversation_id: str, seq: int) -> Row | None:
     """Return one event."""
     return await tx.one(AT, conversation=conversation_id, seq=seq)
+
+
+async def retell(tx: Transaction, conversation_id: str, seq: int, text: str) -> None:
+    """Replace a typed message's words: the log's one exception, for words that may not be kept."""
+    await tx.run(RETELL, conversation=conversation_id, seq=seq, new_body={"text": text})
+
+
+async def retitle(tx: Transaction, conversation_id: str, old_text: str, new_text: str) -> None:
+    """Name a conversation anew, if ``old_text`` is the message that it was named by."""
+    await tx.run(RETITLE, id=conversation_id, old_title=title_of(old_text), new_title=title_of(new_text))
+
+
+def title_of(text: str) -> str:
+    """Return what a conversation is called that begins with ``text``."""
+    return " ".join(text.split())[:TITLE_LENGTH]
 
 
 async def steps_of(tx: Transaction, turn_id: str) -> list[Row]:

@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -20,10 +20,15 @@ L = tables.login_links
 C = tables.pairing_codes
 ST = tables.strangers
 N = tables.installations
+F = tables.secret_forms
 
 ADD_USER = insert_row(U, leave_out=["active"])
 USER = Statement(select(U).where(of_tenant(U), U.c.id == param("id")))
 USER_NAMED = Statement(select(U).where(of_tenant(U), U.c.name == param("name")))
+HOLD_USER = Statement(
+    select(U.c.active).where(of_tenant(U), U.c.id == param("id")).with_for_update(read=True)
+)
+"""Keeps a user as they are until the transaction's end."""
 USERS = Statement(select(U).where(of_tenant(U)).order_by(U.c.name))
 COUNT = Statement(select(func.count()).select_from(U).where(of_tenant(U), U.c.active))
 CHANGE = Statement(
@@ -72,7 +77,8 @@ ADD_INSTALLATION = Statement(
 INSTALLATION = Statement(select(N).where(N.c.id == param("id"), N.c.active))
 
 
-def _token_table(table: Any, key: str) -> tuple[Statement, Statement]:
+def _token_table(table: Any, key: str) -> tuple[Statement, Statement, Statement]:
+    """Return what adds a token, uses it up, and voids all that a user has not used."""
     hash_column = table.c[key]
     add = Statement(
         upsert(table).values(
@@ -96,11 +102,45 @@ def _token_table(table: Any, key: str) -> tuple[Statement, Statement]:
         .values(used_at=param("now", MOMENT))
         .returning(table.c.tenant_id, table.c.user_id)
     )
-    return add, use
+    void = Statement(
+        update(table)
+        .where(
+            table.c.tenant_id == param("tenant"),
+            table.c.user_id == param("user_id"),
+            table.c.used_at.is_(None),
+        )
+        .values(used_at=param("now", MOMENT))
+    )
+    return add, use, void
 
 
-ADD_LINK, USE_LINK = _token_table(L, "token_hash")
-ADD_CODE, USE_CODE = _token_table(C, "code_hash")
+def _purge(table: Any, *over: Any) -> Statement:
+    """Return what removes the rows of a table of which any of ``over`` was before ``before``."""
+    return Statement(delete(table).where(or_(*(column < param("before", MOMENT) for column in over))))
+
+
+ADD_LINK, USE_LINK, VOID_LINKS = _token_table(L, "token_hash")
+ADD_CODE, USE_CODE, VOID_CODES = _token_table(C, "code_hash")
+LINK = Statement(
+    select(L.c.tenant_id, L.c.user_id).where(L.c.token_hash == param("token_hash", L.c.token_hash.type))
+)
+"""For whom a link is or was."""
+CODE = Statement(
+    select(C.c.tenant_id, C.c.user_id).where(
+        C.c.code_hash == param("token_hash", C.c.code_hash.type),
+        C.c.used_at.is_(None),
+        C.c.expires_at > param("now", MOMENT),
+    )
+)
+"""Whom a code pairs, while it holds; looking does not use it up."""
+PURGES = (
+    _purge(L, L.c.expires_at),
+    _purge(C, C.c.expires_at),
+    _purge(S, S.c.ended_at, S.c.seen_at),
+    _purge(ST, ST.c.told_at),
+)
+"""Remove what has been over since ``before``, from the shared tables; FORMS_PURGE from a tenant's."""
+FORMS_PURGE = Statement(delete(F).where(of_tenant(F), F.c.expires_at < param("before", MOMENT)))
 ADD_SESSION = Statement(
     upsert(S).values(
         {
@@ -121,6 +161,18 @@ SESSION = Statement(
         S.c.seen_at > param("oldest", MOMENT),
     )
 )
+STANDS = Statement(
+    select(S.c.id)
+    .join(U, and_(U.c.id == S.c.user_id, U.c.active))
+    .where(
+        of_tenant(U),
+        S.c.id == param("session"),
+        S.c.tenant_id == U.c.tenant_id,
+        S.c.ended_at.is_(None),
+        S.c.seen_at > param("oldest", MOMENT),
+    )
+)
+"""Whether a session still holds, and its user is let in: asked before each act of an open socket."""
 SEE_SESSION = Statement(update(S).where(S.c.id == param("session")).values(seen_at=param("now", MOMENT)))
 END_SESSION = Statement(
     update(S).where(S.c.id == param("session"), S.c.ended_at.is_(None)).values(ended_at=param("now", MOMENT))
@@ -131,12 +183,13 @@ END_SESSIONS_OF = Statement(
     .values(ended_at=param("now", MOMENT))
     .returning(S.c.id)
 )
+TENANT_STATUS = Statement(select(tables.tenants.c.status).where(tables.tenants.c.id == param("tenant")))
 SIGN_INS = Statement(select(S.c.id).where(S.c.tenant_id == param("tenant")).limit(1))
 
 
 def token_hash(token: str) -> bytes:
-    """Return how a token is stored."""
-    return hashlib.sha256(b"it0 token" + token.encode()).digest()
+    """Return how a token is stored; bytes that are no text come as halves of pairs, and match nothing."""
+    return hashlib.sha256(b"it0 token" + token.encode("utf-8", "surrogatepass")).digest()
 
 
 def code_hash(code: str) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -38,6 +38,9 @@ PUT = Statement(
 UNSET = Statement(delete(S).where(of_tenant(S), S.c.key == param("key")))
 
 
+HALTED_AT = Statement(select(S.c.changed_at).where(of_tenant(S), S.c.key == literal_column("'halted_by'")))
+
+
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """What a tenant decided for itself.
@@ -58,6 +61,12 @@ async def load(tx: Transaction) -> Preferences:
     """Return the tenant's settings; what it never set has its default."""
     stored: Mapping[str, Any] = {row["key"]: row["value"] for row in await tx.all(ALL)}
     return Preferences(**{name: stored[name] for name in Preferences.__slots__ if name in stored})
+
+
+async def halted_at(tx: Transaction) -> datetime | None:
+    """Return when the halt that holds now was called, None while work goes on."""
+    at: datetime | None = await tx.value(HALTED_AT)
+    return at
 
 
 async def put(tx: Transaction, key: str, value: Any, at: datetime, by: str | None) -> None:

@@ -10,11 +10,11 @@ import pytest
 from fakes.desk import Noted, make_desk, taken_work
 from support.store import Store, actions, add_user
 
-from agent.approvals import EXPIRY, Approvals, Click
+from agent.gate.approvals import EXPIRY, Approvals, Click
 from core.errors import Fenced, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
 from core.store import approvals as stored
-from core.store import inbox, preferences, timers
+from core.store import inbox, people, preferences, timers
 from core.store.log import events_after
 from core.tenant import Tenant
 from core.texts import Say
@@ -316,11 +316,39 @@ async def test_who_may_decide_what(scene: Scene, role: Role, level: Risk, may: b
 
 
 async def test_removed_user_may_decide_nothing(scene: Scene) -> None:
-    approval = await scene.ask()
+    approval, gone = await scene.ask(), scene.admins[1]
+    async with scene.tenant.transaction() as tx:
+        await tx.run(people.CHANGE, user=gone.id, role=None, language=None, active=False)
     with pytest.raises(NotAllowed) as caught:
-        await scene.door.decide(scene.tenant, replace(scene.admins[1], active=False), click(approval))
+        await scene.door.decide(scene.tenant, gone, click(approval))
     assert caught.value.say.key == "approval.not_yours_removed"
     assert (await actions(scene.tenant))[-1] == "approval.refused"
+
+
+async def test_vote_of_one_who_loses_the_right_in_the_same_moment_counts_before_or_not_at_all(
+    scene: Scene,
+) -> None:
+    approval, changing = await scene.ask(), scene.admins[1]
+    async with scene.tenant.transaction() as tx:
+        await tx.run(people.CHANGE, user=changing.id, role="viewer", language=None, active=None)
+        vote = asyncio.ensure_future(scene.door.decide(scene.tenant, changing, click(approval)))
+        await asyncio.sleep(0.2)
+        assert not vote.done()
+    with pytest.raises(NotAllowed):
+        await vote
+    assert (await scene.now(approval)).status == "pending"
+
+
+async def test_what_the_tenant_asks_for_by_now_holds_for_what_waits(scene: Scene) -> None:
+    approval, now = await scene.ask(), scene.store.clock()
+    async with scene.tenant.transaction() as tx:
+        await preferences.put(tx, "approvals_needed", 2, now, None)
+    ballot = await scene.door.decide(scene.tenant, scene.admins[1], click(approval))
+    assert (ballot.status, ballot.approvals, ballot.needed) == ("pending", 1, 2)
+    async with scene.tenant.transaction() as tx:
+        await preferences.put(tx, "four_eyes", True, now, None)
+    with pytest.raises(NotAllowed):
+        await scene.door.decide(scene.tenant, scene.admins[0], click(approval))
 
 
 async def test_request_of_another_tenant_is_unknown_and_the_try_is_on_record(scene: Scene) -> None:

@@ -19,7 +19,7 @@ from agent.engine import Answer, ApprovalRequired, Completed, Outcome, Request, 
 from agent.engines import commands, grammar
 from agent.engines.direct import Direct, read
 from agent.engines.targets import Intent, Suggestion, Why
-from agent.engines.words import DF, TOPICS
+from agent.engines.words import DF, TOPICS, in_chinese
 from agent.risk import classify
 from agent.tools.checks import HttpArguments, TcpArguments
 from agent.tools.commands import RunArguments, TailArguments
@@ -118,6 +118,11 @@ RUNS: list[tuple[str, str, Sequence[str]]] = [
     ("failed services on web-1", "systemctl --failed --no-pager", ["web-1"]),
     ("are there any failed services on all servers?", "systemctl --failed --no-pager", ALL),
     ("web-2 上失败的服务", "systemctl --failed --no-pager", ["web-2"]),
+    ("web-1 80 端口谁在用", "ss -tulpn 'sport = :80'", ["web-1"]),
+    ("web-1 的 443 端口被谁占用", "ss -tulpn 'sport = :443'", ["web-1"]),
+    ("who is using port 80 on web-1?", "ss -tulpn 'sport = :80'", ["web-1"]),
+    ("web-1 磁盘满了没", DF, ["web-1"]),
+    ("所有服务器磁盘满了没", DF, ALL),
     ("containers on web-1", "docker ps", ["web-1"]),
     ("web-1 有哪些容器在运行", "docker ps", ["web-1"]),
     ("web-1 的容器", "docker ps", ["web-1"]),
@@ -266,7 +271,11 @@ NOTHING: list[tuple[str, str]] = [
     ("disk on all gateway servers", "direct.no_match"),
     ("systemctl restart nginx on web-1", "direct.quote_command"),
     ("docker logs app on web-1", "direct.quote_command"),
-    ("rm -rf / on web-1", "direct.not_understood_word"),
+    ("rm -rf / on web-1", "direct.as_command"),
+    ("rm -rf /", "direct.as_command"),
+    ("apt-get update", "direct.as_command"),
+    ("whoami", "direct.as_command"),
+    ("cat /etc/hosts", "direct.as_command"),
     ("check https://example.com on web-1", "direct.not_understood"),
     ("approve A7-493", "direct.yes"),
     ("check nginx on web-1", "direct.not_understood_word"),
@@ -286,12 +295,18 @@ NOTHING: list[tuple[str, str]] = [
     ("don't run `df -h` on web-1", "direct.not_understood_word"),
     ("run `` on web-1", "direct.not_understood"),
     ("web-1", "direct.not_understood"),
-    ("hello there my friend", "direct.not_understood_word"),
-    ("今天天气怎么样", "direct.not_understood_word"),
-    ("帮我写一首诗", "direct.not_understood_word"),
-    ("👍", "direct.not_understood_word"),
-    ("", "direct.not_understood"),
-    ("...", "direct.not_understood"),
+    ("hello there my friend", "direct.not_understood_at_all"),
+    ("今天天气怎么样", "direct.not_understood_at_all"),
+    ("帮我写一首诗", "direct.not_understood_at_all"),
+    ("👍", "direct.not_understood_at_all"),
+    ("", "direct.not_understood_at_all"),
+    ("...", "direct.not_understood_at_all"),
+    ("80 端口谁在用", "direct.which_server"),
+    ("/run --timeout web-1 uptime", "direct.bad_run_option"),
+    ("/run --timeout 0 web-1 uptime", "direct.bad_run_option"),
+    ("/run --timeout 10d web-1 uptime", "direct.bad_run_option"),
+    ("/run --force 1 web-1 uptime", "direct.bad_run_option"),
+    ("/run --timeout 10m web-1", "direct.usage"),
     ("yes", "direct.yes"),
     ("好的", "direct.yes"),
     ("stop it", "direct.stop"),
@@ -340,7 +355,9 @@ def test_what_is_not_clear_runs_nothing_and_says_why(text: str, key: str) -> Non
         ("run df -h on web-1", "/run web-1 df -h"),
         ("docker logs app on web-1", "/run web-1 docker logs app"),
         ("check redis on web-1", "status of redis on web-1"),
-        ("检查 dsk", "disk on web-1"),
+        ("检查 dsk", "web-1 的 磁盘"),
+        ("dsk", "disk on web-1"),
+        ("重启 nginx", "重启 web-1 的 nginx"),
         ("reload haproxy", "reload haproxy on web-1"),
     ],
 )
@@ -380,12 +397,30 @@ def test_names_that_differ_only_by_case_are_told_apart() -> None:
     assert isinstance(read("disk on Web", fleet), Suggestion)
 
 
-def test_an_untrusted_server_is_left_out_of_a_group_and_that_is_said() -> None:
+def test_an_untrusted_server_belongs_to_its_group_all_the_same() -> None:
     fleet = [*FLEET, server("new-1", trusted=False)]
     reading = read("disk of all servers", fleet)
     assert isinstance(reading, Intent)
-    assert reading.arguments["servers"] == ALL
-    assert "new-1" in words(reading.notes[0])
+    assert reading.arguments["servers"] == [*ALL, "new-1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1H", 3600), ("=5m", 300)]
+)
+def test_a_slash_run_may_set_its_limit(text: str, seconds: int) -> None:
+    gap = "" if text.startswith("=") else " "
+    arguments = {"command": "sleep 5 --timeout 3", "servers": ["web-1"], "timeout_s": seconds}
+    reading = read(f"/run --timeout{gap}{text} web-1 sleep 5 --timeout 3", FLEET)
+    assert reading == Intent("run_command", arguments)
+
+
+@pytest.mark.parametrize("name", [*TOPICS, "overview", "run", "tail", "list", "port", "http", "ping"])
+def test_whoever_types_chinese_is_shown_a_chinese_sentence_that_works(name: str) -> None:
+    shown = in_chinese(name, "web-1", "nginx")
+    assert isinstance(grammar.read(shown, FLEET), Intent), shown
+    english, known = (TEXTS[f"example.{name}"][language] for language in ("en", "zh"))
+    fields = {"server": "web-1", "unit": "nginx"}
+    assert read(shown, FLEET) == read(known.format(**fields), FLEET) or "100" in english
 
 
 def test_a_quoted_command_stays_as_it_was_typed() -> None:
@@ -413,10 +448,15 @@ def test_the_overview_only_reads() -> None:
 
 # --- properties ------------------------------------------------------------------------------------------
 
-_LINES = [line for topic in TOPICS.values() for line in (topic.command, topic.with_unit) if line]
+_LINES = ["ss -tulpn 'sport = :{port}'"]
+_LINES += [line for topic in TOPICS.values() for line in (topic.command, topic.with_unit) if line]
 _FIXED = re.compile(
     "|".join(
-        re.escape(line).replace(r"\{unit\}", r"[\w@.-]+").replace(r"\{lines\}", r"\d+") for line in _LINES
+        re.escape(line)
+        .replace(r"\{unit\}", r"[\w@.-]+")
+        .replace(r"\{lines\}", r"\d+")
+        .replace(r"\{port\}", r"\d+")
+        for line in _LINES
     ),
     re.ASCII,
 )
@@ -515,8 +555,7 @@ async def test_a_turn_makes_one_call_and_answers_with_its_parts() -> None:
     assert isinstance(use, ToolUse)
     assert isinstance(result, ToolResult)
     assert isinstance(done, Completed)
-    assert [p.key for p in done.parts[:2] if isinstance(p, Say)] == ["direct.ran", "run.ok"]
-    assert done.parts[2] == Code("50 %", "web-1")
+    assert done.parts == (DF, say("run.ok", server="web-1"), Code("50 %", "web-1"))
 
 
 async def test_what_needs_approval_suspends_the_turn_and_says_nothing_more() -> None:
@@ -632,14 +671,22 @@ async def told(outcome: Outcome) -> tuple[list[str], str]:
 async def test_approved_and_run_shows_the_results() -> None:
     result = RunTarget("id-web-1", "web-1", "done", 0, 1200, stdout="fine\n")
     (last,) = await resumed(Outcome(approval("approved"), (result,)))
-    assert Code("fine", "web-1") in last.parts
+    assert Code("fine") in last.parts  # the line above it has the server's name
     assert [p.key for p in last.parts if isinstance(p, Say)] == ["direct.approved_ran", "run.ok"]
 
 
 async def test_an_unknown_outcome_is_not_repeated_and_said_plainly() -> None:
     found, text = await told(Outcome(approval("approved"), (RunTarget("id-web-1", "web-1", "unknown"),)))
-    assert found == ["direct.approved_ran", "run.unknown", "direct.unclear"]
+    assert found == ["direct.approved_began", "run.unknown", "direct.unclear"]
     assert "NOT repeated" in text
+
+
+@pytest.mark.parametrize(("state", "code"), [("done", 1), ("stopped", None), ("timeout", 124)])
+async def test_what_did_not_end_well_is_not_called_carried_out(state: Any, code: int | None) -> None:
+    good = RunTarget("id-web-1", "web-1", "done", 0, 1200)
+    found, text = await told(Outcome(approval("approved"), (good, RunTarget("b", "web-2", state, code, 5))))
+    assert found[0] == "direct.approved_began"
+    assert "carried out" not in text
 
 
 @pytest.mark.parametrize("status", ["rejected", "expired", "cancelled"])

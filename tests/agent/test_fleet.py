@@ -10,12 +10,23 @@ import pytest
 from fakes.shell import ScriptedShell
 from support.store import AUDIT_KEY, Store, actions, add_user
 
-from agent.fleet import Fleet, NewServer, checked
-from agent.hostkeys import fingerprint, one_line
-from core.errors import BadInput, It0Error, Late, NotAllowed, NotFound, Refused, VaultError
+from agent.fleet.forms import NewServer, checked
+from agent.fleet.servers import Fleet
+from agent.shell.hostkeys import fingerprint, one_line
+from core.errors import (
+    BadInput,
+    It0Error,
+    Late,
+    NotAllowed,
+    NotFound,
+    Refused,
+    ServerUnreachable,
+    VaultError,
+)
 from core.ports import Target
 from core.store import fleet as stored
 from core.tenant import Tenant, Tenants
+from core.texts import say
 from core.vault import Vault, new_key
 from core.work import Role, Server, User
 
@@ -76,7 +87,7 @@ async def yard(store: Store) -> Yard:
     tenant, shell = await store.first(), Showing()
     ann = await add_user(tenant, store.clock, "ann")
     fleet = Fleet(shell, store.clock)
-    await fleet.add_credential(tenant, ann, "key", "ssh_key", private_key())
+    await fleet.credentials.add(tenant, ann, "key", "ssh_key", private_key())
     return Yard(store, tenant, ann, shell, fleet)
 
 
@@ -123,6 +134,30 @@ async def test_ssh_option_outside_the_list_is_refused_and_nothing_added(
     assert await yard.names() == []
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"keepalive_s": -1}, {"keepalive_s": 0}, {"connect_timeout_s": 0}, {"connect_timeout_s": 301}],
+)
+async def test_ssh_option_out_of_its_range_is_refused_and_nothing_added(
+    yard: Yard, options: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        await yard.add(ssh_options=options)
+    assert caught.value.say.key == "server.ssh_option_range"
+    assert await yard.names() == []
+
+
+async def test_server_that_cannot_be_reached_is_not_added_and_that_is_said(yard: Yard) -> None:
+    async def nobody(target: Target) -> str:
+        raise ServerUnreachable(server=target.server.name, reason="no answer")
+
+    yard.shell.host_key = nobody  # type: ignore[method-assign]
+    with pytest.raises(ServerUnreachable) as caught:
+        await yard.add()
+    assert caught.value.say == say("server.not_added_unreachable", server="web", reason="no answer")
+    assert await yard.names() == []
+
+
 async def test_server_is_added_untrusted_with_the_key_that_it_shows(yard: Yard) -> None:
     server, shown = await yard.fleet.add_server(yard.tenant, yard.ann, PLAIN)
     assert shown == fingerprint(yard.shell.key)
@@ -153,9 +188,9 @@ async def test_plan_without_room_adds_no_sixth_server(yard: Yard) -> None:
 
 async def test_credential_that_is_unknown_expired_or_revoked_adds_no_server(yard: Yard) -> None:
     soon = yard.store.clock() + timedelta(hours=1)
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "short", "ssh_password", b"pw", soon)
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "short", "ssh_password", b"pw", soon)
     yard.store.clock.forward(hours=2)
-    await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key")
+    await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
     expected = {"nothing": "error.no_such_credential", "short": "credential.expired"}
     for name, key in {**expected, "key": "error.no_such_credential"}.items():
         with pytest.raises(Refused) as caught:
@@ -197,7 +232,7 @@ async def test_circle_of_jump_servers_and_a_jump_that_is_gone_are_refused(yard: 
 async def test_vouched_fingerprint_is_pinned_and_another_adds_nothing(yard: Yard) -> None:
     with pytest.raises(Refused) as caught:
         await yard.add(expected=fingerprint(host_key()))
-    assert caught.value.say.key == "server.other_key"
+    assert caught.value.say.key == "server.not_added_other_key"
     assert await yard.names() == []
     server = await yard.add(expected=fingerprint(yard.shell.key))
     assert (server.status, server.host_key) == ("active", yard.shell.key)
@@ -249,8 +284,8 @@ async def test_nobody_but_admins_changes_the_fleet(yard: Yard, role: Role) -> No
         lambda: fleet.trust(tenant, bob, server, fingerprint(yard.shell.key)),
         lambda: fleet.distrust(tenant, bob, server),
         lambda: fleet.remove_server(tenant, bob, server),
-        lambda: fleet.add_credential(tenant, bob, "x", "ssh_password", b"pw"),
-        lambda: fleet.revoke_credential(tenant, bob, "key"),
+        lambda: fleet.credentials.add(tenant, bob, "x", "ssh_password", b"pw"),
+        lambda: fleet.credentials.revoke(tenant, bob, "key"),
     ]
     for attempt in tries:
         with pytest.raises(NotAllowed):
@@ -278,14 +313,14 @@ async def test_credential_that_could_not_be_used_is_refused(
     yard: Yard, name: str, kind: str, secret: bytes, key: str
 ) -> None:
     with pytest.raises(BadInput) as caught:
-        await yard.fleet.add_credential(yard.tenant, yard.ann, name, kind, secret)
+        await yard.fleet.credentials.add(yard.tenant, yard.ann, name, kind, secret)
     assert caught.value.say.key == key
     assert [row["name"] for row in await yard.credentials()] == ["key"]
 
 
 async def test_password_is_sealed_without_its_line_end_and_never_in_the_clear(yard: Yard) -> None:
-    await yard.fleet.add_credential(yard.tenant, yard.ann, "pw", "ssh_password", b" hunter2 \r\n")
-    assert b" hunter2 " in await yard.fleet.secrets(yard.tenant)
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "pw", "ssh_password", b" hunter2 \r\n")
+    assert b" hunter2 " in await yard.fleet.credentials.secrets(yard.tenant)
     assert all(b"hunter2" not in row["sealed"] for row in await yard.credentials())
     server = await yard.add(credential="pw")
     target = await yard.fleet.target(yard.tenant, server)
@@ -304,12 +339,12 @@ async def test_secrets_are_sealed_anew_after_a_rotation_and_the_old_key_may_go(s
 
     before = await under(old)
     ann = await add_user(before, store.clock, "ann")
-    await fleet.add_credential(before, ann, "pw", "ssh_password", b"hunter2")
+    await fleet.credentials.add(before, ann, "pw", "ssh_password", b"hunter2")
     both = await under(new, old)
-    assert (await fleet.reseal(both, ann), await fleet.reseal(both, ann)) == (1, 0)
-    assert await fleet.secrets(await under(new)) == [b"hunter2"]
+    assert (await fleet.credentials.reseal(both, ann), await fleet.credentials.reseal(both, ann)) == (1, 0)
+    assert await fleet.credentials.secrets(await under(new)) == [b"hunter2"]
     with pytest.raises(VaultError):
-        await fleet.secrets(before)
+        await fleet.credentials.secrets(before)
 
 
 async def test_revoked_secret_is_destroyed_and_its_servers_are_named(yard: Yard) -> None:
@@ -317,7 +352,7 @@ async def test_revoked_secret_is_destroyed_and_its_servers_are_named(yard: Yard)
         await yard.add(name)
     server = await yard.fleet.server(yard.tenant, "a")
     target = await yard.fleet.target(yard.tenant, server)
-    using = await yard.fleet.revoke_credential(yard.tenant, yard.ann, "key")
+    using = await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
     assert sorted(using) == ["a", "b"]
     rows = await yard.credentials()
     assert [row["sealed"] for row in rows] == [b""]
@@ -327,4 +362,118 @@ async def test_revoked_secret_is_destroyed_and_its_servers_are_named(yard: Yard)
         with pytest.raises(It0Error) as caught:
             await attempt()
         assert caught.value.say.key == "credential.expired"
-    assert await yard.fleet.secrets(yard.tenant) == []
+    assert await yard.fleet.credentials.secrets(yard.tenant) == []
+
+
+async def last_detail(yard: Yard) -> dict[str, Any]:
+    """Return the newest audit row's detail."""
+    return dict((await yard.tenant.audit.page(count=1))[0]["detail"])
+
+
+async def test_new_credential_under_a_revoked_ones_name_takes_its_servers_over(yard: Yard) -> None:
+    web, other = await yard.add("web"), await yard.add("other")
+    gone = await yard.add("gone")
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "second", "ssh_password", b"a password")
+    await yard.fleet.change_server(yard.tenant, yard.ann, other, {"credential": "second"})
+    await yard.fleet.remove_server(yard.tenant, yard.ann, gone)
+    assert await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key") == ["web"]
+    yard.shell.forgotten.clear()
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "key", "ssh_key", private_key())
+    assert await yard.fleet.credentials.using(yard.tenant, "key") == ["web"]
+    assert (await yard.fleet.target(yard.tenant, await yard.fleet.server(yard.tenant, "web"))).login
+    assert await yard.fleet.credentials.using(yard.tenant, "second") == ["other"]
+    assert yard.shell.forgotten == [web.id]
+    assert (await last_detail(yard))["servers"] == "web"
+
+
+async def test_token_takes_no_servers_over(yard: Yard) -> None:
+    web = await yard.add()
+    await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "key", "token", b"a token")
+    assert await yard.fleet.credentials.using(yard.tenant, "key") == []
+    assert (await yard.fleet.server(yard.tenant, "web")).credential_id == web.credential_id
+
+
+async def test_change_is_stored_and_audited_with_what_it_was(yard: Yard) -> None:
+    await yard.add("door")
+    web = await yard.add(expected=fingerprint(yard.shell.key))
+    changes = {"environment": "prod", "role": "db", "jump": "door", "tags": {"team": "shop"}, "user": "root"}
+    changed = await yard.fleet.change_server(yard.tenant, yard.ann, web, changes)
+    assert await yard.fleet.server(yard.tenant, "web") == changed
+    assert (changed.environment, changed.role, changed.ssh_user) == ("prod", "db", "root")
+    assert (changed.host_key, changed.status) == (web.host_key, "active")
+    assert await last_detail(yard) == {
+        "name": "web",
+        "changes": {
+            "environment": ["dev", "prod"],
+            "role": [None, "db"],
+            "jump": ["", "door"],
+            "tags": [{}, {"team": "shop"}],
+            "user": ["ops", "root"],
+        },
+    }
+    assert yard.shell.forgotten == [web.id]
+
+
+@pytest.mark.parametrize("changes", [{"host": "other.example.net"}, {"port": 2222}])
+async def test_changed_host_or_port_forgets_the_pinned_key(yard: Yard, changes: dict[str, Any]) -> None:
+    web = await yard.add(expected=fingerprint(yard.shell.key))
+    changed = await yard.fleet.change_server(yard.tenant, yard.ann, web, changes)
+    assert (changed.host_key, changed.status) == (None, "untrusted")
+
+
+async def test_what_is_the_same_changes_nothing_and_is_not_audited(yard: Yard) -> None:
+    web = await yard.add()
+    before = await actions(yard.tenant)
+    assert (
+        await yard.fleet.change_server(yard.tenant, yard.ann, web, {"port": 22, "credential": "key"}) == web
+    )
+    assert await actions(yard.tenant) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"name": "other"}, "server.not_changeable"),
+        ({"connection": "local"}, "server.not_changeable"),
+        ({"host_key": "x"}, "server.not_changeable"),
+        ({"port": 0}, "server.bad_port"),
+        ({"ssh_options": {"keepalive_s": -1}}, "server.ssh_option_range"),
+        ({"credential": "nothing"}, "error.no_such_credential"),
+        ({"jump": "nowhere"}, "error.no_such_server"),
+        ({"jump": "web"}, "server.jump_circle"),
+        ({"jump": "behind"}, "server.jump_circle"),
+    ],
+)
+async def test_change_that_cannot_be_is_refused_and_changes_nothing(
+    yard: Yard, changes: dict[str, Any], key: str
+) -> None:
+    web = await yard.add()
+    await yard.add("behind", jump="web")
+    with pytest.raises(Refused) as caught:
+        await yard.fleet.change_server(yard.tenant, yard.ann, web, changes)
+    assert caught.value.say.key == key
+    assert await yard.fleet.server(yard.tenant, "web") == web
+
+
+async def test_servers_of_a_credential_that_was_replaced_before_can_be_given_the_new_one(yard: Yard) -> None:
+    web = await yard.add()
+    schema = yard.tenant.schema
+    await yard.fleet.credentials.revoke(yard.tenant, yard.ann, "key")
+    await yard.fleet.credentials.add(yard.tenant, yard.ann, "key", "ssh_key", private_key())
+    await yard.store.as_owner(f"UPDATE {schema}.server SET credential_id = $1", web.credential_id)
+    web = await yard.fleet.server(yard.tenant, "web")
+    await yard.fleet.change_server(yard.tenant, yard.ann, web, {"credential": "key"})
+    assert await yard.fleet.credentials.using(yard.tenant, "key") == ["web"]
+
+
+async def test_own_machine_has_no_host_to_change_and_only_admins_change_anything(yard: Yard) -> None:
+    local = await yard.add("local", connection="local", credential="")
+    with pytest.raises(BadInput) as caught:
+        await yard.fleet.change_server(yard.tenant, yard.ann, local, {"host": "x"})
+    assert caught.value.say.key == "server.not_changeable"
+    changed = await yard.fleet.change_server(yard.tenant, yard.ann, local, {"environment": "prod"})
+    assert changed.environment == "prod"
+    by = replace(yard.ann, role=Role.OPERATOR)
+    with pytest.raises(NotAllowed):
+        await yard.fleet.change_server(yard.tenant, by, local, {"environment": "dev"})

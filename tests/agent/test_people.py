@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 
 import pytest
 from fakes.shell import ScriptedShell
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.store import Store, actions, add_user
 
-from agent.fleet import Fleet, NewServer
-from agent.people import Staff, role_of
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
+from agent.people import Staff, clean_name, role_of, set_language
+from bot.console import limits
 from bot.console.auth import Sessions, Unauthenticated
-from core.errors import BadInput, NotAllowed, NotFound, Refused
+from core.errors import BadInput, NotAllowed, NotFound, Refused, StoreUnavailable
 from core.ids import PAIRING_ALPHABET, new_id, pairing_code
-from core.store import people
+from core.store import fleet, people
 from core.store.people import code_hash, token_hash
 from core.tenant import Tenant
 from core.work import PLANS, Role, User
@@ -27,6 +30,16 @@ async def store(module_store: Store) -> Store:
     """Return the module's database, emptied."""
     await module_store.wipe()
     return module_store
+
+
+class Seconds:
+    """A monotonic clock that a test moves."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        """Return the moment."""
+        return self.now
 
 
 @pytest.fixture
@@ -99,6 +112,50 @@ async def test_bad_name_is_refused(module_store: Store, name: str) -> None:
     with pytest.raises(BadInput) as caught:
         await Staff(module_store.clock, 60).add(tenant, None, name, "viewer", "en")
     assert caught.value.say.key == "people.bad_name"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ann ", "an  n", "an\u00a0n", "an\u3000n", "an\u2003n", "an\u200bn", "an\u202en", "an\u2066n",
+        "an\u00adn", "an\ufeffn", "an\u3164n", "an\u115fn", "an\u2800n", "\U000e0041nn", "a\ud800",
+        "аnn", "αnn", "ann\u0338", "<b>", "ann\u2044bob", "ann`", "**ann**", "ann\\", "...", "ann😀", "١٢",
+    ],
+)  # fmt: skip
+def test_name_that_looks_like_another_is_refused(name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        clean_name(name)
+    assert caught.value.say.key in ("people.odd_name", "people.bad_name")
+
+
+@pytest.mark.parametrize("name", ["it0", "IT0", "ｉｔ０", "It0"])
+def test_name_of_it0_itself_is_refused(name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        clean_name(name)
+    assert caught.value.say.key == "people.name_reserved"
+
+
+@pytest.mark.parametrize(
+    "name", ["ann", "林小雨", "佐々木", "Ann-Marie O.", "a_b@c.d", "Çelik", "Анна", "x" * 63, "7"]
+)
+def test_name_of_a_person_is_kept(name: str) -> None:
+    assert clean_name(name) == name
+
+
+async def test_full_width_name_is_the_plain_one(store: Store, staff: Staff) -> None:
+    tenant = await store.first()
+    await staff.add(tenant, None, "ann", "admin", "en")
+    with pytest.raises(BadInput) as caught:
+        await staff.add(tenant, None, "ａｎｎ", "viewer", "en")
+    assert caught.value.say.key == "people.name_taken"
+    assert (await staff.add(tenant, None, "ｂｏｂ", "viewer", "en")).name == "bob"
+
+
+async def test_language_that_it0_does_not_speak_is_refused(store: Store, staff: Staff) -> None:
+    tenant = await store.first()
+    with pytest.raises(BadInput) as caught:
+        await staff.add(tenant, None, "ann", "admin", "fr")  # type: ignore[arg-type]
+    assert caught.value.say.key == "language.unknown"
 
 
 async def test_bad_role_is_refused_before_anything_is_written(store: Store, staff: Staff) -> None:
@@ -198,10 +255,43 @@ async def test_let_out_user_cannot_sign_in_with_a_link_made_before(
     await add_user(tenant, store.clock, "root")
     ann = await add_user(tenant, store.clock, "ann", Role.VIEWER)
     link = await sessions.make_link(tenant, ann, URL)
+    code = await staff.pairing_code(tenant, None, "ann")
     await staff.change(tenant, None, "ann", role=None, active=False)
-    secret = await sessions.sign_in(link.split("token=")[1], None)
-    with pytest.raises(Unauthenticated):
-        await sessions.visitor_of(secret or "", None)
+    with pytest.raises(BadInput) as caught:
+        await sessions.make_link(tenant, await staff.named(tenant, "ann"), URL)
+    assert caught.value.say.key == "people.inactive"
+    for active in (False, True):  # what was voided stays so when they are let in again
+        await staff.change(tenant, None, "ann", role=None, active=active)
+        assert await sessions.sign_in(link.split("token=")[1], None) is None
+        assert await use(store, code) is None
+    assert await store.as_owner("SELECT * FROM it0_shared.web_session") == []
+
+
+async def test_link_that_was_made_while_its_user_was_let_out_makes_no_session(
+    store: Store, staff: Staff, sessions: Sessions
+) -> None:
+    tenant = await store.first()
+    await add_user(tenant, store.clock, "root")
+    ann = await add_user(tenant, store.clock, "ann", Role.VIEWER)
+    await staff.change(tenant, None, "ann", role=None, active=False)
+    link = await sessions.make_link(tenant, ann, URL)  # by one who read her as active a moment ago
+    assert await sessions.sign_in(link.split("token=")[1], None) is None
+    assert await store.as_owner("SELECT * FROM it0_shared.web_session") == []
+    assert (await actions(tenant))[-1] == "user.sign_in_refused"
+
+
+async def test_signing_in_while_being_let_out_leaves_no_session_open(
+    store: Store, staff: Staff, sessions: Sessions
+) -> None:
+    tenant = await store.first()
+    await add_user(tenant, store.clock, "root")
+    ann = await add_user(tenant, store.clock, "ann", Role.VIEWER)
+    for _ in range(10):
+        tokens = [(await sessions.make_link(tenant, ann, URL)).split("token=")[1] for _ in range(2)]
+        tries = (sessions.sign_in(token, None) for token in tokens)
+        await asyncio.gather(*tries, staff.change(tenant, None, "ann", role=None, active=False))
+        assert await store.as_owner("SELECT * FROM it0_shared.web_session WHERE ended_at IS NULL") == []
+        await staff.change(tenant, None, "ann", role=None, active=True)
 
 
 async def test_changed_role_holds_in_sessions_that_are_open(
@@ -221,7 +311,110 @@ async def test_sign_in_link_works_once_also_for_twenty_at_once(store: Store, ses
     results = await asyncio.gather(*(sessions.sign_in(token, None) for _ in range(20)))
     assert len([secret for secret in results if secret]) == 1
     assert await sessions.sign_in(token, None) is None
-    assert await actions(tenant) == ["user.sign_in"]
+    # Of the nineteen that came late, and the one after, a row a minute says how many they were.
+    written = await actions(tenant)
+    assert sorted(written) == ["user.link", "user.sign_in", "user.sign_in_failed"]
+
+
+async def test_link_that_holds_no_more_is_on_record_once_a_minute_with_a_count(
+    store: Store, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = Seconds()
+    monkeypatch.setattr(limits, "time", moment)
+    tenant = await store.first()
+    ann = await add_user(tenant, store.clock, "ann")
+    token = (await sessions.make_link(tenant, ann, URL)).split("token=")[1]
+    assert await sessions.sign_in(token, "192.0.2.1")
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        assert await sessions.sign_in(token, address) is None
+    moment.now += 60
+    assert await sessions.sign_in(token, "192.0.2.1") is None
+    rows = [r for r in await tenant.audit.page() if r["action"] == "user.sign_in_failed"]
+    told = [(r["ip"], r["detail"]["count"], r["resource_id"] == ann.id) for r in reversed(rows)]
+    assert told == [("192.0.2.1", 1, True), ("192.0.2.2", 1, True), ("192.0.2.1", 3, True)]
+
+
+async def test_link_is_made_with_its_audit_row_or_not_at_all(
+    store: Store, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await store.first()
+    root, ann = [await add_user(tenant, store.clock, name) for name in ("root", "ann")]
+    visitor = await sessions.visitor_of(await signed_in(sessions, tenant, root), "192.0.2.9")
+    await sessions.make_link(tenant, ann, URL, visitor)
+    row = (await tenant.audit.page())[0]
+    assert (row["action"], row["actor_type"], row["actor_id"]) == ("user.link", "user", root.id)
+    assert (row["resource_id"], row["ip"], row["detail"]) == (ann.id, "192.0.2.9", {"name": "ann"})
+    await sessions.make_link(tenant, ann, URL)
+    row = (await tenant.audit.page())[0]
+    assert (row["actor_type"], row["actor_id"]) == ("system", None)
+    count = len(await store.as_owner("SELECT * FROM it0_shared.login_link"))
+    monkeypatch.setattr(tenant.audit, "append_in", no_append)
+    with pytest.raises(StoreUnavailable):
+        await sessions.make_link(tenant, ann, URL, visitor)
+    with pytest.raises(StoreUnavailable):
+        await sessions.sign_out(visitor)
+    with pytest.raises(StoreUnavailable):
+        await set_language(tenant, ann, "zh", "console", store.clock())
+    assert len(await store.as_owner("SELECT * FROM it0_shared.login_link")) == count
+    assert await sessions.stands(visitor)
+    assert (await user_of(tenant, "ann")) == ann
+
+
+async def no_append(*_: object) -> int:
+    """Be an audit log that cannot be written."""
+    raise StoreUnavailable
+
+
+async def test_open_session_stands_until_it_ends_or_its_person_is_let_out(
+    store: Store, staff: Staff, sessions: Sessions
+) -> None:
+    tenant = await store.first()
+    await add_user(tenant, store.clock, "root")
+    ann = await add_user(tenant, store.clock, "ann")
+    one, two = [await sessions.visitor_of(await signed_in(sessions, tenant, ann), None) for _ in range(2)]
+    assert await sessions.stands(one)
+    await sessions.sign_out(one)
+    assert (await sessions.stands(one), await sessions.stands(two)) == (False, True)
+    await staff.change(tenant, None, "ann", role=None, active=False)
+    assert not await sessions.stands(two)
+
+
+async def test_language_of_a_person_is_on_record(store: Store) -> None:
+    tenant = await store.first()
+    ann = await add_user(tenant, store.clock, "ann")
+    await set_language(tenant, ann, "zh", "chat", store.clock())
+    changed = await user_of(tenant, "ann")
+    assert changed
+    assert changed.language == "zh"
+    row = (await tenant.audit.page())[0]
+    assert (row["action"], row["actor_id"], row["detail"]["language"]) == ("user.language", ann.id, "zh")
+    with pytest.raises(BadInput):
+        await set_language(tenant, ann, "fr", "chat", store.clock())
+
+
+async def test_what_is_over_is_forgotten_and_what_holds_is_not(
+    store: Store, staff: Staff, sessions: Sessions
+) -> None:
+    tenant = await store.first()
+    ann = await add_user(tenant, store.clock, "ann")
+
+    async def fill() -> str:
+        secret = await signed_in(sessions, tenant, ann)
+        await staff.pairing_code(tenant, None, "ann")
+        async with tenant.transaction() as tx:
+            form = {"name": "k", "kind": "ssh_key", "user_id": ann.id, "expires_at": store.clock()}
+            await tx.run(fleet.ADD_FORM, token_hash=token_hash(secret), **form)
+            place = {"installation_id": "i", "external_id": new_id()}
+            await tx.one(people.TELL_STRANGER, told_at=store.clock(), **place)
+        return secret
+
+    await fill()
+    store.clock.forward(days=31)
+    kept = await fill()
+    async with tenant.transaction() as tx:
+        for purge in (*people.PURGES, people.FORMS_PURGE):
+            assert await tx.run(purge, before=store.clock() - timedelta(days=30)) == 1
+    assert (await sessions.visitor_of(kept, None)).user.name == "ann"
 
 
 async def test_sign_in_link_expires_to_the_second(store: Store, sessions: Sessions) -> None:
@@ -234,7 +427,7 @@ async def test_sign_in_link_expires_to_the_second(store: Store, sessions: Sessio
     assert await sessions.sign_in(late, None) is None
 
 
-@pytest.mark.parametrize("token", ["", "x", "../..", "' OR 1=1 --", "\ud7ff", "a" * 10_000])
+@pytest.mark.parametrize("token", ["", "x", "../..", "' OR 1=1 --", "\ud7ff", "\ud800", "a" * 10_000])
 async def test_link_that_nobody_made_signs_nobody_in(module_store: Store, token: str) -> None:
     sessions = Sessions(
         module_store.database,
@@ -414,7 +607,7 @@ async def test_same_server_at_the_same_moment_is_added_once(store: Store) -> Non
 async def test_same_credential_at_the_same_moment_is_added_once(store: Store) -> None:
     tenant, hands = await store.first(), Fleet(ScriptedShell(), store.clock)
     admin = await add_user(tenant, store.clock, "root")
-    adding = (hands.add_credential(tenant, admin, "main", "ssh_password", b"secret") for _ in range(6))
+    adding = (hands.credentials.add(tenant, admin, "main", "ssh_password", b"secret") for _ in range(6))
     results = await asyncio.gather(*adding, return_exceptions=True)
     refused = [result for result in results if isinstance(result, BaseException)]
     assert len(refused) == 5

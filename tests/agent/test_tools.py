@@ -6,25 +6,31 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import asyncssh
 import pytest
 from aiohttp import web
 from fakes.desk import make_desk, taken_work
 from fakes.shell import ScriptedShell
-from support.store import Store, add_user
+from support.store import Store, actions, add_user
 
-from agent.approvals import Approvals
 from agent.context import Desk, Work
 from agent.engine import Answer
-from agent.execution import Executor
-from agent.fleet import Fleet, NewServer
-from agent.gate import Gate
-from agent.redact import Redactions
+from agent.fleet.forms import NewServer
+from agent.fleet.servers import Fleet
+from agent.gate.approvals import Approvals
+from agent.gate.execution import Executor
+from agent.gate.gate import Gate
+from agent.redaction.redactions import Redactions
 from agent.risk import classify
+from agent.shell.hostkeys import fingerprint, one_line
 from agent.toolbox import Toolbox
 from agent.tools import all_tools
 from agent.tools.checks import may_reach
+from bot.catalogue import load_catalogue
+from core.ports import Target
+from core.store import approvals as stored_approvals
 from core.texts import Say
-from core.work import Role
+from core.work import Approval, Role
 
 PRIVATE = [
     "127.0.0.1",
@@ -47,11 +53,31 @@ PRIVATE = [
 ]
 
 
+KEY = one_line(asyncssh.generate_private_key("ssh-ed25519"))
+
+
+class Showing(ScriptedShell):
+    """A shell to which every server shows ``KEY``."""
+
+    async def host_key(self, target: Target) -> str:
+        """Return the key."""
+        return KEY
+
+
 class Bench:
     """A turn's toolbox for an admin, whose calls are numbered by themselves."""
 
-    def __init__(self, work: Work, desk: Desk, fleet: Fleet, gate: Gate, shell: ScriptedShell) -> None:
-        self.work, self.desk, self.fleet, self.gate, self.shell = work, desk, fleet, gate, shell
+    def __init__(
+        self, store: Store, work: Work, desk: Desk, fleet: Fleet, gate: Gate, shell: "Showing"
+    ) -> None:
+        self.store, self.work, self.desk, self.fleet, self.gate, self.shell = (
+            store,
+            work,
+            desk,
+            fleet,
+            gate,
+            shell,
+        )
         self.steps = 0
         self.as_role(Role.ADMIN)
 
@@ -65,6 +91,13 @@ class Bench:
         """Call a tool."""
         self.steps += 1
         return await self.box.call(self.steps, tool, arguments)
+
+    async def asked(self, answer: Answer) -> Approval:
+        """Return the request that an answer waits for."""
+        async with self.work.tenant.reading() as db:
+            found = await stored_approvals.get(db, answer.approval_id or "")
+        assert found is not None
+        return found
 
     async def knows(self, host: str) -> None:
         """Put a host into the inventory."""
@@ -82,12 +115,12 @@ def key_of(answer: Answer) -> str:
 @pytest.fixture
 async def bench(store: Store) -> Bench:
     """Return a bench on a database of its own."""
-    tenant, desk, shell = await store.first(), make_desk(store.clock), ScriptedShell()
+    tenant, desk, shell = await store.first(), make_desk(store.clock), Showing()
     ann = await add_user(tenant, store.clock, "ann")
     fleet, approvals = Fleet(shell, store.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet), 10)
-    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600)
-    return Bench(await taken_work(tenant, ann, desk), desk, fleet, gate, shell)
+    executor = Executor(shell, desk, Redactions(fleet.credentials), 10)
+    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600, 600)
+    return Bench(store, await taken_work(tenant, ann, desk), desk, fleet, gate, shell)
 
 
 @pytest.fixture
@@ -108,14 +141,16 @@ async def site() -> AsyncIterator[tuple[int, list[str]]]:
                 raise web.HTTPFound("/loop")
             case "/big":
                 return web.Response(body=bytes(3_000_000))
-        await asyncio.sleep(30)
+        await leaving.wait()
         return web.Response()
 
+    leaving = asyncio.Event()
     runner = web.AppRunner(web.Application(), shutdown_timeout=0)
     runner.app.router.add_get("/{path}", answer)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield int(runner.addresses[0][1]), asked
+    leaving.set()
     await runner.cleanup()
 
 
@@ -127,7 +162,7 @@ async def test_private_address_in_any_spelling_is_not_touched(
     at = f"[{host}]" if ":" in host else host
     tcp = await bench("check_tcp", host=host, port=port)
     http = await bench("check_http", url=f"http://{at}:{port}/ok")
-    refusals = ("check.private_address", "check.no_such_host")
+    refusals = ("check.private_address", "check.private_host", "check.no_such_host")
     assert (tcp.status, http.status) == ("refused", "refused")
     assert key_of(tcp) in refusals
     assert key_of(http) in refusals
@@ -168,7 +203,7 @@ async def test_redirect_to_where_it_may_not_go_is_refused(bench: Bench, site: tu
     ):
         answer = await bench("check_http", url=f"http://127.0.0.1:{port}/away?to={to}")
         assert answer.status == "refused"
-        assert key_of(answer) in ("check.private_address", "check.bad_url")
+        assert key_of(answer) in ("check.private_host", "check.bad_url")
     assert asked == ["/away"] * 3
 
 
@@ -292,5 +327,135 @@ async def test_viewer_is_refused_whatever_touches_a_machine(
 
 async def test_tail_asks_for_the_file_as_one_argument(bench: Bench) -> None:
     await bench.knows("127.0.0.1")
-    await bench("tail_file", path="/var/log/a b;reboot", servers=["web"], lines=5)
-    assert [order.command for _, order in bench.shell.started] == ["tail -n 5 '/var/log/a b;reboot'"]
+    answer = await bench("tail_file", path="/var/log/a b;reboot", servers=["web"], lines=5)
+    assert (await bench.asked(answer)).action.command == "tail -n 5 '/var/log/a b;reboot'"
+
+
+# --- a secret in a command ---------------------------------------------------------------------------------
+
+SECRET = "hunter2-Secret"
+
+
+async def everything_stored(bench: Bench) -> str:
+    """Return all that the tenant's tables hold of what was asked for."""
+    schema = bench.work.tenant.schema
+    tables = ("event", "audit", "approval", "run", "run_target", "conversation")
+    rows = [await bench.store.as_owner(f"SELECT t::text AS t FROM {schema}.{table} t") for table in tables]
+    return "\n".join(row["t"] for each in rows for row in each)
+
+
+async def seal(bench: Bench) -> None:
+    """Put the secret into the vault."""
+    await bench.fleet.credentials.add(
+        bench.work.tenant, bench.work.user, "pw", "ssh_password", SECRET.encode()
+    )
+
+
+@pytest.mark.parametrize("command", [f"echo {SECRET}", f"mysql -p{SECRET}", f"rm -rf / {SECRET}"])
+async def test_command_with_a_secret_of_the_vault_is_refused_and_nowhere_kept(
+    bench: Bench, command: str
+) -> None:
+    await bench.knows("127.0.0.1")
+    await seal(bench)
+    answer = await bench("run_command", command=command, servers=["web"])
+    assert (answer.status, key_of(answer)) == ("refused", "gate.secret_in_command")
+    assert bench.shell.started == []
+    assert (await actions(bench.work.tenant))[-1] == "command.refused"
+    stored = await everything_stored(bench)
+    assert SECRET not in stored
+    assert "‹redacted›" in stored
+
+
+async def test_secret_in_the_arguments_of_any_tool_is_not_kept(bench: Bench) -> None:
+    await seal(bench)
+    await bench("check_tcp", host=f"{SECRET}.invalid", port=80)
+    await bench("check_http", url=f"https://{SECRET}.invalid/")
+    await bench("tail_file", path=f"/var/log/{SECRET}", servers=["web"])
+    assert SECRET not in await everything_stored(bench)
+
+
+async def test_approved_command_whose_words_became_a_secret_meanwhile_is_not_run(bench: Bench) -> None:
+    await bench.knows("127.0.0.1")
+    answer = await bench("run_command", command=f"touch {SECRET}", servers=["web"])
+    approval = await bench.asked(answer)
+    await seal(bench)
+    refusal = await bench.gate.perform(bench.work, approval)
+    assert refusal is not None
+    assert refusal.key == "gate.secret_in_command"
+    assert bench.shell.started == []
+
+
+# --- servers that cannot be used --------------------------------------------------------------------------
+
+
+async def three_servers(bench: Bench) -> None:
+    """Add one that works, one that nobody trusts, and one whose credential was revoked."""
+    tenant, user = bench.work.tenant, bench.work.user
+    await bench.knows("127.0.0.1")
+    for name in ("new", "dead"):
+        await bench.fleet.credentials.add(tenant, user, name, "ssh_password", b"a password")
+        expected = fingerprint(KEY) if name == "dead" else ""
+        await bench.fleet.add_server(
+            tenant, user, NewServer(name, "192.0.2.1", user="ops", credential=name), expected
+        )
+    await bench.fleet.credentials.revoke(tenant, user, "dead")
+
+
+async def test_read_runs_where_it_can_and_says_for_each_other_server_why_not(bench: Bench) -> None:
+    await three_servers(bench)
+    answer = await bench("run_command", command="uptime", servers=["web", "new", "dead"])
+    assert [(r["server"], r["state"]) for r in answer.data["results"]] == [
+        ("web", "done"),
+        ("new", "failed"),
+        ("dead", "failed"),
+    ]
+    said = [part for part in answer.parts if isinstance(part, Say)]
+    assert [part.params["reason"]["say"] for part in said if part.key == "run.failed"] == [
+        "error.host_key_unknown",
+        "credential.expired",
+    ]
+    assert [name for name, _ in bench.shell.started] == ["web"]
+    stored = await bench.store.as_owner(
+        f"SELECT server, state FROM {bench.work.tenant.schema}.run_target ORDER BY server"
+    )
+    assert [tuple(row) for row in stored] == [("dead", "failed"), ("new", "failed"), ("web", "done")]
+
+
+async def test_change_is_refused_before_anybody_is_asked_naming_each_server(bench: Bench) -> None:
+    await three_servers(bench)
+    answer = await bench("run_command", command="systemctl restart nginx", servers=["web", "new", "dead"])
+    assert (answer.status, key_of(answer)) == ("refused", "gate.unfit")
+    named = [part.params["text"]["params"]["server"] for part in answer.parts[1:]]  # type: ignore[union-attr]
+    assert named == ["new", "dead"]
+    assert await bench.store.as_owner(f"SELECT * FROM {bench.work.tenant.schema}.approval") == []
+
+
+async def test_one_server_that_cannot_be_used_is_refused_with_its_own_reason(bench: Bench) -> None:
+    await three_servers(bench)
+    for name, key in (("new", "error.host_key_unknown"), ("dead", "credential.expired")):
+        answer = await bench("run_command", command="uptime", servers=[name])
+        assert (answer.status, key_of(answer)) == ("refused", key)
+
+
+# --- limits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked_s", "limit_s", "words"), [(None, 600, "10 min"), (90, 90, "90 s")])
+async def test_approved_command_has_more_time_and_the_card_says_how_much(
+    bench: Bench, asked_s: int | None, limit_s: int, words: str
+) -> None:
+    await bench.knows("127.0.0.1")
+    more = {"timeout_s": asked_s} if asked_s else {}
+    answer = await bench("run_command", command="systemctl restart nginx", servers=["web"], **more)
+    assert (await bench.asked(answer)).action.timeout_s == limit_s
+    waiting = answer.parts[0]
+    assert isinstance(waiting, Say)
+    assert f"ended after {words}" in load_catalogue()(waiting, "en")
+
+
+async def test_read_has_the_usual_limit_and_nothing_gets_more_than_the_longest(bench: Bench) -> None:
+    await bench.knows("127.0.0.1")
+    await bench("run_command", command="uptime", servers=["web"])
+    assert [order.timeout_s for _, order in bench.shell.started] == [60]
+    answer = await bench("run_command", command="uptime", servers=["web"], timeout_s=3601)
+    assert (answer.status, key_of(answer)) == ("refused", "gate.timeout_too_long")

@@ -1,6 +1,7 @@
 """Turns: every one ends with an answer, a restart repeats nothing, and what is typed meanwhile is heard."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -285,6 +286,57 @@ async def test_step_that_was_begun_when_the_process_died_is_asked_of_the_server_
 
 async def _started(shell: ScriptedShell) -> bool:
     return bool(shell.started)
+
+
+async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store: Store) -> None:
+    engine = ScriptedEngine()
+    async with at_work(store, engine) as place:
+        await place.seal("pw", b"hunter2-Secret")
+        typed = (
+            "my password is hunter2-Secret",
+            "/run web echo hunter2-Secret",
+            "/why hunter2-Secret",
+            "/language hunter2-Secret",
+        )
+        for number, text in enumerate(typed):
+            accepted = await place.send(text, thread=f"thread-{number}")
+            assert await place.replies(accepted) == [["gate.secret_in_message"]]
+        assert engine.requests == []
+        assert place.shell.started == []
+        schema = place.tenant.schema
+        for table in ("event", "conversation", "audit", "run", "approval"):
+            rows = await store.as_owner(f"SELECT t::text AS t FROM {schema}.{table} t")
+            assert "hunter2" not in "".join(row["t"] for row in rows), table
+        said = await store.as_owner(f"SELECT body FROM {schema}.event WHERE kind = 'said' ORDER BY at")
+        assert json.loads(said[0]["body"])["text"] == "my password is ‹redacted›"
+        assert await place.open_work() == []
+
+
+async def test_secret_that_is_typed_during_a_turn_is_taken_out_before_the_engine_hears_it(
+    store: Store,
+) -> None:
+    engine = ScriptedEngine()
+    paused_steps(engine)
+    async with at_work(store, engine) as place:
+        await place.seal("pw", b"hunter2-Secret")
+        first = await place.send("look")
+        await engine.reached.wait()
+        await place.send("with hunter2-Secret")
+        engine.go.set()
+        assert await place.replies(first) == [["look + ['with ‹redacted›']"]]
+        rows = await store.as_owner(f"SELECT body::text AS t FROM {place.tenant.schema}.event")
+        assert "hunter2" not in "".join(row["t"] for row in rows)
+
+
+async def test_secret_that_an_engine_says_is_not_shown(store: Store) -> None:
+    async def tells(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
+        yield Completed(("it is hunter2-Secret", say("direct.bullet", text="hunter2-Secret")))
+
+    async with at_work(store, ScriptedEngine(script=tells)) as place:
+        await place.seal("pw", b"hunter2-Secret")
+        accepted = await place.send("x")
+        assert await place.replies(accepted) == [["it is ‹redacted›", "direct.bullet"]]
+        assert "hunter2" not in str([dict(row) for row in await place.events(accepted)])
 
 
 async def test_stopped_turn_is_interrupted_and_says_so(store: Store) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,27 @@ import asyncssh
 import click
 import pytest
 from click.testing import CliRunner, Result
+from fakes.clock import FakeClock
+from fakes.desk import make_desk, taken_work
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.store import AUDIT_KEY, Store, actions
+from support.store import AUDIT_KEY, Store, actions, add_user
 
+from agent.gate.approvals import Approvals
 from bot.cli import main
-from core.settings import Settings
-from core.vault import new_key
+from bot.commands import terminal
+from bot.controls import Controls
+from bot.doctor import Doctor
+from bot.heads import Heads
+from core.audit import Entry
+from core.errors import NotAllowed
+from core.messages import Code
+from core.settings import Settings, load_settings
+from core.store import fleet
+from core.tenant import Tenant
+from core.texts import Say, say
+from core.vault import Place, Vault, new_key
+from core.work import Action, Risk, Role, Server, Verdict
 
 COMMANDS = {
     "up", "bot", "worker", "migrate", "doctor", "classify",
@@ -32,7 +48,7 @@ GROUPS = {
     "credential": {"add", "list", "revoke", "rotate"},
     "server": {"add", "list", "check", "trust", "distrust", "remove"},
     "approval": {"list", "approve", "reject"},
-    "tenant": {"create", "list", "set"},
+    "tenant": {"create", "list", "set", "suspend", "resume", "delete"},
     "audit": {"verify", "export"},
 }
 
@@ -68,6 +84,13 @@ def test_groups_have_the_commands_that_scripts_use(group: str) -> None:
     assert it0(group, "--help").exit_code == 0
 
 
+@pytest.mark.parametrize("group", [[], *([name] for name in GROUPS)], ids=" ".join)
+def test_no_line_of_help_is_cut(group: list[str]) -> None:
+    listed = it0(*group, "--help").output.split("Commands:")[1]
+    assert "..." not in listed
+    assert all(re.match(r"  \S+ +\S", line) for line in listed.strip("\n").splitlines()), listed
+
+
 def leaves() -> list[tuple[str, ...]]:
     """Return every command that does something."""
     found: list[tuple[str, ...]] = []
@@ -90,7 +113,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 def test_every_command_on_data_takes_a_tenant_and_prints_json(path: tuple[str, ...]) -> None:
     text = it0(*path, "--help").output
     assert "--json" in text
-    assert "--tenant" in text or path in (("tenant", "create"), ("tenant", "list"))
+    assert "--tenant" in text or (path[0] == "tenant" and path[1] != "set")
 
 
 def options() -> list[tuple[str, click.Parameter]]:
@@ -123,6 +146,12 @@ USAGE = [
     ["approval", "approve", "A1-100"],
     ["tenant", "create", "x", "--plan", "gold"],
     ["doctor", "--nonsense"],
+    ["user", "change", "ann"],
+    ["server", "add", "w", "--host", "h", "--user", "u", "--credential", "c", "--tag", "foo"],
+    ["server", "add", "w", "--host", "h", "--user", "u", "--credential", "c", "--tag", "=x"],
+    ["server", "add", "w", "--host", "h", "--user", "u", "--credential", "c", "--ssh-option", "compression"],
+    ["approval", "list", "--status", "open"],
+    ["tenant", "suspend"],
 ]
 
 
@@ -172,13 +201,16 @@ def test_wrong_setting_is_one_sentence_without_its_value(
 def test_unreadable_file_is_said_and_ends_with_one(tmp_path: Path) -> None:
     result = it0("credential", "add", "c", "--type", "ssh_key", "--file", str(tmp_path / "none"))
     assert result.exit_code == 1
+    assert result.stderr.startswith("it0: ")
+    assert result.stderr.count("\n") == 1
     assert "cannot be read" in result.stderr
 
 
-def judged(typed: str) -> list[dict[str, Any]]:
+def judged(typed: str, code: int = 0) -> list[dict[str, Any]]:
     """Return what classify prints."""
     result = it0("classify", typed=typed)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
+    assert bool(result.stderr) == bool(code)
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -212,7 +244,7 @@ BAD = [
 
 def test_classify_answers_a_bad_line_with_an_error_and_goes_on() -> None:
     typed = "\n".join(line for bad in BAD for line in (bad, '"uptime"'))
-    found = judged(typed)
+    found = judged(typed, code=1)
     assert len(found) == 2 * len(BAD)
     assert [each for each in found[::2] if set(each) != {"error"}] == []
     assert {each["level"] for each in found[1::2]} == {0}
@@ -245,7 +277,7 @@ def piped(typed: bytes, **environment: str) -> subprocess.CompletedProcess[bytes
 def test_classify_as_a_process_takes_any_bytes(locale: dict[str, str]) -> None:
     typed = b'"uptime"\n\xff\xfe\n"\\ud800 \xe5\x90\xaf\xe5\x8a\xa8"\n"cat /etc/\xe5\x90\xaf"\r\n"w"'
     done = piped(typed, **locale)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == 5
     assert "error" in found[1]
@@ -264,8 +296,8 @@ def beside(store: Store, monkeypatch: pytest.MonkeyPatch) -> Beside:
     monkeypatch.setenv("AUDIT_KEY", base64.b64encode(AUDIT_KEY).decode())
 
     async def run(*arguments: str, typed: str | bytes = "", tenant: str = "first") -> Result:
-        of_all = arguments[:2] in (("tenant", "create"), ("tenant", "list"))
-        more = [] if of_all else ["--tenant", tenant]
+        of_all = arguments[0] == "tenant" and arguments[1] != "set"
+        more = [] if of_all or not tenant else ["--tenant", tenant]
         return await asyncio.to_thread(it0, *arguments, *more, typed=typed)
 
     return run
@@ -290,8 +322,12 @@ async def test_link_and_code_are_printed_alone(beside: Beside) -> None:
     link = await beside("user", "link", "ann")
     assert link.stdout.startswith("http://127.0.0.1:8080/login?token=")
     assert link.stdout.count("\n") == 1
+    assert "10 minutes" in link.stderr
     code = await beside("pair", "new", "--user", "ann")
     assert len(code.stdout.strip()) == 11
+    assert "60 minutes" in code.stderr
+    machine = await beside("pair", "new", "--user", "ann", "--json")
+    assert (set(json.loads(machine.stdout)), machine.stderr) == ({"code", "minutes"}, "")
     nobody = await beside("user", "link", "nobody")
     assert (nobody.exit_code, nobody.stdout) == (1, "")
 
@@ -314,6 +350,7 @@ async def test_secret_comes_from_standard_input_and_is_never_shown(beside: Besid
     revoked = await beside("credential", "revoke", "pw", "--json")
     assert json.loads(revoked.stdout) == {"name": "pw", "servers": []}
     assert json.loads((await beside("credential", "rotate", "--json")).stdout) == {"resealed": 0}
+    assert "already" in (await beside("credential", "rotate")).stdout
 
 
 async def test_audit_is_verified_and_exported_and_a_broken_one_ends_with_one(
@@ -332,6 +369,7 @@ async def test_audit_is_verified_and_exported_and_a_broken_one_ends_with_one(
     broken = await beside("audit", "verify", "--json")
     assert broken.exit_code == 1
     assert json.loads(broken.stdout)["faults"] == [{"seq": 2, "kind": "altered"}]
+    assert broken.stderr.count("\n") == 1
 
 
 async def test_tenants_are_made_and_set(beside: Beside) -> None:
@@ -361,3 +399,345 @@ async def test_approval_that_does_not_exist_ends_with_one(beside: Beside) -> Non
     assert (await beside("approval", "list", "--json")).stdout == "[]\n"
     assert (await beside("approval", "approve", "A1-100", "--as", "ann")).exit_code == 1
     assert (await beside("approval", "reject", "A1-100", "--as", "nobody")).exit_code == 1
+
+
+# What is printed is data: it cannot pass for what it0 itself says.
+
+EVIL = "echo a\nA9-999  L0  pending   uptime\x1b[2K\u202e\u2028\u3164x\ttail"
+SHOWN = "echo a↵A9-999  L0  pending   uptime\\u001b[2K\\u202e\\u2028\\u3164x\\ttail"
+
+
+def server_of(name: str, **values: Any) -> Server:
+    """Return a server."""
+    plain: dict[str, Any] = {
+        "id": f"id-{name}", "connection": "ssh", "host": "10.0.0.5", "port": 22, "environment": "prod",
+        "role": "web", "ssh_user": "ops", "credential_id": None, "jump_server_id": None, "ssh_options": {},
+        "tags": {}, "status": "untrusted", "description": "", "host_key": None,
+    }  # fmt: skip
+    return Server(name=name, **{**plain, **values})
+
+
+async def put_server(tenant: Tenant, clock: FakeClock, server: Server) -> None:
+    """Store a server as it is."""
+    async with tenant.transaction() as tx:
+        await tx.run(fleet.ADD_SERVER, **fleet.server_row(server, clock()))
+
+
+async def ask_for(store: Store, command: str) -> str:
+    """Store a request for a command on web-1; return its code."""
+    tenant, clock = await store.first(), FakeClock(datetime.now(UTC))
+    desk, vera = make_desk(clock), await add_user(tenant, clock, "vera", Role.ADMIN)
+    await put_server(tenant, clock, server_of("web-1"))
+    action = Action("run", command, ("id-web-1",), ("SHA256:k",), ("ops",))
+    reasons = (say("risk.restarts"), say("risk.reads_secret", path="x\n• B2-222  L0  uptime"))
+    verdict = Verdict(Risk.L2, reasons, action.command, "r1")
+    approval, _ = await Approvals(desk).ask(await taken_work(tenant, vera, desk), 0, action, verdict)
+    return approval.code
+
+
+async def test_approvals_are_listed_with_all_that_a_decision_needs(beside: Beside, store: Store) -> None:
+    nothing = await beside("approval", "list")
+    assert (nothing.exit_code, nothing.stdout) == (0, "No approval is waiting.\n")
+    code = await ask_for(store, EVIL)
+    text = (await beside("approval", "list")).stdout
+    assert text.splitlines()[0].split()[:3] == [code, "L2", "pending"]
+    assert [line for line in text.splitlines()[1:] if not line.startswith("  ")] == []
+    assert f"command   {SHOWN}" in text
+    for needed in ("web-1  ops@10.0.0.5", "vera", "0 of 1", "expires"):
+        assert needed in text
+    reason = terminal.words_of(say("risk.restarts"))
+    assert f"reason    {reason}" in text
+    printed = (await beside("approval", "list", "--json")).stdout
+    assert printed.strip().isprintable()
+    (found,) = json.loads(printed)
+    assert (found["command"], found["code"], found["level"]) == (EVIL, code, 2)
+    assert (found["requester"], found["reasons"][0]) == ("vera", reason)
+    assert [(each["name"], each["user"], each["host"]) for each in found["servers"]] == [
+        ("web-1", "ops", "10.0.0.5")
+    ]
+    assert datetime.fromisoformat(found["expires_at"]) > datetime.now(UTC)
+    decided = await beside("approval", "reject", code, "--as", "vera")
+    assert decided.stdout == f"{code}: rejected\n"
+    assert json.loads((await beside("approval", "list", "--status", "all", "--json")).stdout)[0]["settled_by"]
+
+
+async def test_approvals_in_a_chat_are_as_complete_and_cannot_be_forged(store: Store) -> None:
+    code = await ask_for(store, EVIL)
+    tenant, desk = await store.first(), make_desk(FakeClock(datetime.now(UTC)))
+    reader = await add_user(tenant, store.clock, "li", Role.OPERATOR, "zh")
+    work = await taken_work(tenant, reader, desk, "/approvals")
+    controls = Controls(desk, Approvals(desk), lambda *_: 0, "", lambda _: asyncio.sleep(0, []))
+    count, line, command = await controls.list_approvals(work, [])
+    texts = terminal.load_catalogue()
+    assert isinstance(count, Say)
+    assert command == Code(SHOWN, code)  # data in a block of its own, in one line
+    for language in ("en", "zh"):
+        words = texts(line, language)  # type: ignore[arg-type]
+        assert f"• {code}  L2  " in words
+        assert "A9-999" not in words
+        assert all(each in words for each in ("web-1 (ops@10.0.0.5)", "vera", "UTC"))
+        assert texts(say("risk.restarts"), language) in words  # type: ignore[arg-type]
+        assert len(words.splitlines()) == 2
+        assert "x↵• B2-222" in words
+
+
+@pytest.mark.parametrize(("role", "verb"), [(Role.VIEWER, "halt"), (Role.OPERATOR, "resume")])
+async def test_who_may_not_stop_everything_hears_about_stopping(store: Store, role: Role, verb: str) -> None:
+    tenant, desk = await store.first(), make_desk(store.clock)
+    work = await taken_work(tenant, await add_user(tenant, store.clock, "v", role), desk, f"/{verb}")
+    controls = Controls(desk, Approvals(desk), lambda *_: 0, "", lambda _: asyncio.sleep(0, []))
+    with pytest.raises(NotAllowed) as caught:
+        await (controls.halt if verb == "halt" else controls.resume)(work, [])
+    assert "stopped" in terminal.words_of(caught.value.say)
+    assert f"tenant.{verb}" not in await actions(tenant)
+
+
+def test_lists_have_one_style_and_line_up() -> None:
+    rows = [("林小雨", "admin"), ("b\nad", ""), ("x" * 9, None)]
+    text = terminal.table(("NAME", "ROLE"), rows, say("cli.no_users"))
+    assert text.splitlines() == ["NAME       ROLE", "林小雨     admin", "b↵ad       -", "xxxxxxxxx  -"]
+    assert terminal.table(("NAME",), [], say("approvals.none")) == "No approval is waiting."
+
+
+async def test_lists_have_a_header_and_say_so_when_they_are_empty(beside: Beside) -> None:
+    for group in ("user", "server", "credential", "approval"):
+        empty = await beside(group, "list")
+        assert (empty.exit_code, empty.stdout.count("\n")) == (0, 1)
+        assert len(empty.stdout) > 10
+        assert json.loads((await beside(group, "list", "--json")).stdout) == []
+    await beside("user", "add", "ann", "--role", "admin")
+    assert (await beside("user", "list")).stdout.splitlines()[0].split() == [
+        "NAME",
+        "ROLE",
+        "LANGUAGE",
+        "ACTIVE",
+    ]
+    assert (await beside("tenant", "list")).stdout.split()[:4] == ["SLUG", "PLAN", "STATUS", "NAME"]
+
+
+# What is wrong is said on stderr, with the command that goes on.
+
+
+async def test_sentences_name_commands_where_a_chat_is_told_of_slashes(beside: Beside) -> None:
+    await beside("user", "add", "ann", "--role", "admin")
+    cases = {
+        "it0 server list": ("server", "check", "nobody"),
+        "it0 credential list": ("credential", "revoke", "nobody"),
+        "it0 approval list": ("approval", "approve", "A1-100", "--as", "ann"),
+    }
+    for command, arguments in cases.items():
+        found = await beside(*arguments)
+        assert (found.exit_code, found.stdout) == (1, "")
+        assert command in found.stderr
+        assert not re.search(r"(^|\s)/[a-z]", found.stderr), found.stderr
+
+
+def test_sentences_for_the_command_line_have_the_same_places_and_no_slash() -> None:
+    texts = dict(terminal.load_catalogue().items())
+    for chat, here in terminal.IN_OTHER_WORDS.items():
+        for language in ("en", "zh"):
+            names = re.findall(r"{(\w+)}", texts[here][language])  # type: ignore[index]
+            assert set(names) <= set(re.findall(r"{(\w+)}", texts[chat][language]))  # type: ignore[index]
+    inner = say("server.unreachable", server="w", reason=say("credential.expired", credential="c"))
+    assert "it0 credential add" in terminal.words_of(inner)
+
+
+def test_no_refusal_of_a_start_says_the_name_twice() -> None:
+    for key, words in terminal.load_catalogue().items():
+        if key.startswith(("setup.", "cli.")):
+            assert not any(text.lower().startswith("it0 ") for text in words.values()), key
+
+
+async def test_server_that_fails_its_check_is_a_sentence_on_stderr(beside: Beside, store: Store) -> None:
+    await put_server(await store.first(), store.clock, server_of("web-1", host="127.0.0.1", port=1))
+    found = await beside("server", "check", "web-1")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert (found.stderr.count("\n"), found.stderr[:5]) == (1, "it0: ")
+    machine = await beside("server", "check", "web-1", "--json")
+    assert (machine.exit_code, json.loads(machine.stdout)["ok"]) == (1, False)
+    assert machine.stderr == found.stderr
+
+
+async def test_servers_are_listed_with_all_that_is_known(beside: Beside, store: Store) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    public = key.export_public_key().decode().split()
+    first = await store.first()
+    await beside("credential", "add", "main", "--type", "ssh_password", "--file", "-", typed="x")
+    async with first.reading() as db:
+        credential = (await db.all(fleet.CREDENTIALS))[0]["id"]
+    more: dict[str, Any] = {"credential_id": credential, "status": "active"}
+    gate = server_of("gate", host_key=" ".join(public[:2]), **more)
+    await put_server(first, store.clock, gate)
+    web = server_of(
+        "web-1", jump_server_id=gate.id, tags={"team": "shop"}, ssh_options={"keepalive_s": 5}, **more
+    )
+    await put_server(first, store.clock, web)
+    rows = {row["name"]: row for row in json.loads((await beside("server", "list", "--json")).stdout)}
+    assert rows["web-1"].items() >= {
+        "role": "web", "tags": {"team": "shop"}, "credential": "main", "jump": "gate", "fingerprint": None,
+        "ssh_options": {"keepalive_s": 5},
+    }.items()  # fmt: skip
+    assert rows["gate"]["fingerprint"] == key.get_fingerprint()
+    header, _, line = (await beside("server", "list")).stdout.splitlines()
+    assert header.split() == ["NAME", "WHERE", "ENVIRONMENT", "ROLE", "STATUS", "CREDENTIAL", "JUMP", "TAGS"]
+    assert line.split() == ["web-1", "ops@10.0.0.5:22", "prod", "web", "active", "main", "gate", "team=shop"]
+
+
+async def test_server_is_changed_and_its_key_confirmed_anew_where_it_moved(
+    beside: Beside, store: Store
+) -> None:
+    more: dict[str, Any] = {"host_key": "ssh-ed25519 AAAA", "status": "active"}
+    await put_server(await store.first(), store.clock, server_of("web-1", **more))
+    assert (await beside("server", "change", "web-1")).exit_code == 2
+    tagged = await beside("server", "change", "web-1", "--tag", "team=shop", "--environment", "dev", "--json")
+    assert json.loads(tagged.stdout) == {"name": "web-1", "status": "active"}
+    moved = await beside("server", "change", "web-1", "--port", "2222", "--json")
+    assert json.loads(moved.stdout)["status"] == "untrusted"
+    row = json.loads((await beside("server", "list", "--json")).stdout)[0]
+    assert (row["port"], row["environment"], row["tags"]) == (2222, "dev", {"team": "shop"})
+
+
+async def test_credential_in_use_is_revoked_only_by_somebody_who_is_sure(
+    beside: Beside, store: Store
+) -> None:
+    await beside("credential", "add", "main", "--type", "ssh_password", "--file", "-", typed="x")
+    first = await store.first()
+    async with first.reading() as db:
+        credential = (await db.all(fleet.CREDENTIALS))[0]["id"]
+    for name in ("web-1", "web-2"):
+        await put_server(first, store.clock, server_of(name, credential_id=credential))
+    refused = await beside("credential", "revoke", "main")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "web-1, web-2" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert len(json.loads((await beside("credential", "list", "--json")).stdout)) == 1
+    done = await beside("credential", "revoke", "main", "--yes")
+    assert (done.exit_code, "web-1, web-2" in done.stderr) == (0, True)
+    assert json.loads((await beside("credential", "list", "--json")).stdout) == []
+
+
+async def test_options_of_ssh_are_taken_by_name_and_kind(beside: Beside) -> None:
+    await beside("credential", "add", "main", "--type", "ssh_password", "--file", "-", typed="x")
+    base = ("server", "add", "w", "--host", "127.0.0.1", "--port", "1", "--user", "u", "--credential", "main")
+    good = await beside(*base, "--ssh-option", "keepalive_s=5", "--ssh-option", "compression=true")
+    assert good.exit_code == 1
+    assert "keepalive_s" not in good.stderr  # nobody listens there: the options were taken
+    for wrong in ("proxy_command=x", "compression=1", "keepalive_s=true"):
+        bad = await beside(*base, "--ssh-option", wrong)
+        assert bad.exit_code == 1
+        assert wrong.split("=")[0] in bad.stderr
+
+
+async def test_added_person_is_told_how_to_come_in(beside: Beside) -> None:
+    added = await beside("user", "add", "ann b", "--role", "viewer")
+    assert "it0 user link 'ann b' --tenant first" in added.stdout
+
+
+# Tenants
+
+
+async def test_tenant_is_suspended_resumed_and_deleted_with_its_data_kept(
+    beside: Beside, store: Store
+) -> None:
+    async def status() -> str:
+        rows = json.loads((await beside("tenant", "list", "--json")).stdout)
+        return {str(row["slug"]): str(row["status"]) for row in rows}["first"]
+
+    await beside("user", "add", "ann", "--role", "admin")
+    for verb, after in (("suspend", "suspended"), ("resume", "active"), ("delete", "deleted")):
+        found = await beside("tenant", verb, "first", "--json")
+        assert (found.exit_code, json.loads(found.stdout)["status"]) == (0, after)
+        assert await status() == after
+        assert "nothing was changed" in (await beside("tenant", verb, "first")).stdout
+    gone = await beside("user", "list")
+    assert (gone.exit_code, "it0 tenant resume first" in gone.stderr) == (1, True)
+    assert (await beside("audit", "verify")).exit_code == 0
+    assert await store.as_owner("SELECT deleted_at IS NOT NULL FROM it0_shared.tenant WHERE slug = 'first'")
+    assert (await beside("tenant", "resume", "first")).exit_code == 0
+    assert json.loads((await beside("user", "list", "--json")).stdout)[0]["name"] == "ann"
+    assert (await actions(await store.first()))[1:] == [
+        "tenant.suspend", "tenant.resume", "tenant.delete", "tenant.resume",
+    ]  # fmt: skip
+    assert (await beside("tenant", "suspend", "nobody")).exit_code == 1
+
+
+async def test_deleted_tenant_has_no_sessions_left(beside: Beside, store: Store) -> None:
+    await beside("user", "add", "ann", "--role", "admin")
+    await beside("user", "link", "ann")
+    await beside("tenant", "delete", "first")
+    assert (await store.as_owner("SELECT count(*) FROM it0_shared.login_link WHERE used_at IS NULL"))[0][
+        0
+    ] == 0
+    assert (await beside("user", "link", "ann")).exit_code == 1
+
+
+# The doctor
+
+
+async def report(beside: Beside, code: int) -> dict[str, tuple[str, str]]:
+    """Return (state, words) of each part that the doctor looked at."""
+    found = await beside("doctor", "--json", tenant="")
+    assert found.exit_code == code, found.output
+    return {each["name"]: (each["state"], each["message"]) for each in json.loads(found.stdout)}
+
+
+async def test_doctor_looks_at_what_it0_stands_on(
+    beside: Beside, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well = await report(beside, 0)
+    assert {
+        well[part][0] for part in ("database", "redis", "vault", "audit heads", "logins", "host keys")
+    } == {"ok"}
+    first = await store.first()
+    await beside("credential", "add", "main", "--type", "ssh_password", "--file", "-", typed="x")
+    async with first.transaction() as tx:
+        place = Place(first.id, "credential", "lost", "sealed", "token")
+        row = {
+            "id": "lost", "name": "lost", "kind": "token", "fingerprint": "", "key_type": "",
+            "created_by": "", "created_at": store.clock(), "used_at": None,
+            "expires_at": store.clock() - timedelta(days=1), "revoked_at": None,
+            "sealed": Vault(new_key()).seal(b"x", place),
+        }  # fmt: skip
+        await tx.run(fleet.ADD_CREDENTIAL, **row)
+    await put_server(first, store.clock, server_of("web-1", credential_id="lost"))
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    ill = await report(beside, 1)
+    assert (ill["redis"][0], "ConnectionError" in ill["redis"][1]) == ("warning", True)
+    assert (ill["vault"][0], "1 of 2" in ill["vault"][1], "first/lost" in ill["vault"][1]) == (
+        "failed",
+        True,
+        True,
+    )
+    assert (ill["logins"][0], "first/web-1" in ill["logins"][1]) == ("warning", True)
+    assert (ill["host keys"][0], "first/web-1" in ill["host keys"][1]) == ("warning", True)
+    assert ill["audit heads"][0] == "ok"  # nothing is older than two intervals
+    text = await beside("doctor", tenant="")
+    assert text.stderr.startswith("it0: ")
+    assert "vault" in text.stderr
+    monkeypatch.setenv("IT0_LANGUAGE", "zh")
+    assert "无法打开" in (await beside("doctor", tenant="")).stdout
+
+
+async def test_doctor_misses_the_heads_of_an_audit_log_that_nobody_keeps(
+    beside: Beside, store: Store, tmp_path: Path
+) -> None:
+    first = await store.first()
+    await first.audit.append(Entry("user.add", "system"), datetime.now(UTC) - timedelta(hours=3))
+    state, words = (await report(beside, 0))["audit heads"]
+    assert (state, "3.0 hours" in words) == ("warning", True)
+    await Heads(tmp_path / "home" / "audit").write([first], datetime.now(UTC))
+    assert (await report(beside, 0))["audit heads"][0] == "ok"
+
+
+async def test_doctor_in_a_chat_names_nothing_of_another_tenant(store: Store, tmp_path: Path) -> None:
+    await put_server(await store.second(), store.clock, server_of("theirs"))
+    await put_server(await store.first(), store.clock, server_of("ours"))
+    texts = terminal.load_catalogue()
+    at_home = load_settings(it0_home=tmp_path / "home")
+    looks = Doctor(at_home, store.database, store.tenants, texts, {})
+    said = " ".join(
+        texts(part, "en") for part in await looks.say(await store.first()) if isinstance(part, Say)
+    )
+    assert "ours" in said
+    assert "theirs" not in said
+    assert "second/theirs" in " ".join(texts(found.words, "en") for found in await looks.findings())

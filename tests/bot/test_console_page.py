@@ -327,6 +327,9 @@ async def test_the_end_of_the_session_says_how_to_come_back(open_page: Open, dou
 async def test_a_viewer_is_offered_nothing_they_may_not_do(open_page: Open, double: ConsoleDouble) -> None:
     double.me["user"]["role"] = "viewer"
     page = await open_page("people")
+    await expect(page.locator("main")).to_contain_text("This page is for admins.")
+    await expect(page.locator("nav [aria-current]")).to_have_count(0)
+    await page.get_by_role("link", name="Go to Chat").click()
     await expect(page.locator("body[data-view=chat]")).to_be_attached()
     await expect(page.locator(".nav a")).to_have_count(3)
     await expect(page.locator(".halt")).to_have_count(0)
@@ -350,3 +353,157 @@ async def test_adding_a_server_ends_with_its_fingerprint(open_page: Open, double
     await expect(page.locator(".toast")).to_contain_text("web-9 is trusted now.")
     assert [path for path, _ in double.posts] == ["servers", "servers/web-9/trust"]
     assert double.posts[1][1] == {"fingerprint": "SHA256:Qm4c0kV1wq3y8zB7n2mXlLpT6aJrD9hFsE5uGiKoYtA"}
+
+
+async def test_a_server_is_described_whole(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page("servers")
+    await page.get_by_role("button", name="Add server").click()
+    form = page.locator("dialog")
+    told = {"name": "web-9", "host": "10.0.0.99", "user": "it0", "tags": "team=shop，tier = web,"}
+    for name, value in told.items():
+        await form.locator(f"[name={name}]").fill(value)
+    for name, choice in {
+        "credential": "fleet-key",
+        "jump": "db-1",
+        "environment": "staging",
+        "role": "web",
+    }.items():
+        await form.locator(f"[name={name}]").select_option(choice)
+    fold = form.locator("details summary")
+    await fold.focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(form.get_by_label("Restricted shell")).to_be_focused()
+    await page.keyboard.press("Space")
+    await form.get_by_label("Shell", exact=True).select_option("sh")
+    await form.get_by_label("Seconds between keep-alives").fill("20")
+    await form.get_by_label("Allow old algorithms").check()
+    await form.locator("button[type=submit]").click()
+    await expect(form.locator(".fingerprint")).to_be_visible()
+    sent = {
+        "name": "web-9",
+        "connection": "ssh",
+        "host": "10.0.0.99",
+        "port": 22,
+        "user": "it0",
+        "credential": "fleet-key",
+        "jump": "db-1",
+        "environment": "staging",
+        "role": "web",
+        "description": "",
+        "tags": {"team": "shop", "tier": "web"},
+        "restricted": True,
+        "shell": "sh",
+        "ssh_options": {"keepalive_s": 20, "legacy_algorithms": True},
+    }
+    assert double.posts == [("servers", sent)]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_what_is_wrong_with_a_server_is_said_where_it_can_be_seen(
+    open_page: Open, double: ConsoleDouble, width: int
+) -> None:
+    page = await open_page("servers", viewport={"width": width, "height": 800})
+    await page.get_by_role("button", name="Add server").click()
+    form = page.locator("dialog")
+    for name, value in {
+        "name": "web-9",
+        "host": "10.0.0.99",
+        "user": "it0",
+        "tags": "team=shop, oops",
+    }.items():
+        await form.locator(f"[name={name}]").fill(value)
+    await form.locator("[name=credential]").select_option("fleet-key")
+    submit, error = form.locator("button[type=submit]"), form.locator(".form-error")
+    await submit.click()
+    await expect(error).to_contain_text("“oops” is not a tag")
+    await expect(form.locator("[name=tags]")).to_be_focused()
+    await form.locator("[name=tags]").fill("team=shop")
+    double.bad_server = {"code": "server.bad_port", "message": "The port was not taken."}
+    double.expected = ["400"]
+    await submit.click()
+    await expect(error).to_have_text("The port was not taken.")
+    for seen in (error, submit, form.locator("[name=port]")):
+        await expect(seen).to_be_in_viewport(ratio=1)
+    await expect(form.locator("[name=port]")).to_be_focused()
+    await form.locator("details summary").click()
+    await form.locator("[name=keepalive_s]").fill("0")
+    await form.locator("details summary").click()
+    await submit.click()  # the browser itself points at a field that was folded away
+    await expect(form.locator("[name=keepalive_s]")).to_be_focused()
+    assert not await page.evaluate(
+        "(([d]) => d.scrollWidth > d.clientWidth)(document.querySelectorAll('dialog'))"
+    )
+    assert len(double.posts) == 1
+
+
+@pytest.mark.parametrize(("language", "names"), [("en", "so far: ann and bob"), ("zh", "批准人：ann、bob")])
+async def test_a_card_names_who_approved_so_far(
+    open_page: Open, double: ConsoleDouble, language: str, names: str
+) -> None:
+    double.me["user"]["language"] = language
+    approval = double.make_approval("c1", needed=3, approvals=1, voters=["ann"])
+    double.append("c1", "card", {"approval": dict(approval)}, "t1")
+    page = await open_page("chat/c1")
+    await expect(page.locator(".voters")).to_contain_text("ann")
+    approval.update(approvals=2, voters=["ann", "bob"])
+    await double.grow("c1", "settled", {"approval": dict(approval)})
+    await expect(page.locator(".voters")).to_have_text(names)
+    await page.goto(f"{double.url}/#/approvals")
+    await expect(page.locator(".card .voters")).to_have_text(names)
+
+
+async def test_one_page_too_many_says_so_and_comes_in_at_a_press(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.crowded = True
+    page = await open_page(viewport={"width": 390, "height": 800})
+    await expect(page.locator(".toast.bad")).to_contain_text("20 pages open")
+    line = page.locator(".connection-crowded")
+    await expect(line).to_contain_text("Too many pages")
+    await expect(page.locator(".languages button").last).to_be_in_viewport(ratio=1)
+    double.crowded = False
+    await line.click()
+    await expect(page.locator(".connection-open")).to_be_attached()
+
+
+async def test_sentences_are_never_markup(open_page: Open, double: ConsoleDouble) -> None:
+    evil = f"on `web` **AP-9** {double.url}/x\n\n```\nfake\n```\n# big"
+    parts = [{"text": evil, "plain": True}, {"text": f"**bold** {double.url}/secret/x"}]
+    double.append("c1", "reply", {"parts": parts, "buttons": []}, "t1")
+    page = await open_page("chat/c1")
+    said = page.locator(".entry.reply .prose > p")
+    await expect(said).to_have_count(2)
+    assert await said.first.evaluate("(node) => node.textContent") == evil
+    assert await said.first.locator("*").count() == 0
+    await expect(said.nth(1).locator("strong")).to_have_text("bold")
+    await expect(said.nth(1).locator("a")).to_have_count(1)
+    await expect(page.locator(".entry.reply pre")).to_have_count(0)
+
+
+async def test_long_command_is_approved_only_after_its_end_was_in_view(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    long = double.make_approval("c1", command="echo ok" + "\n" * 80 + "rm -rf /srv")
+    wide = double.make_approval("c1", command="echo " + "x" * 20_000)
+    brief = double.make_approval("c1", command="uptime")
+    for approval in (long, wide, brief):
+        double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1")
+    card = page.locator(f'.card[data-approval="{brief["id"]}"]')
+    await expect(card.locator("[data-press=approve]")).to_be_enabled()
+    await expect(card.locator(".unread")).to_have_count(0)
+    for approval in (long, wide):
+        card = page.locator(f'.card[data-approval="{approval["id"]}"]')
+        approve = card.locator("[data-press=approve]")
+        await expect(card.locator(".unread")).to_contain_text("scroll it to its end")
+        await expect(approve).to_be_disabled()
+        await expect(card.locator("[data-press=reject]")).to_be_enabled()
+        await card.locator(".command").evaluate("(node) => { node.scrollTop = node.scrollHeight / 2; }")
+        await expect(approve).to_be_disabled()
+        await card.locator(".command").focus()
+        await page.keyboard.press("End")
+        await expect(approve).to_be_enabled()
+        await expect(card.locator(".unread")).to_have_count(0)
+        await approve.click()
+        await expect(card.locator(".outcome-approved")).to_be_visible()

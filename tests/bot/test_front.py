@@ -12,7 +12,7 @@ from support.store import Store, actions, add_user
 
 from agent.engine import Completed, EngineEvent, Request, Tools
 from bot.front import MAX_EVENT_ID, MAX_TEXT
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, NotFound, StoreUnavailable
 from core.ids import new_id
 from core.messages import Accepted, Address, Click, Inbound, Live, Progress, Sender, Text
 from core.store import people
@@ -199,3 +199,50 @@ async def test_stop_passes_by_a_running_turn(store: Store, words: str) -> None:
 async def test_null_characters_are_left_out(store: Store, place: Place) -> None:
     accepted = await place.send("/ser\0vers")
     assert (await place.replies(accepted))[0][0] == "servers.count"
+
+
+async def test_pairing_is_whole_with_its_audit_row_or_not_at_all(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = Chat(place, await install(place.tenant, store), "ann-abroad")
+    code = await place.app.staff.pairing_code(place.tenant, place.ann, "ann")
+
+    async def no_append(*_: object) -> int:
+        raise StoreUnavailable
+
+    tenant = await place.app.tenants.by_id(place.tenant.id)
+    with monkeypatch.context() as broken:
+        broken.setattr(tenant.audit, "append_in", no_append)
+        with pytest.raises(StoreUnavailable):
+            await chat.say(code)
+    identities = f"SELECT * FROM it0_shared.identity WHERE installation_id = '{chat.installation}'"
+    assert await store.as_owner(identities) == []
+    assert chat.reply.told == []
+    assert await chat.say(code) is None
+    assert chat.reply.told == ["pair.welcome"]
+    assert len(await store.as_owner(identities)) == 1
+
+
+async def test_code_typed_by_many_at_once_pairs_one(store: Store, place: Place) -> None:
+    installation = await install(place.tenant, store)
+    code = await place.app.staff.pairing_code(place.tenant, place.ann, "ann")
+    chats = [Chat(place, installation, f"who-{number}") for number in range(8)]
+    await asyncio.gather(*(chat.say(code) for chat in chats))
+    told = [chat.reply.told for chat in chats]
+    assert told.count(["pair.welcome"]) == 1
+    assert told.count(["pair.stranger"]) == 7
+    assert (await actions(place.tenant)).count("user.paired") == 1
+
+
+async def test_sender_with_two_codes_at_once_is_one_person_and_uses_one_up(
+    store: Store, place: Place
+) -> None:
+    chat = Chat(place, await install(place.tenant, store), "eager")
+    await add_user(place.tenant, store.clock, "bob")
+    codes = [await place.app.staff.pairing_code(place.tenant, place.ann, name) for name in ("ann", "bob")]
+    await asyncio.gather(*(chat.say(code) for code in codes))
+    used = await store.as_owner("SELECT user_id FROM it0_shared.pairing_code WHERE used_at IS NOT NULL")
+    identities = f"SELECT user_id FROM it0_shared.identity WHERE installation_id = '{chat.installation}'"
+    assert [row[0] for row in used] == [row[0] for row in await store.as_owner(identities)]
+    assert len(used) == 1
+    assert (await actions(place.tenant)).count("user.paired") == 1

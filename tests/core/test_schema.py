@@ -18,7 +18,7 @@ from support.schemas import NEXT, add_revision, parts_of
 from support.store import Cluster, Store, tenant_row
 
 import core.tenant
-from bot import first
+from bot import upgrading
 from bot.embedded.postgres import APP, OWNER, SUPERUSER
 from core.audit import Entry
 from core.errors import NotFound, SetupError, StoreUnavailable, Unavailable
@@ -352,12 +352,12 @@ async def test_first_start_makes_every_schema_and_the_next_finds_nothing_to_do(
     await cluster.superuser(f"CREATE DATABASE empty OWNER {OWNER}")
     app_url, owner_url = cluster.url(APP, "empty"), cluster.url(OWNER, "empty")
     try:
-        await first.upgrade(app_url, owner_url)
+        await upgrading.upgrade(app_url, owner_url)
         async with Database.open(app_url, size=2) as database, database.reading() as db:
             versions = Statement(core.tenant.version_of("it0_shared")._clause)
             assert await db.value(versions) == SHARED_HEAD
-        monkeypatch.setattr(first, "upgrade_report", None)
-        await first.upgrade(app_url, owner_url)
+        monkeypatch.setattr(upgrading, "upgrade_report", None)
+        await upgrading.upgrade(app_url, owner_url)
     finally:
         await cluster.drop("empty")
 
@@ -368,9 +368,9 @@ async def test_upgrade_names_the_schemas_that_failed(
     broken = await store.first()
     await store.as_owner(f"ALTER TABLE {broken.schema}.setting ADD COLUMN note int")
     add_revision(monkeypatch, tmp_path)
-    monkeypatch.setattr(first, "TENANT_HEAD", NEXT)
+    monkeypatch.setattr(upgrading, "TENANT_HEAD", NEXT)
     with pytest.raises(SetupError) as caught:
-        await first.upgrade(store.app_url, store.owner_url)
+        await upgrading.upgrade(store.app_url, store.owner_url)
     assert caught.value.say.key == "setup.upgrade_failed"
     assert broken.schema in caught.value.say.params["schemas"]
     assert NEXT not in (await versions(store))[broken.schema]

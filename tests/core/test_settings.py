@@ -69,7 +69,12 @@ WRONG = {
     "OUTPUT_CAP_BYTES": ["1023"],
     "SWEEP_S": ["-0.25"],
     "INBOX_KEEP_HOURS": ["24"],
-}
+    "IT0_LANGUAGE": ["fr", "EN", "english"],
+    "LOG_LEVEL": ["foo", "10", "WARN"],
+    "PUBLIC_URL": ["it0.example", "ftp://x", "https:///x", "https://[x", "https://x:0", "https://x:99999",
+                   "https://it0.example/?a=b", "https://it0.example/#x", "https://it0 .example"],
+    "WEBSOCKETS_PER_USER": ["0"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, all_ in WRONG.items() for value in all_])
@@ -85,6 +90,59 @@ def test_wrong_value_is_refused_by_the_settings_name_and_not_shown(
     assert not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", error.say.params["wrong"])
     assert error.__cause__ is None
     assert error.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("IT0_LANGUAGE", "'en' or 'zh'"),
+        ("LOG_LEVEL", "'DEBUG', 'INFO', 'WARNING'"),
+        ("PUBLIC_URL", "https://"),
+    ],
+)
+def test_what_is_allowed_stands_beside_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, name: str, allowed: str
+) -> None:
+    monkeypatch.setenv(name, "nonsense")
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    assert allowed in caught.value.say.params["wrong"]
+
+
+@pytest.mark.parametrize("level", ["debug", "Info", "WARNING"])
+def test_log_level_counts_in_any_case(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    assert load_settings().log_level == level.upper()
+
+
+@pytest.mark.parametrize("url", ["https://it0.example", "http://10.0.0.5:8080/", "https://x.example/it0"])
+def test_public_url_is_a_web_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PUBLIC_URL", url)
+    assert load_settings().url == url.rstrip("/")
+
+
+TOML = {
+    "fan_uot = 3": "fan_uot",
+    "FAN_OUT = 3": "FAN_OUT",
+    "[it0]\nlanguage = 'zh'": "it0",
+    "fan_out = true": "FAN_OUT",
+    "fan_out = [3]": "FAN_OUT",
+    "log_level = 5": "LOG_LEVEL",
+    "it0_language = ['zh']": "IT0_LANGUAGE",
+    "public_url = 5": "PUBLIC_URL",
+    "it0_http_host = true": "IT0_HTTP_HOST",
+}
+
+
+@pytest.mark.parametrize(("line", "named"), TOML.items())
+def test_name_or_type_that_means_nothing_in_the_toml_file_is_refused(
+    nowhere: Path, line: str, named: str
+) -> None:
+    (nowhere / "it0.toml").write_text(line)
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    assert caught.value.say.key == "setup.bad_settings"
+    assert named in caught.value.say.params["wrong"]
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.store import Store, actions, add_user
 
-from agent.fleet import Fleet
+from agent.fleet.servers import Fleet
 from core.errors import SetupError, VaultError
 from core.store import fleet
 from core.tenant import Tenant, Tenants
@@ -145,22 +145,22 @@ async def with_secrets(store: Store, count: int) -> tuple[Fleet, Tenant, User]:
     hands = Fleet(ScriptedShell(), store.clock)
     for number in range(count):
         secret = f"password-{number}\n".encode()
-        await hands.add_credential(tenant, admin, f"c{number}", "ssh_password", secret)
+        await hands.credentials.add(tenant, admin, f"c{number}", "ssh_password", secret)
     return hands, tenant, admin
 
 
 async def test_stored_secret_swapped_between_rows_or_tenants_does_not_open(store: Store) -> None:
     hands, tenant, admin = await with_secrets(store, 2)
     other = await store.second()
-    await hands.add_credential(other, admin, "theirs", "ssh_password", b"password-0")
+    await hands.credentials.add(other, admin, "theirs", "ssh_password", b"password-0")
     theirs = (await sealed_rows(other))["theirs"]
     mine = await sealed_rows(tenant)
     for foreign in (mine["c1"], theirs):
         await store.as_owner(f"UPDATE {tenant.schema}.credential SET sealed=$1 WHERE name='c0'", foreign)
         with pytest.raises(VaultError):
-            await hands.secrets(tenant)
+            await hands.credentials.secrets(tenant)
     await store.as_owner(f"UPDATE {tenant.schema}.credential SET sealed=$1 WHERE name='c0'", mine["c0"])
-    assert sorted(await hands.secrets(tenant)) == [b"password-0", b"password-1"]
+    assert sorted(await hands.credentials.secrets(tenant)) == [b"password-0", b"password-1"]
 
 
 async def test_rotation_seals_everything_anew_while_readers_go_on(store: Store) -> None:
@@ -174,29 +174,29 @@ async def test_rotation_seals_everything_anew_while_readers_go_on(store: Store) 
     async def read_on() -> int:
         rounds = 0
         while not done.is_set() or not rounds:
-            assert sorted(await hands.secrets(rotating)) == expected
+            assert sorted(await hands.credentials.secrets(rotating)) == expected
             rounds += 1
         return rounds
 
     readers = [asyncio.ensure_future(read_on()) for _ in range(4)]
-    resealed = await asyncio.gather(*(hands.reseal(rotating, admin) for _ in range(3)))
+    resealed = await asyncio.gather(*(hands.credentials.reseal(rotating, admin) for _ in range(3)))
     done.set()
     assert all(await asyncio.gather(*readers))
     assert sum(resealed) == 20
     newest = await Tenants(store.database, Vault(new), bytes(32)).by_id(tenant.id)
-    assert sorted(await hands.secrets(newest)) == expected
+    assert sorted(await hands.credentials.secrets(newest)) == expected
     assert (await actions(tenant)).count("credential.rotate") == 3
 
 
 async def test_secret_revoked_during_a_rotation_does_not_come_back(store: Store) -> None:
     hands, tenant, admin = await with_secrets(store, 1)
     before = await sealed_rows(tenant)
-    await hands.revoke_credential(tenant, admin, "c0")
+    await hands.credentials.revoke(tenant, admin, "c0")
     async with tenant.transaction() as tx:
         credential = (await tx.all(fleet.CREDENTIALS))[0]["id"]
         assert await tx.run(fleet.RESEAL, credential=credential, old=before["c0"], new=b"back") == 0
     assert await sealed_rows(tenant) == {"c0": b""}
-    assert await hands.secrets(tenant) == []
+    assert await hands.credentials.secrets(tenant) == []
 
 
 async def test_only_sealed_bytes_reach_the_database(store: Store) -> None:

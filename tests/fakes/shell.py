@@ -35,12 +35,16 @@ Script = Answer | Callable[[Target, Order], Answer]
 
 @dataclass(slots=True)
 class _Run:
-    """A run that was begun. why: "stopped" or "timeout" once somebody asked for its end."""
+    """A run that was begun. why: "stopped" or "timeout" once somebody asked for its end.
+
+    alone: nobody watches it any more, as a command goes on whose bot has died.
+    """
 
     answer: Answer
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
+    alone: bool = False
     result: RunTarget | None = None
 
 
@@ -118,6 +122,9 @@ class ScriptedShell:
         if run and run.result is None:
             run.why = run.why or "stopped"
             run.asked.set()
+            if run.alone:
+                run.result = _ended(target, run.why, run.answer)
+                run.over.set()
             await run.over.wait()
         return not target.server.restricted and not (run and run.answer.lost)
 
@@ -167,7 +174,12 @@ class ScriptedShell:
     def _go_on(self, target: Target, order: Order, run: _Run) -> None:
         task = asyncio.create_task(self._work(target, order, run))
         self._going_on.add(task)
-        task.add_done_callback(self._going_on.discard)
+
+        def ended(done: asyncio.Task[RunTarget]) -> None:
+            self._going_on.discard(done)
+            run.alone = done.cancelled()
+
+        task.add_done_callback(ended)
 
     async def _work(self, target: Target, order: Order, run: _Run) -> RunTarget:
         """Wait until the command ends, or is ended."""

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import random
+import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from support import scenarios
 from support.kept import Kept
-from support.scenarios import Scenario
+from support.scenarios import Scenario, until
 
 ROUND = (
     "bot.workers.Workers._beat_once",
@@ -26,11 +27,21 @@ BESIDE = (
     "bot.chores.",
     "bot.running.",
     "bot.wiring.",
+    "bot.front.Front.__call__",
+    "bot.workers.Workers._once",
     "channels.delivery.Delivery.sweep",
     "core.audit.AuditLog.head",
     "scheduler.timers.TimerWorker._handle",
 )
-"""What a start, the hourly timers or a late delivery do, in whichever scenario they come."""
+"""What a start, the hourly timers, a late delivery or a look at an aged tenant do, in whichever scenario."""
+
+KILLS = int(os.environ.get("IT0_TEST_KILLS", "200"))
+LIFE_S = 1.0
+MOST_DEATHS = 4
+"""Work whose process dies five times is set aside, and people are told so."""
+
+MID_TURN = 0.9
+"""Of the kills at any moment, so many come when it is up; the others may hit its start."""
 
 STOP = "inside:bot.controls.Controls.stop@1"
 EACH: Sequence[Scenario] = (
@@ -57,7 +68,7 @@ async def yards(build, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    """Return the points that were killed in this module."""
+    """Return the names of the points that were killed in this module."""
     return set()
 
 
@@ -120,31 +131,71 @@ async def all_killed(yards, scenario: Scenario, points: Sequence[str]) -> dict[s
     return found
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("scenario", EACH, ids=lambda scenario: scenario.__name__)
-async def test_a_kill_at_every_point_loses_and_doubles_nothing(scenario, yards, known, subtests):
+async def killed_within(
+    scenario: Scenario, yards, subtests, known: set[str], of: Callable[[str], str]
+) -> None:
+    """Kill at the points of a scenario that are not ``known`` by what they are called ``of``."""
     points = await recorded(*yards[0], scenario)
-    late = points[points.index(STOP) :] if STOP in points else []
-    todo = [point for point in dict.fromkeys(points) if point not in known or point in late]
-    known.update(todo)
-    print(f"{scenario.__name__}: {len(todo)} points")
-    for point, faults in (await all_killed(yards, scenario, todo)).items():
+    after_stop = points.index(STOP) if STOP in points else len(points)
+    todo = {}
+    for number, point in enumerate(points):
+        name = of(point) + (" after a stop" if number >= after_stop else "")
+        if name not in known:
+            todo[point] = None
+            known.add(name)
+    print(f"{scenario.__name__}: {len(todo)} of {len(points)} points")
+    for point, faults in (await all_killed(yards, scenario, list(todo))).items():
         with subtests.test(point=point):
             assert not faults, "\n".join(faults)
+
+
+def without_count(point: str) -> str:
+    """Return a point's name, however often it came before."""
+    return point.rpartition("@")[0]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scenario", EACH, ids=lambda scenario: scenario.__name__)
+async def test_a_kill_at_every_named_point_loses_and_doubles_nothing(scenario, yards, known, subtests):
+    await killed_within(scenario, yards, subtests, known, without_count)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", EACH, ids=lambda scenario: scenario.__name__)
+async def test_a_kill_at_every_point_of_every_scenario_loses_and_doubles_nothing(scenario, yards, subtests):
+    await killed_within(scenario, yards, subtests, set(), str)
+
+
+async def test_a_kill_while_the_audit_is_appended_leaves_no_act_without_its_intent_and_a_whole_chain(yards):
+    yard, _ = yards[0]
+    faults = await killed_at(yard, scenarios.approve, "inside:core.audit.AuditLog.append[command.intent]@1")
+    assert faults == [], faults
+    verified = await asyncio.to_thread(yard.house.command, "audit", "verify")
+    assert verified.returncode == 0, verified.stdout
 
 
 @pytest.mark.long
 async def test_two_hundred_kills_at_any_moment_lose_and_double_nothing(build):
     seed = int(os.environ.get("IT0_TEST_SEED", random.randrange(2**32)))
+    dice, yard, began = random.Random(seed), await build(), time.monotonic()
     print(f"IT0_TEST_SEED={seed}")
-    dice, yard = random.Random(seed), await build()
     async with Kept(yard.house, yard.client) as kept:
-        while kept.deaths < 200:
+        while kept.deaths < KILLS:
             several = dice.choices(EACH, k=dice.randint(1, 4))
-            work = [asyncio.ensure_future(each(yard.house, yard.client, yard.marks)) for each in several]
-            while not all(task.done() for task in work):
-                await asyncio.sleep(dice.uniform(0.02, 1.5))
-                if not yard.house.died and kept.deaths < 200:
+            work = asyncio.gather(*(each(yard.house, yard.client, yard.marks) for each in several))
+            for _ in range(dice.randint(1, MOST_DEATHS)):
+                if dice.random() < MID_TURN:
+                    await until(lambda: work.done() or yard.client.connected)  # noqa: B023
+                await asyncio.sleep(dice.uniform(0, LIFE_S))
+                if not work.done() and not yard.house.died:
                     yard.house.kill()
-            await asyncio.gather(*work)
-        assert await yard.judge.settled(yard.client) == []
+            try:
+                await work
+            except (AssertionError, TimeoutError) as error:
+                pytest.fail(f"did not end: {error}; {await yard.judge.settled(yard.client)}")
+        assert await yard.judge.settled(yard.client, timeout_s=60) == []
+    verified = await asyncio.to_thread(yard.house.command, "audit", "verify")
+    assert verified.returncode == 0, verified.stdout
+    history = await yard.judge.history()
+    print(f"{kept.deaths} kills, {len(history.inbox)} accepted, {len(history.runs)} runs, all judged,")
+    print(f"{len(history.audit)} audit rows, in {time.monotonic() - began:.0f} s")

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from support import scenarios
 from support.kept import Kept
-from test_kill_points import BESIDE, ROUND, lines_of
+from test_kill_points import BESIDE, ROUND, lines_of, without_count
 
 WHERE = (scenarios.look, scenarios.approve, scenarios.reject, scenarios.withdraw, scenarios.expire)
 
@@ -70,14 +70,25 @@ async def said_again(client) -> None:
             await client.send(client.sent[frame["id"]])
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("scenario", WHERE, ids=lambda scenario: scenario.__name__)
-async def test_a_commit_whose_answer_is_lost_counts_once(scenario, noted, known, subtests):
-    points = [point for point in await commits(noted, scenario) if point not in known]
-    known.update(points)
+async def all_lost(noted, scenario, subtests, points: list[str]) -> None:
+    """Lose the answer of each commit."""
     print(f"{scenario.__name__}: {len(points)} commits")
     for point in points:
         faults = await lost_at(noted[0], scenario, point)
         noted[0].judge.forgive(faults)
         with subtests.test(point=point):
             assert not faults, "\n".join(faults)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scenario", WHERE, ids=lambda scenario: scenario.__name__)
+async def test_a_commit_whose_answer_is_lost_counts_once(scenario, noted, known, subtests):
+    fresh = {without_count(point): point for point in reversed(await commits(noted, scenario))}
+    await all_lost(noted, scenario, subtests, [point for name, point in fresh.items() if name not in known])
+    known.update(fresh)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", WHERE, ids=lambda scenario: scenario.__name__)
+async def test_every_commit_of_every_scenario_whose_answer_is_lost_counts_once(scenario, noted, subtests):
+    await all_lost(noted, scenario, subtests, await commits(noted, scenario))

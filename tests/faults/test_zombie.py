@@ -1,12 +1,13 @@
-"""A process frozen past its lease finds its work taken over when it wakes, and changes nothing (F5, F16)."""
+"""A process frozen past its lease finds its work taken over when it wakes, and changes nothing (F5)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from support.house import Client, House
+from support.house import House
+from support.load import pages_of
 from support.marks import Tap
-from support.scenarios import card_for, until
+from support.scenarios import card_for, reply_in, until
 
 LEASE = {"DEAD_AFTER_S": "1.0"}
 ASLEEP = {**LEASE, "SWEEP_S": "60"}
@@ -55,12 +56,12 @@ async def haunt(yard, point: str, act: Callable[[], object]) -> None:
     finally:
         yard.house.thaw()
     await yard.client.until(lambda: yard.client.connected and not yard.client.unsent)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.3)
 
 
 LOOKING = (
     ("before:agent.toolbox.Toolbox._begin@1", 1),
-    ("before:agent.execution.Executor._run@1", 1),
+    ("before:agent.gate.execution.Executor._run@1", 1),
     ("before:shell.run@1", 0),
     ("after:shell.run@1", 1),
     ("before:agent.toolbox.Toolbox._end@1", 1),
@@ -78,12 +79,12 @@ async def test_a_turn_that_wakes_too_late_writes_nothing_and_runs_nothing(lair, 
 
 
 ACTING = (
-    ("before:agent.approvals.Approvals._vote@1", 1),
-    ("after:agent.approvals.Approvals._vote@1", 1),
-    ("before:agent.execution.Executor._run@1", 1),
+    ("before:agent.gate.approvals.Approvals._vote@1", 1),
+    ("after:agent.gate.approvals.Approvals._vote@1", 1),
+    ("before:agent.gate.execution.Executor._run@1", 1),
     ("before:shell.run@1", 0),
     ("after:shell.run@1", 1),
-    ("before:agent.turns.Acts._hand_over@1", 1),
+    ("before:agent.acts.Acts.perform@1", 1),
 )
 
 
@@ -96,10 +97,26 @@ async def test_an_act_that_wakes_too_late_writes_nothing_and_runs_nothing(lair, 
     assert lair.marks.count(command) == runs
 
 
+async def test_a_command_whose_bot_is_killed_is_finished_and_told_by_the_other(lair, other):
+    page = (await pages_of(other, lair.client, 1))[0]
+    command = lair.marks.write(1)
+    conversation, approval = await card_for(page, command)
+    await page.click(f"approve:{approval}")
+    await until(lambda: lair.marks.count(command) > 0)
+    other.kill()
+    try:
+        await lair.client.open(conversation)
+        await reply_in(lair.client, conversation)
+        assert await lair.judge.settled(lair.client) == []
+    finally:
+        other.start()
+        await page.close()
+    targets = (await lair.judge.history()).targets
+    assert [(t["state"], t["exit_code"]) for t in targets[approval]] == [("done", 0)]
+
+
 async def test_a_process_frozen_within_a_transaction_holds_up_nobody_for_long(lair, other):
-    page = Client(other)
-    await page.sign_in(await lair.client.link_for("admin"))
-    await page.connect()
+    page = (await pages_of(other, lair.client, 1))[0]
     lair.house.arm.write_text("freeze inside:agent.toolbox.Toolbox._begin@1")
     try:
         await lair.client.say("/run local echo locked")

@@ -45,6 +45,8 @@ SERVERS: list[Json] = [
         "credential": "fleet-key",
         "jump": "bastion" if n == 2 else None,
         "tags": {"team": "shop"} if n < 2 else {},
+        "ssh_options": {"keepalive_s": 20} if n == 1 else {},
+        "shell": "bash",
         "status": "untrusted" if n == 3 else "active",
         "description": "Storefront" if n == 0 else "",
         "fingerprint": None if n == 3 else "SHA256:u7Yw2Q0mZpW3n1cBq6H8s9dJkLx4vTfGaR5eKoPiUyM",
@@ -71,6 +73,8 @@ class ConsoleDouble:
 
     hold: say and click are taken but not acknowledged, as by a server that dies at the wrong moment.
     signed_in: False makes every route and the socket answer 401.
+    crowded: True turns every socket away as one too many.
+    bad_server: what adding a server is refused with.
     go_on: cleared, a turn stops in the middle of its step.
     expected: pieces of what the browser's console may say all the same.
     said, clicks, stops: what came in, by event id, with how often (a repeat is acknowledged, not redone).
@@ -87,6 +91,8 @@ class ConsoleDouble:
         }
         self.hold = False
         self.signed_in = True
+        self.crowded = False
+        self.bad_server: Json = {}
         self.pause_s = 0.02
         self.said: dict[str, int] = {}
         self.clicks: dict[str, int] = {}
@@ -173,7 +179,7 @@ class ConsoleDouble:
             "level": 2,
             "status": "pending",
             "servers": [
-                {"name": s["name"], "host": s["host"], "user": s["user"], "environment": s["environment"]}
+                {name: s[name] for name in ("name", "host", "port", "user", "environment", "jump")}
                 for s in SERVERS[:2]
             ],
             "reasons": ["Restarts a service", "In production every change needs an admin"],
@@ -183,12 +189,14 @@ class ConsoleDouble:
             "expires_at": now(-1780),
             "needed": 1,
             "approvals": 0,
+            "voters": [],
             "settled_by": None,
             "settled_at": None,
             "may_decide": True,
             "why_not": None,
             "conversation": conversation,
             "digest": "9f2c" * 16,
+            "act": None,
             **changes,
         }
         self.approvals[str(approval["id"])] = approval
@@ -200,8 +208,17 @@ class ConsoleDouble:
         approval.update(status=status, settled_by=by, settled_at=now(), may_decide=False)
         if status == "approved":
             approval["approvals"] = approval["needed"]
+            approval["act"] = {"state": "running", "exit_code": None, "why": None}
         await self.grow(approval["conversation"], "settled", {"approval": dict(approval)})
         await self.send({"type": "changed", "what": "approvals"})
+
+    async def perform(
+        self, approval_id: str, state: str, exit_code: int | None = None, why: str = ""
+    ) -> None:
+        """Give an approved act its end and show it where it was asked for."""
+        approval = self.approvals[approval_id]
+        approval["act"] = {"state": state, "exit_code": exit_code, "why": why or None}
+        await self.grow(approval["conversation"], "performed", {"approval": dict(approval)})
 
     def conversation_of(self, text: str) -> str:
         """Return the conversation in which ``text`` was said."""
@@ -254,6 +271,9 @@ class ConsoleDouble:
                 before = int(request.query["before"])
                 older = [e for e in self.logs[conversation] if e["seq"] < before][-PAGE:]
                 return web.json_response({"events": older, "more": bool(older) and older[0]["seq"] > 1})
+            case ["approvals"] if wanted := request.query.get("ids"):
+                found = [self.approvals[each] for each in wanted.split(",") if each in self.approvals]
+                return web.json_response({"approvals": found})
             case ["approvals"]:
                 status = request.query.get("status", "")
                 found = [a for a in self.approvals.values() if not status or a["status"] == status]
@@ -285,6 +305,8 @@ class ConsoleDouble:
                 self.me["halted_by"] = self.me["user"]["name"]
             case ["resume"]:
                 self.me["halted_by"] = None
+            case ["servers"] if self.bad_server:
+                return web.json_response({"error": self.bad_server}, status=400)
             case ["servers"]:
                 server = {**SERVERS[3], **body, "id": "s9", "status": "untrusted", "fingerprint": None}
                 return web.json_response({"server": server, "fingerprint": shown})
@@ -293,9 +315,10 @@ class ConsoleDouble:
                 return web.json_response({"ok": True, "message": words, "fingerprint": shown})
             case ["people"]:
                 user = {"id": "u9", "name": body["name"], "role": body["role"]}
-                return web.json_response({"user": user, "link": f"{self.url}/login?token=abc123"})
+                link = f"{self.url}/login?token=abc123"
+                return web.json_response({"user": user, "link": link, "minutes": 10})
             case ["people", _, "link"]:
-                return web.json_response({"link": f"{self.url}/login?token=abc123"})
+                return web.json_response({"link": f"{self.url}/login?token=abc123", "minutes": 10})
             case ["credentials"]:
                 return web.json_response({"fingerprint": shown})
         return web.json_response({})
@@ -318,6 +341,11 @@ class ConsoleDouble:
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if self.crowded:
+            words = {"code": "socket.too_many", "message": "You have 20 pages open already."}
+            await socket.send_json({"type": "refused", "id": None, **words})
+            await socket.close(code=4429)
+            return socket
         self._sockets.add(socket)
         await socket.send_json({"type": "hello", "process": "double"})
         try:
@@ -332,6 +360,10 @@ class ConsoleDouble:
         match message["type"]:
             case "ping":
                 await socket.send_json({"type": "pong"})
+            case "open" if message["conversation"] not in self.logs:
+                refusal = {"code": "error.no_such_conversation", "message": "There is no such conversation."}
+                place = {"id": None, "conversation": message["conversation"]}
+                await socket.send_json({"type": "refused", **place, **refusal})
             case "open":
                 log = self.logs.get(message["conversation"], [])
                 events = [e for e in log if e["seq"] > message["after"]] if message["after"] else log[-PAGE:]
@@ -457,11 +489,11 @@ def _filled(page: str, **values: str) -> web.Response:
 
 def _audit(seq: int) -> Json:
     names: list[Callable[[], tuple[str, str]]] = [
-        lambda: ("command.run", "server web-1"),
-        lambda: ("approval.approved", "approval A7-491"),
-        lambda: ("session.started", "user alice"),
+        lambda: ("command.intent", "web-1"),
+        lambda: ("approval.approve", "A7-491 · web-1"),
+        lambda: ("user.sign_in", ""),
     ]
-    action, resource = names[seq % 3]()
+    action, about = names[seq % 3]()
     detail = {"command": "systemctl restart nginx", "level": 2, "digest": "9f2c" * 16}
     return {
         "seq": seq,
@@ -469,7 +501,9 @@ def _audit(seq: int) -> Json:
         "action": action,
         "actor": "agent" if seq % 3 == 0 else "alice",
         "approver": "alice" if seq % 3 == 1 else "",
-        "resource": resource,
+        "resource": "approval 01a1fd0ce708addb08972476eee48c48",
+        "about": about,
+        "command": detail["command"] if seq % 3 != 2 else None,
         "channel": "console",
         "ip": "10.9.8.7",
         "detail": detail if seq % 3 != 2 else {},

@@ -24,6 +24,8 @@ from bot.embedded.valkey import socket_url as valkey_url
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"http://\S+/login\?token=(\S+)")
+SHOWN = 10
+"""So many conversations a page that comes back looks at again; it0 lets it follow twenty."""
 FAST = {"HEARTBEAT_S": "0.2", "DEAD_AFTER_S": "1.5", "SWEEP_S": "0.2", "STOP_GRACE_S": "5"}
 
 
@@ -42,6 +44,7 @@ class House:
         self.port = free_port()
         self.environment = environment
         self.process: subprocess.Popen[str] | None = None
+        self.role = "up"
         self.link: str | None = None
         self.log = home.parent / f"{home.name}.log"
         self.target = home.parent / f"{home.name}.target"
@@ -65,9 +68,10 @@ class House:
         }
         return {**kept, **FAST, **mine, **self.environment, **more}
 
-    def start(self, role: str = "up", **more: str) -> None:
-        """Start it0 as a process of its own; wait until it is ready, or was killed before."""
+    def start(self, role: str = "", **more: str) -> None:
+        """Start it0 as a process of its own, as before or as ``role``; wait until it is ready, or killed."""
         self._end_pipe()
+        role = self.role = role or self.role
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "support.launcher", role],
@@ -117,7 +121,8 @@ class House:
             "DATABASE_ADMIN_URL": socket_url(self.home, "it0_owner"),
             "REDIS_URL": valkey_url(self.home),
         }
-        other = House(self.home.with_name(f"{self.home.name}-{free_port()}"), **keys, **urls, **environment)
+        settings = {**self.environment, **keys, **urls, **environment}
+        other = House(self.home.with_name(f"{self.home.name}-{free_port()}"), **settings)
         other.target = self.target
         return other
 
@@ -243,15 +248,15 @@ class Client:
             return response.status, await response.json()
 
     async def connect(self) -> None:
-        """Open the socket, ask for what was missed, send what was not accepted."""
+        """Open the socket, send what was not accepted, ask for what was missed where it looks."""
         assert self._session
         headers = {"Origin": self.house.url}
         self._socket = await self._session.ws_connect(f"{self.house.url}/ws/agent", headers=headers)
         self._task = asyncio.ensure_future(self._read(self._socket))
-        for conversation, events in self.events.items():
-            await self._send({"type": "open", "conversation": conversation, "after": max(events, default=0)})
         for message in tuple(self.unsent.values()):
             await self._send(message)
+        for conversation, events in list(self.events.items())[-SHOWN:]:
+            await self._send({"type": "open", "conversation": conversation, "after": max(events, default=0)})
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -307,6 +312,11 @@ class Client:
         message = {"type": "stop", "id": secrets.token_hex(8), "conversation": conversation}
         await self.send(message)
         return str(message["id"])
+
+    async def open(self, conversation: str) -> None:
+        """Follow a conversation that was begun on another page."""
+        self.events.setdefault(conversation, {})
+        await self._send({"type": "open", "conversation": conversation, "after": 0})
 
     async def link_for(self, name: str, role: str = "admin") -> str:
         """Return the token of a sign-in link for ``admin``, or for a person who is added."""

@@ -31,26 +31,35 @@ class History:
     events: Sequence[Row]
     turns: Mapping[str, Row]
     approvals: Sequence[Row]
+    places: Sequence[Row]
     votes: Sequence[Row]
     runs: Sequence[Row]
     targets: Mapping[str, list[Row]]
     audit: Sequence[Row]
     at: Mapping[tuple[str, int], Row] = field(init=False)
     of_turn: Mapping[str, list[Row]] = field(init=False)
+    approved: set[str] = field(init=False)
+    said: list[str] = field(init=False)
+    _about: Counter[tuple[str, str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.at = {(e["conversation_id"], e["seq"]): e for e in self.events}
         self.of_turn = defaultdict(list)
+        self._about = Counter()
         for event in self.events:
+            body = event["body"]
             self.of_turn[event["turn_id"] or ""].append(event)
+            self._about[event["kind"], body.get("approval_id", ""), body.get("status", "")] += 1
+        self.approved = {a["id"] for a in self.approvals if a["status"] == "approved"}
+        self.said = [e["body"]["text"] for e in self.events if e["kind"] == "said"]
 
     def spoken(self, turn_id: str, kind: str) -> int:
         """Return how often a turn spoke in this way."""
         return sum(event["kind"] == kind for event in self.of_turn[turn_id])
 
-    def about(self, kind: str, approval_id: str) -> int:
-        """Return how many events of a kind there are on an approval."""
-        return sum(e["kind"] == kind and e["body"].get("approval_id") == approval_id for e in self.events)
+    def about(self, kind: str, approval_id: str, status: str = "") -> int:
+        """Return how many events of a kind there are on an approval, of those that tell its status."""
+        return self._about[kind, approval_id, status]
 
 
 class Judge:
@@ -105,6 +114,7 @@ class Judge:
                 events=await all_of(f"{schema}.event", "conversation_id, seq"),
                 turns={row["id"]: row for row in await all_of(f"{schema}.turn", "id")},
                 approvals=await all_of(f"{schema}.approval", "created_at"),
+                places=await all_of(f"{schema}.approval_place", "approval_id"),
                 votes=await all_of(f"{schema}.vote", "at"),
                 runs=await all_of(f"{schema}.run", "started_at"),
                 targets=targets,
@@ -126,21 +136,25 @@ class Judge:
         return [fault for fault in found if fault not in self._forgiven]
 
     def _run(self, h: History) -> Iterator[str]:
-        said = [e["body"]["text"] for e in h.events if e["kind"] == "said"]
-        times = Counter(text for text in said if text != "/stop")
+        times = Counter(text for text in h.said if text != "/stop")
         yield from (f"accepted {count} times: {text}" for text, count in times.items() if count > 1)
+        runs = defaultdict(list)
         for run in h.runs:
-            if not any(text.endswith(run["command"]) for text in said):
+            runs[self._marks.of(run["command"])].append(run)
+            if f"/run local {run['command']}" not in times:
                 yield f"ran what nobody asked for: {run['command']}"
+        details = (row["detail"] for row in h.audit if row["action"] == "command.intent")
+        intended = {self._marks.of(detail["command"]) for detail in details}
         for text in filter(self._marks.of, times):
-            runs = [run for run in h.runs if self._marks.of(run["command"]) == self._marks.of(text)]
-            yield from _counted(h, text, self._marks.count(text), runs)
+            mark, count = self._marks.of(text), self._marks.count(text)
+            yield from _counted(h, text, count, runs[mark])
+            if count and mark not in intended:
+                yield f"ran without its intent in the audit log: {text}"
 
 
 def _counted(h: History, text: str, count: int, runs: Sequence[Row]) -> Iterator[str]:
     """Compare how often a command ran with what was recorded of it."""
     states = [target["state"] for run in runs for target in h.targets[run["id"]]]
-    approved = {a["id"] for a in h.approvals if a["status"] == "approved"}
     if count > 1:
         yield f"ran {count} times: {text}"
     if len(runs) > 1:
@@ -150,7 +164,7 @@ def _counted(h: History, text: str, count: int, runs: Sequence[Row]) -> Iterator
     if count and not {"done", "unknown", "stopped", "timeout"} & set(states):
         yield f"ran, but its record says {states}: {text}"
     for run in runs:
-        if run["level"] > 0 and run["approval_id"] not in approved:
+        if run["level"] > 0 and run["approval_id"] not in h.approved:
             yield f"ran without an approval: {text}"
 
 
@@ -215,24 +229,24 @@ def _spoken(h: History) -> Iterator[str]:
 
 
 def _decided(h: History, pending: bool) -> Iterator[str]:
-    """Each approval is settled once, used once at most, and its turn goes on once."""
+    """Each approval is settled once, shown so on each card, used once at most, and its turn goes on once."""
+    votes = Counter((vote["approval_id"], vote["verdict"]) for vote in h.votes)
+    runs_of = Counter(run["approval_id"] for run in h.runs)
+    cards = Counter(approval for approval, _ in {(p["approval_id"], p["conversation_id"]) for p in h.places})
     for approval in h.approvals:
-        status, name = approval["status"], approval["code"]
-        votes = [v["verdict"] for v in h.votes if v["approval_id"] == approval["id"]]
-        acts, runs = h.about("act", approval["id"]), _runs_of(h, approval["id"])
-        after = h.about("decided", approval["id"])
-        if votes.count("approve") > approval["needed"] or approval["approvals"] > approval["needed"]:
-            yield f"approved {votes.count('approve')} times, {approval['needed']} needed: {name}"
+        key, status, name = approval["id"], approval["status"], approval["code"]
+        given, acts, runs = votes[key, "approve"], h.about("act", key), runs_of[key]
+        after = h.about("decided", key)
+        if given > approval["needed"] or approval["approvals"] > approval["needed"]:
+            yield f"approved {given} times, {approval['needed']} needed: {name}"
         if acts != (status == "approved") or runs > acts:
             yield f"{status}, with {acts} acts and {runs} runs: {name}"
         if after != (status in ("approved", "rejected", "expired")):
             yield f"{status}, and its turn went on {after} times: {name}"
-        if status == "pending" and not pending:
-            yield f"still pending: {name}"
-
-
-def _runs_of(h: History, approval_id: str) -> int:
-    return sum(run["approval_id"] == approval_id for run in h.runs)
+        if status == "pending":
+            yield from () if pending else [f"still pending: {name}"]
+        elif (shown := h.about("settled", key, status)) != cards[key]:
+            yield f"{status}, shown {shown} times on {cards[key]} cards: {name}"
 
 
 def _audited(h: History) -> Iterator[str]:

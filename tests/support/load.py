@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 import time
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from support.house import Client, House
@@ -13,20 +14,25 @@ from support.marks import Marks
 PACE_S = 0.35
 """A page may send 240 messages a minute."""
 
+PATIENT_S = 120
+"""What a page waits before it calls something lost."""
+
 TEMPORARY = ("error.store_unavailable", "error.unavailable")
 
 
 class Load:
     """While it is entered, pages look and act, resend what was not accepted, and come back when cut off.
 
-    waits_s: the longest that anybody has waited for an answer so far.
+    houses: where a page that was cut off may come back, if not only where it was.
+    longest_s, unheard_s: the longest that anybody has waited for an answer, or for a message to be accepted.
     """
 
-    def __init__(self, pages: list[Client], marks: Marks) -> None:
+    def __init__(self, pages: list[Client], marks: Marks | None, *houses: House) -> None:
         self.pages = pages
         self.marks = marks
+        self.houses = itertools.cycle(houses) if houses else None
         self.answered = 0
-        self.longest_s = 0.0
+        self.longest_s = self.unheard_s = 0.0
         self._over = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -49,18 +55,26 @@ class Load:
         while not self._over:
             number += 1
             began = time.monotonic()
-            await (self._act(page) if number % 4 == 0 else self._look(page))
+            await (self._act(page, self.marks) if self.marks and number % 4 == 0 else self._look(page))
             self.longest_s = max(self.longest_s, time.monotonic() - began)
             self.answered += 1
             await asyncio.sleep(PACE_S)
 
     async def _look(self, page: Client) -> None:
-        await page.ask(f"/run local echo {secrets.token_hex(6)}", timeout_s=60)
+        await self._ask(page, f"/run local echo {secrets.token_hex(6)}")
 
-    async def _act(self, page: Client) -> None:
-        card = await page.ask(f"/run local {self.marks.write()}", timeout_s=60)
+    async def _ask(self, page: Client, text: str) -> dict[str, Any]:
+        began = time.monotonic()
+        said = await page.say(text)
+        accepted = await page.until(lambda: page.accepted.get(said), PATIENT_S)
+        self.unheard_s = max(self.unheard_s, time.monotonic() - began)
+        found: dict[str, Any] = await page.until(lambda: page.answer(accepted), PATIENT_S)
+        return found
+
+    async def _act(self, page: Client, marks: Marks) -> None:
+        card = await self._ask(page, f"/run local {marks.write()}")
         await page.click(f"approve:{card['body']['approval']['id']}")
-        await page.until(lambda: page.of_kind(card["conversation"], "reply"), 60)
+        await page.until(lambda: page.of_kind(card["conversation"], "reply"), PATIENT_S)
 
     async def _keep(self, page: Client) -> None:
         """Do as a browser does: connect again, and say again what was put off."""
@@ -68,6 +82,7 @@ class Load:
             await asyncio.sleep(0.1)
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 if not page.connected:
+                    page.house = next(self.houses) if self.houses else page.house
                     await page.drop()
                     await page.connect()
                 for frame in [f for f in page.refused if f["code"] in TEMPORARY]:

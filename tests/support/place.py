@@ -12,7 +12,7 @@ from fakes.shell import ScriptedShell
 from support.store import AUDIT_KEY, Store, add_user
 
 from agent.engine import Engine
-from agent.fleet import NewServer
+from agent.fleet.forms import NewServer
 from bot.running import running
 from bot.wiring import App, Parts, build
 from core.ids import new_id
@@ -52,6 +52,10 @@ class Place:
     async def click(self, button: str, thread: str, user: User) -> Accepted:
         """Press a button."""
         return await self.send(Click(button), thread, user)
+
+    async def seal(self, name: str, secret: bytes) -> None:
+        """Put a password into the vault."""
+        await self.app.fleet.credentials.add(self.tenant, self.ann, name, "ssh_password", secret)
 
     async def events(self, accepted: Accepted) -> list[Row]:
         """Return what stands in the conversation after an accepted message."""

@@ -1,33 +1,38 @@
 """What people do with it0, from the first word to the end of it; each may be killed at any moment."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
 from support.house import Client, House
+from support.judge import DATABASE_GONE
 from support.marks import Marks, Tap
 
 Scenario = Callable[[House, Client, Marks], Awaitable[None]]
-LONG_S = 20
+LONG_S = 120
 """What a command takes that is to be stopped."""
+
+PATIENT_S = 90
+"""What people wait, over several deaths of it0, before they call something lost."""
 
 
 async def card_for(client: Client, command: str) -> tuple[str, str]:
     """Ask for a command of level 2; return (conversation, approval id)."""
-    card = await client.ask(f"/run local {command}")
+    card = await client.ask(f"/run local {command}", timeout_s=PATIENT_S)
     assert card["kind"] == "card", card
     return card["conversation"], card["body"]["approval"]["id"]
 
 
 async def reply_in(client: Client, conversation: str, count: int = 1) -> None:
     """Wait for a conversation's replies."""
-    await client.until(lambda: len(client.of_kind(conversation, "reply")) >= count, 40)
+    await client.until(lambda: len(client.of_kind(conversation, "reply")) >= count, PATIENT_S)
 
 
 async def look(house: House, client: Client, marks: Marks) -> None:
     """Run a command of level 0."""
     async with Tap(marks) as tap:
-        assert (await client.ask(f"/run local {tap.command}", timeout_s=40))["kind"] == "reply"
+        assert (await client.ask(f"/run local {tap.command}", timeout_s=PATIENT_S))["kind"] == "reply"
 
 
 async def approve(house: House, client: Client, marks: Marks) -> None:
@@ -45,11 +50,11 @@ async def reject(house: House, client: Client, marks: Marks) -> None:
 
 
 async def stop_an_act(house: House, client: Client, marks: Marks) -> None:
-    """Stop an approved command while it runs."""
+    """Stop an approved command while it runs, or after a death before it did."""
     command = marks.write(LONG_S)
     conversation, approval = await card_for(client, command)
     await client.click(f"approve:{approval}")
-    await until(lambda: marks.count(command) > 0)
+    await until(lambda: marks.count(command) > 0 or bool(client.of_kind(conversation, "reply")))
     await client.stop(conversation)
     began = time.monotonic()
     await reply_in(client, conversation, 2)
@@ -57,13 +62,14 @@ async def stop_an_act(house: House, client: Client, marks: Marks) -> None:
 
 
 async def stop_a_turn(house: House, client: Client, marks: Marks) -> None:
-    """Stop a look that would not end by itself."""
+    """Stop a look that would not end by itself, or after a death before it began."""
     async with Tap(marks, feeds=False) as tap:
         said = await client.say(f"/run local {tap.command}")
-        accepted = await client.until(lambda: client.accepted.get(said), 40)
-        await until(lambda: tap.readers > 0)
-        await client.stop(accepted["conversation"])
-        await reply_in(client, accepted["conversation"], 2)
+        accepted = await client.until(lambda: client.accepted.get(said), PATIENT_S)
+        conversation = accepted["conversation"]
+        await until(lambda: tap.readers > 0 or bool(client.of_kind(conversation, "reply")))
+        await client.stop(conversation)
+        await reply_in(client, conversation, 2)
 
 
 async def withdraw(house: House, client: Client, marks: Marks) -> None:
@@ -81,15 +87,20 @@ async def expire(house: House, client: Client, marks: Marks) -> None:
 
 
 async def age(house: House, approval: str) -> None:
-    """Make an approval's time be over."""
-    schema = await house.schema()
+    """Make an approval's time be over, as soon as there is a database."""
     past = "now() - interval '1 second'"
-    async with house.database() as db:
-        await db.execute(f"UPDATE {schema}.approval SET expires_at = {past} WHERE id = $1", approval)
-        await db.execute(f"UPDATE it0_shared.timer SET due_at = {past} WHERE ref = $1", approval)
+    async with asyncio.timeout(PATIENT_S):
+        while True:
+            with contextlib.suppress(*DATABASE_GONE):
+                await execute(
+                    house, f"UPDATE {{schema}}.approval SET expires_at = {past} WHERE id = $1", approval
+                )
+                await execute(house, f"UPDATE it0_shared.timer SET due_at = {past} WHERE ref = $1", approval)
+                return
+            await asyncio.sleep(0.1)
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 40) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = PATIENT_S) -> None:
     """Wait for what the target shows."""
     async with asyncio.timeout(timeout_s):
         while True:

@@ -7,23 +7,42 @@ import { startToasts } from './dialog.js';
 import { Scope, button, fill, h, icon } from './dom.js';
 import { lang, setTexts, t, tOr } from './i18n.js';
 import { startKeys } from './keys.js';
+import { emptyState } from './page.js';
 import { mountPeople } from './people.js';
 import { mountServers } from './servers.js';
 import { buildShell, views } from './shell.js';
 import { reconnect, refreshConversations, refreshApprovals, resetThreads, start, state, stop } from './store.js';
 
-const MOUNT = { chat: mountChat, servers: mountServers, approvals: mountApprovals, audit: mountAudit, people: mountPeople };
+const MOUNT = {
+  chat: mountChat, servers: mountServers, approvals: mountApprovals, audit: mountAudit, people: mountPeople, nowhere: mountNowhere,
+};
 const root = document.getElementById('app');
 let frame = null;
 let frameScope = new Scope();
 let view = { name: '', scope: new Scope(), shown: null };
 let over = false;
 
+/** Return the part of a `#/view/part` address; one that cannot be read names nothing. */
+function partOf(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A dialog belongs to the view it was opened in; that a new conversation gets its id is no other view. */
+function closeDialogs({ oldURL, newURL }) {
+  const [before, now] = [oldURL, newURL].map((url) => new URL(url).hash);
+  if (/^(#\/chat(\/(new|~.*)?)?)?$/.test(before) && now.startsWith('#/chat/')) return;
+  for (const open of document.querySelectorAll('dialog[open]')) open.close();
+}
+
 /** Show what the address names. */
 function route() {
   if (!frame || over) return;
   const [, asked = 'chat', param = ''] = location.hash.split('/');
-  const name = views().includes(asked) ? asked : 'chat';
+  const name = views().includes(asked || 'chat') ? asked || 'chat' : 'nowhere';
   if (view.name !== name) {
     view.scope.end();
     view = { name, scope: new Scope(), shown: null };
@@ -33,8 +52,17 @@ function route() {
     if (name !== 'chat') frame.main.focus({ preventScroll: true });
     frame.main.scrollTop = 0;
   }
-  view.shown?.show(decodeURIComponent(param));
+  view.shown?.show(name === 'nowhere' ? asked : partOf(param));
   frame.mark(name);
+}
+
+/** The address names nothing, or nothing for this person: say so. */
+function mountNowhere(main) {
+  return {
+    show: (asked) => fill(main, h('div', { class: 'page' }, emptyState('search', t(Object.hasOwn(MOUNT, asked) ? 'console.no_view_for_you' : 'console.no_view'),
+      h('a', { class: 'btn btn-plain', href: '#/chat' }, t('console.to_chat'))))),
+    focus: () => {},
+  };
 }
 
 /** Build everything anew, in the language in use. */
@@ -121,7 +149,7 @@ async function boot() {
     start(me);
     build();
     startKeys({ focusComposer });
-    addEventListener('hashchange', route);
+    addEventListener('hashchange', (event) => { closeDialogs(event); route(); });
     addEventListener('focus', () => reconnect());
   } catch (error) {
     if (!(error instanceof ApiError)) console.error(error);

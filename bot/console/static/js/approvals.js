@@ -6,7 +6,10 @@ import { add, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
 import { t, when } from './i18n.js';
 import { emptyState, loading, page } from './page.js';
-import { refreshApprovals, state, takeApproval } from './store.js';
+import { refreshActs, refreshApprovals, state, takeApproval } from './store.js';
+
+const ACTS_MS = 3000;
+const PAST = 50; // so many at least are read, if there are as many
 
 /** Mount the page. */
 export function mountApprovals(root, scope) {
@@ -34,14 +37,27 @@ export function mountApprovals(root, scope) {
   }
 
   scope.keep(on('approvals', draw));
+  const acts = setInterval(refreshActs, ACTS_MS);
+  scope.keep(() => clearInterval(acts));
   draw();
   refreshApprovals();
   loading(history, async () => {
-    const { approvals } = await get('approvals?status=');
-    for (const approval of approvals) takeApproval(approval);
-    const past = approvals.filter((approval) => approval.status !== 'pending');
+    const past = await decided();
     return past.length ? h('ul', { class: 'past' }, past.map(line)) : h('p', { class: 'muted' }, t('console.approvals_no_history'));
   });
+}
+
+/** Return the newest decided ones, also where as many still wait as fill several pages. */
+async function decided() {
+  const past = [];
+  for (let before = '', more = true; more && past.length < PAST; ) {
+    const answer = await get(`approvals?status=${before && `&before=${encodeURIComponent(before)}`}`);
+    for (const approval of answer.approvals) takeApproval(approval);
+    past.push(...answer.approvals.filter((approval) => approval.status !== 'pending'));
+    before = answer.approvals.at(-1)?.id;
+    more = answer.more;
+  }
+  return past;
 }
 
 /** One decided approval; its whole card unfolds. */
@@ -54,6 +70,7 @@ function line(approval) {
   },
   h('summary', null, icon('chevron', 'turn'),
     h('span', { class: `badge state state-${approval.status}` }, t(`status.${approval.status}`)),
+    approval.act && h('span', { class: `act act-${approval.act.state}` }, t(`status.${approval.act.state}`, { code: approval.act.exit_code })),
     h('span', { class: 'card-code' }, approval.code), brief, levelBadge(approval.level),
     h('span', { class: 'muted' }, approval.settled_by, approval.settled_by && ' · ', when(approval.settled_at || approval.created_at))),
   place));

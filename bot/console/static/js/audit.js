@@ -1,14 +1,14 @@
 /** The audit log: newest first, read on demand, filtered among what is loaded. */
 import { get } from './api.js';
 import { button, fill, h, icon } from './dom.js';
-import { output } from './escape.js';
-import { full, t } from './i18n.js';
+import { output, visible } from './escape.js';
+import { full, t, tOr } from './i18n.js';
 import { prose } from './markup.js';
 import { loading, page, row, table } from './page.js';
 
 /** Mount the page. */
 export function mountAudit(root) {
-  const columns = ['at', 'action', 'actor', 'approver', 'resource', 'channel', 'ip', 'detail'].map((name) => t(`console.audit_${name}`));
+  const columns = ['at', 'action', 'actor', 'approver', 'resource', 'command', 'from', 'detail'].map((name) => t(`console.audit_${name}`));
   const all = [];
   const filter = h('input', {
     type: 'search', class: 'search', placeholder: t('console.audit_filter'), 'aria-label': t('console.audit_filter'), oninput: sift,
@@ -33,7 +33,7 @@ export function mountAudit(root) {
       const answer = await get(`audit${last ? `?before=${last}` : ''}`);
       for (const entry of answer.rows) {
         const node = row(columns, cells(entry));
-        all.push({ entry, node, text: JSON.stringify(Object.values(entry)).toLowerCase() });
+        all.push({ entry, node, text: `${node.textContent} ${JSON.stringify(Object.values(entry))}`.toLowerCase() });
         body.append(node);
       }
       more.hidden = !answer.more;
@@ -54,12 +54,21 @@ export function mountAudit(root) {
   }
 }
 
+/** Return what was done in words. */
+function actionOf({ action }) {
+  const [about, what] = action.split('.');
+  return tOr(`console.audit.${about}.${what}`, action);
+}
+
 function cells(entry) {
   const pre = h('pre', { class: 'output', tabindex: '0' });
   const filled = entry.detail && Object.keys(entry.detail).length > 0;
   return [
     h('time', { datetime: entry.at, class: 'nowrap' }, full(entry.at)),
-    h('code', null, entry.action), entry.actor, entry.approver, entry.resource, entry.channel, entry.ip,
+    h('span', { title: entry.action }, actionOf(entry)),
+    entry.actor, entry.approver, entry.about,
+    entry.command && h('code', { class: 'audit-command', title: entry.command }, visible(entry.command, { breaks: true })),
+    [entry.channel && tOr(`console.channel.${entry.channel}`, entry.channel), entry.ip].filter(Boolean).join(' · '),
     filled && h('details', {
       ontoggle: () => { if (!pre.firstChild) pre.append(...output(JSON.stringify(entry.detail, null, 2))); },
     }, h('summary', null, icon('chevron', 'turn'), `#${entry.seq}`), pre),

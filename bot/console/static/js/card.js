@@ -3,15 +3,19 @@ import { get, serverNow } from './api.js';
 import { on } from './bus.js';
 import { button, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
-import { countdown, short, t, tOr, when } from './i18n.js';
+import { countdown, listed, short, t, tOr, when } from './i18n.js';
 import { codeBlock, copier } from './markup.js';
 import * as outbox from './outbox.js';
-import { press, state } from './store.js';
+import { isQuiet, press, state, withdraw } from './store.js';
 
 const SETTLE_MS = 400;
+const NEAR_PX = 4;
+const ACT_ICONS = { done: 'check', stopped: 'stop', timeout: 'clock', refused: 'ban', failed: 'x' };
 const cards = new Set();
 
 on('approval', (id) => redraw((card) => card.id === id));
+on('me', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
+on('running', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 on('outbox', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 on('connection', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 setInterval(() => {
@@ -43,7 +47,7 @@ export function command(text) {
 /** Return the card of an approval. fresh: it has just come in, so its buttons rest for a blink. */
 export function approvalCard(approval, { fresh = false, away = null } = {}) {
   const node = h('article', { class: 'card', 'data-approval': approval.id });
-  const card = { id: approval.id, node, away, resting: fresh, drawn: false };
+  const card = { id: approval.id, node, away, resting: fresh, read: false, long: false, drawn: false };
   cards.add(card);
   draw(card);
   if (fresh) {
@@ -68,11 +72,28 @@ function draw(card) {
     card.head = h('header', { class: 'card-head' });
     card.foot = h('div', { class: 'card-foot' });
     fill(node, card.head, subject(approval), card.foot);
+    watchReading(card);
   }
   fill(card.head, head(approval, card));
   fill(card.foot, approval.status === 'pending' ? pending(approval, card) : outcome(approval));
   tick(card);
   if (held) node.querySelector(`[data-press="${held}"]`)?.focus();
+}
+
+/** A long command lies in a box that scrolls: Approve rests until its end was in view. */
+function watchReading(card) {
+  const box = card.node.querySelector('.command');
+  const look = () => {
+    if (card.read || !box.clientHeight) return;
+    const known = card.long;
+    card.read = box.scrollTop + box.clientHeight >= box.scrollHeight - NEAR_PX;
+    card.long = !card.read;
+    if (card.read) watcher.disconnect();
+    if (card.read || !known) draw(card);
+  };
+  const watcher = new ResizeObserver(look); // tells of the first layout too
+  watcher.observe(box);
+  box.addEventListener('scroll', look, { passive: true });
 }
 
 function head(approval, card) {
@@ -123,8 +144,15 @@ function partOf(text) {
 }
 
 const target = (server) =>
-  h('li', null, h('b', null, server.name), h('code', null, server.user ? `${server.user}@${server.host}` : server.host),
+  h('li', null, h('b', null, server.name), h('code', null, addressOf(server)),
+    server.jump && h('span', { class: 'muted' }, t('console.server_via', { jump: server.jump })),
     server.environment && environmentBadge(server.environment));
+
+/** Return user@host:port; an IPv6 address stands in brackets. */
+function addressOf({ user, host, port }) {
+  const shown = host.includes(':') && port ? `[${host}]` : host;
+  return `${user ? `${user}@` : ''}${shown}${port ? `:${port}` : ''}`;
+}
 
 function pending(approval, card) {
   const approve = `approve:${approval.id}`;
@@ -138,28 +166,45 @@ function pending(approval, card) {
     if (now[which]) return t(online ? 'console.sending' : 'console.will_be_sent');
     return t(key);
   };
+  const halted = state.me.halted_by;
+  const voted = approval.voters.includes(state.me.user.name);
   const one = (which, key, look, name) =>
     button(label(which, key), {
-      look: `${look} btn-big`, icon: name, disabled: Boolean(busy) || card.resting, 'data-press': which,
+      look: `${look} btn-big`, icon: name, 'data-press': which,
+      disabled: Boolean(busy) || card.resting || (which === 'approve' && (Boolean(halted) || !card.read)),
       'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code }),
       onclick: () => press(`${which}:${approval.id}`),
     });
   return [
     approval.needed > 1 && votes(approval),
     error && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), error),
-    approval.may_decide
-      ? h('div', { class: 'decide' },
-        one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
-        one('reject', 'console.reject', 'danger', 'x'))
-      : h('p', { class: 'why-not' }, icon('ban'), approval.why_not || t('console.card_not_yours')),
+    halted && approval.may_decide && !voted && h('p', { class: 'card-error' }, icon('halt'), t('console.card_halted', { name: halted })),
+    voted && h('p', { class: 'why-not' }, icon('check'), t('console.card_voted')),
+    approval.may_decide && !voted && card.long && h('p', { class: 'why-not unread' }, icon('alert'), t('console.card_unread')),
+    approval.may_decide && !voted && h('div', { class: 'decide' },
+      one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
+      one('reject', 'console.reject', 'danger', 'x')),
+    !approval.may_decide && h('p', { class: 'why-not' }, icon('people'), approval.why_not || t('console.card_not_yours')),
+    !approval.may_decide && !card.away && withdrawal(approval),
   ];
+}
+
+/** What the requester may do beside waiting: the same as Stop does where nothing runs. */
+function withdrawal(approval) {
+  if (approval.requester !== state.me.user.name || !isQuiet(approval.conversation)) return null;
+  const asked = outbox.entries().some((one) => one.message.type === 'stop' && one.message.conversation === approval.conversation);
+  return h('div', { class: 'decide' }, button(t(asked ? 'console.sending' : 'console.withdraw'), {
+    icon: 'back', disabled: asked, title: t('console.withdraw_hint'), 'data-press': 'withdraw',
+    onclick: () => withdraw(approval.conversation),
+  }));
 }
 
 function votes(approval) {
   const pips = Array.from({ length: Math.min(approval.needed, 12) }, (_, n) =>
     h('span', { class: n < approval.approvals ? 'pip pip-on' : 'pip' }));
   return h('p', { class: 'votes' }, h('span', { class: 'pips', 'aria-hidden': 'true' }, pips),
-    t('console.card_votes', { approvals: approval.approvals, needed: approval.needed }));
+    t('console.card_votes', { approvals: approval.approvals, needed: approval.needed }),
+    approval.voters.length > 0 && h('span', { class: 'voters' }, t('console.card_voters', { names: listed(approval.voters) })));
 }
 
 function outcome(approval) {
@@ -169,9 +214,17 @@ function outcome(approval) {
   const key = by ? `console.outcome_${approval.status}_by` : `console.outcome_${approval.status}`;
   return [
     h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
+    approval.act && act(approval),
     approval.needed > 1 && votes(approval),
     approval.status === 'approved' && approval.kind === 'run' && ran(approval.id),
   ];
+}
+
+/** How the approved act stands: under way, or what it came to. */
+function act({ kind, act: { state: how, exit_code: code, why } }) {
+  const sign = how === 'running' ? h('span', { class: 'spinner' }) : icon(ACT_ICONS[how] || 'alert');
+  return h('p', { class: `act act-${how}` }, sign,
+    t(kind === 'trust' ? 'console.act_trust' : 'console.act', { how: t(`status.${how}`, { code }) }), why && ` · ${why}`);
 }
 
 /** What the approved command came to, read when somebody opens it. */
@@ -191,8 +244,9 @@ function ran(id) {
 }
 
 function result(one) {
-  const facts = [tOr(`status.${one.state}`, one.state),
-    one.exit_code !== null && one.exit_code !== undefined && t('console.run_exit', { code: one.exit_code }),
+  const ended = one.exit_code !== null && one.exit_code !== undefined;
+  const facts = [!(ended && one.exit_code) && tOr(`status.${one.state}`, one.state),
+    ended && t('console.run_exit', { code: one.exit_code }),
     one.duration_ms && t('console.run_took', { seconds: (one.duration_ms / 1000).toFixed(1) }),
     one.dropped > 0 && t('console.run_dropped', { bytes: one.dropped })].filter(Boolean);
   return h('section', null,

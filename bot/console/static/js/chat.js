@@ -5,6 +5,7 @@ import { makeComposer } from './composer.js';
 import { Scope, add, button, fill, h, icon } from './dom.js';
 import { t } from './i18n.js';
 import * as outbox from './outbox.js';
+import { emptyState } from './page.js';
 import { drawPending, matchSaid } from './pending.js';
 import { leaveThread, loadOlder, openThread, say, state, stopTurn } from './store.js';
 import { Timeline, refreshButtons } from './timeline.js';
@@ -20,6 +21,7 @@ export function mountChat(root, scope) {
   let inner = new Scope();
   let stick = true;
   let loading = false;
+  let named = false; // the address names a conversation
   let carry = false; // what is being typed goes along when a new conversation gets its id
   const list = makeList(scope);
   const older = button(t('console.load_older'), { look: 'ghost btn-small', onclick: () => readOlder(), hidden: true });
@@ -45,7 +47,8 @@ export function mountChat(root, scope) {
   /** Open what the address names. */
   function show(param) {
     const next = param === 'new' || !param ? '' : param;
-    view.classList.toggle('with-thread', Boolean(param));
+    named = Boolean(param);
+    drawFirst();
     inner.end();
     inner = new Scope();
     if (thread) leaveThread(thread.id);
@@ -75,11 +78,13 @@ export function mountChat(root, scope) {
     timeline = new Timeline(thread);
     append(thread.events);
     older.hidden = !thread.more;
-    if (!thread.loaded) add(log, h('p', { class: 'muted loading' }, t('console.loading')));
+    if (thread.denied) deny();
+    else if (!thread.loaded) add(log, h('p', { class: 'muted loading' }, t('console.loading')));
   }
 
   function change({ kind, events, first, message }) {
     if (kind === 'reset') redraw();
+    else if (kind === 'denied') deny();
     else if (kind === 'older') prepend(events);
     else if (kind === 'live') live(message);
     else {
@@ -90,6 +95,10 @@ export function mountChat(root, scope) {
     older.hidden = !thread.more;
     if (thread.last) markSeen(thread.id, thread.last);
     refresh();
+  }
+
+  function deny() {
+    fill(log, emptyState('chat', thread.denied, h('a', { class: 'btn btn-plain', href: '#/chat/new' }, icon('plus'), t('console.new_conversation'))));
   }
 
   function redraw() {
@@ -145,6 +154,7 @@ export function mountChat(root, scope) {
 
   function drawRunning() {
     const turn = thread?.running;
+    if (running.hidden === Boolean(turn)) emit('running');
     running.hidden = !turn;
     if (!turn) return fill(running);
     const stopping = outbox.entries().some((e) => e.message.type === 'stop' && e.message.conversation === thread.id);
@@ -165,6 +175,13 @@ export function mountChat(root, scope) {
           refresh();
         },
       }));
+  }
+
+  /** Where there is no conversation yet, a narrow screen shows the greeting instead of an empty list. */
+  function drawFirst() {
+    const first = !named && state.listed && !state.conversations.length;
+    view.classList.toggle('with-thread', named || first);
+    view.classList.toggle('first', first);
   }
 
   function drawTitle() {
@@ -222,6 +239,8 @@ export function mountChat(root, scope) {
   scope.keep(on('outbox', refresh));
   scope.keep(on('connection', refresh));
   scope.keep(on('conversations', drawTitle));
+  scope.keep(on('conversations', drawFirst));
+  scope.keep(on('approval', (id) => timeline?.decided(id)));
   scope.keep(on('placed', (p) => { if (key === `~${p.thread}`) move(p.conversation); }));
   return { show, focus: composer.focus };
 }

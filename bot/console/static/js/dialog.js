@@ -38,14 +38,32 @@ export function confirmed(title, text, yes, { danger = true } = {}) {
   ]).then(Boolean);
 }
 
+/** Show which field an error is about, such as `port` for `server.bad_port`: what hides it is opened. */
+function pointOut(form, code) {
+  const name = /\.bad_(\w+)$/.exec(code || '')?.[1];
+  const wrong = name && form.elements.namedItem(name);
+  if (!wrong?.focus) return;
+  reveal(wrong);
+  wrong.setAttribute('aria-invalid', 'true');
+  wrong.addEventListener('input', () => wrong.removeAttribute('aria-invalid'), { once: true });
+  wrong.focus();
+}
+
+/** Open what a field is folded away in: the browser cannot point at it there. */
+function reveal(field) {
+  const fold = field.closest('details');
+  if (fold) fold.open = true;
+}
+
 /** A form in a dialog: submit(values) does the work; its error is shown and the form stays. */
 export function formDialog(title, fields, label, submit, options) {
   return openDialog(title, (close) => {
     const error = h('p', { class: 'form-error', role: 'alert', hidden: true });
     const go = button(label, { look: 'primary', type: 'submit' });
     const form = h('form', { class: 'form', autocomplete: 'off' },
-      h('div', { class: 'dialog-body fields' }, fields, error),
-      h('footer', { class: 'dialog-foot' }, button(t('console.cancel'), { onclick: () => close() }), go));
+      h('div', { class: 'dialog-body fields' }, fields),
+      h('footer', { class: 'dialog-foot' }, error, button(t('console.cancel'), { onclick: () => close() }), go));
+    form.addEventListener('invalid', (event) => reveal(event.target), true);
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       if (go.disabled) return;
@@ -59,6 +77,7 @@ export function formDialog(title, fields, label, submit, options) {
         error.hidden = false;
         go.disabled = false;
         fill(go, label);
+        pointOut(form, problem.code);
       }
     });
     return form;

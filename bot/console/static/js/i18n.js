@@ -25,6 +25,9 @@ export const tOr = (key, fallback) => catalogue[key] ?? fallback;
 /** Return the locale for dates. */
 const locale = () => (language === 'zh' ? 'zh-CN' : 'en-GB');
 
+/** Return names as a list in words. */
+export const listed = (names) => language === 'zh' ? names.join('、') : new Intl.ListFormat(locale(), { type: 'conjunction' }).format(names);
+
 /** Return a moment in full. */
 export function full(iso) {
   return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }).format(

@@ -4,11 +4,20 @@ import { output, words } from './escape.js';
 import { t } from './i18n.js';
 
 const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|(https?:\/\/[^\s<>"'`，。；）)]+)/g;
+const GAP = /\n\[… (\d+) B …\]\n/; // how a run keeps that the middle of its output is missing
 const FENCE = /^```([\w+-]*)[ \t]*\n([\s\S]*?)^```[ \t]*$/gm;
 
 /** Return a message's parts. */
 export function parts(list) {
-  return (list || []).map((part) => ('code' in part ? codeBlock(part.code, part.title) : prose(part.text ?? '')));
+  return (list || []).map((part) => {
+    if ('code' in part) return codeBlock(part.code, part.title);
+    return part.plain ? sentence(part.text ?? '') : prose(part.text ?? '');
+  });
+}
+
+/** Return one of it0's own sentences: data stands in it, so nothing of it is markup or a link. */
+function sentence(text) {
+  return text.trim() ? [h('p', { class: /^\s*[•-] /.test(text) ? 'item' : null }, text)] : [];
 }
 
 /** Return prose: fenced blocks, headings, bold, code and links to this console; the rest as it is. */
@@ -54,11 +63,26 @@ function link(address) {
   return own ? h('a', { href: address, target: '_blank', rel: 'noopener noreferrer' }, address) : address;
 }
 
+/** Return the line that stands where output was left out. */
+export const cutMark = (text) => h('span', { class: 'cut' }, `✂ ${text}`);
+
+/** Return output as nodes, with a clear mark where some of it was left out. */
+function whole(code) {
+  const cut = code.startsWith('…');
+  const nodes = cut ? [cutMark(t('console.output_cut'))] : [];
+  const pieces = (cut ? code.slice(1) : code).split(GAP);
+  for (const [n, piece] of pieces.entries()) {
+    if (n % 2) nodes.push(cutMark(t('console.output_gap', { bytes: Number(piece).toLocaleString('en') })));
+    else nodes.push(...output(piece));
+  }
+  return nodes;
+}
+
 /** Return a block of data with its title and a copy button. */
 export function codeBlock(code, title = '') {
   const lines = code.split('\n').length;
   const pre = h('pre', { class: 'output', tabindex: lines > 12 ? '0' : null, 'aria-label': title || null });
-  pre.append(...output(code));
+  pre.append(...whole(code));
   return h('figure', { class: 'block' },
     h('figcaption', null, h('span', { class: 'block-title' }, title), copier(() => code)), pre);
 }

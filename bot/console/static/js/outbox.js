@@ -92,6 +92,12 @@ export function rest(value) {
   setTimeout(() => emit('outbox'), TAKEN_MS + 50);
 }
 
+/** A button that was accepted came to nothing: it may be pressed again. */
+export function wake(value) {
+  taken.delete(value);
+  emit('outbox');
+}
+
 /** Return how a button stands: sending, taken or null. */
 export function pressed(value) {
   for (const one of memory.values()) if (one.message.button === value) return 'sending';

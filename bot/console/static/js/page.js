@@ -18,8 +18,11 @@ export function table(caption, columns, rows) {
 
 /** A table's row. */
 export function row(columns, cells) {
-  return h('tr', null, cells.map((cell, n) => h('td', { 'data-label': columns[n] || null }, cell)));
+  return h('tr', null, cells.map((cell, n) => h('td', { 'data-label': columns[n] || null }, isEmpty(cell) ? null : cell)));
 }
+
+/** Return whether a cell would show nothing but its label. */
+const isEmpty = (cell) => cell instanceof Element && !cell.textContent.trim() && !cell.querySelector('input, select, svg');
 
 /** Fill a place with what load() gives; show that it loads, and an error with a way to try again. */
 export async function loading(place, load) {

@@ -57,7 +57,7 @@ function person(user, again) {
     h('div', { class: 'row-actions' },
       user.active && button(t('console.person_link'), {
         look: 'plain btn-small', icon: 'key',
-        onclick: (event) => working(event.currentTarget, async () => showLink(user.name, (await post(`${path(user)}/link`)).link)),
+        onclick: (event) => working(event.currentTarget, async () => showLink(user.name, await post(`${path(user)}/link`))),
       }),
       !self && button(t(user.active ? 'console.person_deactivate' : 'console.person_activate'), {
         look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => set(!user.active)),
@@ -73,14 +73,14 @@ async function invite(again) {
   ], t('console.person_add'), (values) => post('people', { ...values, name: values.name.trim() }));
   if (!made) return;
   again();
-  showLink(made.user.name, made.link);
+  showLink(made.user.name, made);
 }
 
 /** Show a one-time link: it is there once, and works once. */
-function showLink(name, link) {
+function showLink(name, { link, minutes }) {
   return openDialog(t('console.link_title', { name }), (close) => [
     h('div', { class: 'dialog-body' },
-      h('p', null, t('console.link_text', { name })),
+      h('p', null, t('console.link_text', { name, minutes })),
       h('div', { class: 'copy-line' },
         h('input', { class: 'mono', readOnly: true, value: link, 'aria-label': t('console.link_label'),
           onfocus: (event) => event.target.select() }),

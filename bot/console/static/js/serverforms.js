@@ -2,11 +2,38 @@
 import { get, post } from './api.js';
 import { addCredential } from './credentials.js';
 import { choice, field, formDialog, toast } from './dialog.js';
-import { button, h } from './dom.js';
+import { button, h, icon } from './dom.js';
 import { t, tOr } from './i18n.js';
 import { codeBlock, copier } from './markup.js';
 
 const ROLES = ['web', 'db', 'cache', 'worker', 'gateway'];
+
+/** What may be set for one SSH connection; the server refuses everything else. */
+const SECONDS = ['connect_timeout_s', 'keepalive_s'];
+const SWITCHES = ['compression', 'legacy_algorithms'];
+
+/** Return `team=shop, tier=web` as an object; throws with the piece that is no tag. */
+function tagsOf(text) {
+  const tags = {};
+  for (const piece of text.split(/[,，\n]/).map((one) => one.trim()).filter(Boolean)) {
+    const [, key, value] = /^([^\s=]+)\s*=\s*(.*)$/.exec(piece) || [];
+    if (!key) throw Object.assign(new Error(t('console.server_tags_bad', { tag: piece })), { code: 'server.bad_tags' });
+    tags[key] = value;
+  }
+  return tags;
+}
+
+/** Return the SSH options that a form sets; what is left alone keeps it0's own value. */
+const sshOptions = (values) => Object.fromEntries([
+  ...SECONDS.filter((name) => values[name]).map((name) => [name, Number(values[name])]),
+  ...SWITCHES.filter((name) => values[name]).map((name) => [name, true])]);
+
+/** A switch with its words, and what it means below. */
+function tick(name, label, hint) {
+  const box = h('input', { type: 'checkbox', name, id: `server-${name}`, 'aria-describedby': hint && `server-${name}-hint` });
+  return h('div', null, h('label', { class: 'tick', for: box.id }, box, label),
+    hint && h('p', { class: 'hint', id: `server-${name}-hint` }, hint));
+}
 
 /** Ask for a new server; then for its key. */
 export async function addServer(servers, again) {
@@ -33,7 +60,13 @@ export async function addServer(servers, again) {
     h('div', { class: 'pair' }, field(t('console.server_host'), host), field(t('console.server_port'), port)),
     field(t('console.server_user'), user, t('console.server_user_hint')),
     field(t('console.credential'), picker), h('div', null, fresh),
-    field(t('console.server_jump'), jump));
+    field(t('console.server_jump'), jump),
+    h('details', { class: 'fold' }, h('summary', null, icon('chevron', 'turn'), t('console.server_more')), h('div', { class: 'fields' },
+      tick('restricted', t('console.server_restricted'), t('console.server_restricted_hint')),
+      field(t('console.server_shell'), choice('shell', [['bash', 'bash'], ['sh', 'sh']], 'bash'), t('console.server_shell_hint')),
+      h('div', { class: 'pair even' }, SECONDS.map((name) =>
+        field(t(`console.ssh_${name}`), input(name, { type: 'number', min: '1', max: '3600', placeholder: t('console.ssh_default') })))),
+      SWITCHES.map((name) => tick(name, t(`console.ssh_${name}`), t(`console.ssh_${name}_hint`))))));
   const connection = choice('connection', [['ssh', 'SSH'], ['local', t('console.server_local')]], 'ssh', {
     onchange: () => {
       const local = connection.value === 'local';
@@ -50,11 +83,13 @@ export async function addServer(servers, again) {
       field(t('console.server_environment'), choice('environment', ['dev', 'staging', 'prod'].map((e) => [e, tOr(`environment.${e}`, e)]), 'prod'),
         t('console.server_environment_hint')),
       field(t('console.server_role'), choice('role', [['', '—'], ...ROLES.map((r) => [r, t(`console.server_role_${r}`)])], ''))),
+    field(t('console.server_tags'), input('tags', { placeholder: 'team=shop, tier=web' }), t('console.server_tags_hint')),
     field(t('console.server_description'), input('description', { maxlength: '500' })),
-  ], t('console.server_add'), (v) => post('servers', {
+  ], t('console.server_add'), async (v) => post('servers', {
     name: v.name.trim(), host: v.host?.trim() || 'localhost', port: Number(v.port || 22), user: v.user?.trim() || '',
     credential: v.credential || null, environment: v.environment, role: v.role || null, jump: v.jump || null,
-    description: v.description.trim(), connection: v.connection,
+    description: v.description.trim(), connection: v.connection, tags: tagsOf(v.tags), restricted: Boolean(v.restricted),
+    shell: v.shell || 'bash', ssh_options: sshOptions(v),
   }), { wide: true });
   if (!made) return;
   again();

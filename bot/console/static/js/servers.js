@@ -55,7 +55,7 @@ function cells(server, admin, again) {
     local ? t('console.server_local') : h('code', null, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
     environmentBadge(server.environment),
     h('div', null, server.credential && h('span', { class: 'with-icon' }, icon('key'), server.credential),
-      server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump }))),
+      server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump })), tags(server.ssh_options)),
     h('div', null, stateBadge(server),
       server.fingerprint && server.status === 'active' && h('code', { class: 'fingerprint-small', title: server.fingerprint }, server.fingerprint)),
     h('div', null, h('div', { class: 'row-actions' }, actions(server, admin, again, outcome)), outcome),

@@ -38,12 +38,13 @@ export function buildShell(root, { setLanguage }, scope) {
   const drawLine = () => {
     const { state: now, until } = state.connection;
     const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-    const words = now === 'waiting' ? t('console.connection_waiting', { seconds }) : t(`console.connection_${now}`);
+    const words = t(`console.connection_${now}`, { seconds });
+    const again = now === 'waiting' || now === 'crowded';
     if (line.dataset.words === words) return;
     line.dataset.words = words;
     line.className = `connection connection-${now}`;
-    line.disabled = now !== 'waiting';
-    line.title = now === 'waiting' ? t('console.connection_now') : words;
+    line.disabled = !again;
+    line.title = again ? t('console.connection_now') : words;
     fill(line, h('span', { class: 'dot' }), h('span', { class: 'connection-words' }, words));
   };
   const drawMe = () => {
@@ -77,7 +78,7 @@ export function buildShell(root, { setLanguage }, scope) {
         if (name === view) link.setAttribute('aria-current', 'page');
         else link.removeAttribute('aria-current');
       }
-      document.title = `${t(`console.nav_${view}`)} · it0`;
+      document.title = links.has(view) ? `${t(`console.nav_${view}`)} · it0` : 'it0';
       drawBadge();
     },
   };

@@ -3,8 +3,10 @@ const WAITS = [1, 2, 4, 8, 16];
 const PING_MS = 15_000;
 const DEAD_MS = 45_000;
 const HELLO_MS = 10_000;
+const CROWDED = 4429; // I have as many pages open as I may
+const CROWDED_MS = 60_000;
 
-/** One lasting connection. onState gets {state: connecting|open|waiting|off, until}; onMessage each message. */
+/** One lasting connection. onState gets {state: connecting|open|waiting|crowded|off, until}; onMessage each message. */
 export class Socket {
   #ws = null;
   #tries = 0;
@@ -24,7 +26,7 @@ export class Socket {
     this.#beat = setInterval(() => this.#tick(), 1000);
     addEventListener('online', () => this.now());
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && this.state.state === 'waiting') this.now();
+      if (!document.hidden && ['waiting', 'crowded'].includes(this.state.state)) this.now();
     });
   }
 
@@ -40,7 +42,7 @@ export class Socket {
     this.#began = Date.now();
     this.#pinged = 0;
     ws.onmessage = (event) => ws === this.#ws && this.#take(event.data);
-    ws.onclose = () => ws === this.#ws && this.#lost();
+    ws.onclose = (event) => ws === this.#ws && this.#lost(event.code === CROWDED);
     ws.onerror = () => {};
   }
 
@@ -89,11 +91,12 @@ export class Socket {
     if (message.type !== 'pong') this.onMessage(message);
   }
 
-  #lost() {
+  #lost(crowded = false) {
     this.#drop();
-    const wait = WAITS[Math.min(this.#tries, WAITS.length - 1)] * 1000 * (0.8 + Math.random() * 0.4);
+    const usual = WAITS[Math.min(this.#tries, WAITS.length - 1)] * 1000;
+    const wait = (crowded ? CROWDED_MS : usual) * (0.8 + Math.random() * 0.4);
     this.#tries += 1;
-    this.#say('waiting', Date.now() + wait);
+    this.#say(crowded ? 'crowded' : 'waiting', Date.now() + wait);
     this.#retry = setTimeout(() => this.now(), wait);
     this.onClose();
   }

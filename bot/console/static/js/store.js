@@ -18,6 +18,7 @@ export const state = {
   places: new Map(), // thread of a new conversation -> its id
 };
 const threads = new Map();
+const IDS = 50;
 let socket = null;
 let current = null;
 let listing = 0;
@@ -70,21 +71,67 @@ function listSoon() {
   listing = setTimeout(refreshConversations, 300);
 }
 
-/** Read the pending approvals again. */
+let reading = false; // the pending approvals are being read,
+let again = false; // and something changed meanwhile
+
+/** Read the pending approvals again, and what became of those that are pending no more. */
 export async function refreshApprovals() {
+  if (reading) {
+    again = true;
+    return;
+  }
+  reading = true;
   try {
-    const { approvals } = await get('approvals?status=pending');
+    const approvals = await allPending();
     for (const approval of approvals) takeApproval(approval);
     state.pending = approvals.map((approval) => approval.id);
+    const waits = new Set(state.pending);
+    await readApprovals([...state.approvals.values()].filter((one) => one.status === 'pending' && !waits.has(one.id)));
     emit('approvals');
   } catch {
     // read again at the next change or reconnect
+  } finally {
+    reading = false;
+  }
+  if (again) {
+    again = false;
+    await refreshApprovals();
   }
 }
 
-/** Take an approval in; what is settled never becomes pending again by an older answer. */
+/** Return every pending approval, however many pages they fill: each waits for somebody. */
+async function allPending() {
+  const found = new Map();
+  for (let before = ''; ;) {
+    const { approvals, more } = await get(`approvals?status=pending${before && `&before=${encodeURIComponent(before)}`}`);
+    for (const approval of approvals) found.set(approval.id, approval);
+    if (!more) return [...found.values()];
+    before = approvals.at(-1).id;
+  }
+}
+
+/** Read certain approvals again. */
+async function readApprovals(known) {
+  for (let from = 0; from < known.length; from += IDS) {
+    const ids = known.slice(from, from + IDS).map((one) => encodeURIComponent(one.id)).join(',');
+    const { approvals } = await get(`approvals?ids=${ids}`);
+    for (const approval of approvals) takeApproval(approval);
+  }
+}
+
+/** Read again how the acts stand that were under way: only a conversation's own pages are told. */
+export async function refreshActs() {
+  try {
+    await readApprovals([...state.approvals.values()].filter((one) => one.act?.state === 'running'));
+  } catch {
+    // read again soon
+  }
+}
+
+/** Take an approval in; what is settled or over never becomes open again by an older answer. */
 export function takeApproval(approval) {
   const known = state.approvals.get(approval.id);
+  if (known?.act && known.act.state !== 'running' && approval.act?.state === 'running') return;
   if (known && known.status !== 'pending' && approval.status === 'pending') return;
   if (known?.status === 'pending' && approval.status === 'pending' && approval.approvals < known.approvals) return;
   state.approvals.set(approval.id, approval);
@@ -156,6 +203,12 @@ export function stopTurn(conversation, turn) {
   deliver(outbox.keep({ type: 'stop', id: outbox.newId(), conversation, turn }, { volatile: true }));
 }
 
+/** Withdraw what waits in a conversation of mine. */
+export const withdraw = (conversation) => stopTurn(conversation, null);
+
+/** Return whether a conversation is here and nothing runs in it. */
+export const isQuiet = (id) => Boolean(threads.get(id)?.loaded) && !threads.get(id).running;
+
 /** Send an entry now if there is a connection; it stays in the outbox until the server has it. */
 export function deliver(entry) {
   if (socket?.send(entry.message)) outbox.sent(entry);
@@ -177,7 +230,7 @@ function connected() {
   socket.send({ type: 'feed' });
   for (const entry of outbox.entries()) {
     const { type, conversation, turn } = entry.message;
-    if (type === 'stop' && threads.get(conversation)?.running !== turn) outbox.forget(entry.message.id);
+    if (type === 'stop' && (threads.get(conversation)?.running ?? null) !== turn) outbox.forget(entry.message.id);
     else if (!outbox.stale(entry)) deliver(entry);
     else if (type === 'click') {
       outbox.forget(entry.message.id);
@@ -208,7 +261,7 @@ function take(message) {
       return threads.get(message.conversation)?.takeLive(message);
     case 'changed':
       if (message.what === 'approvals') refreshApprovals();
-      else if (message.what === 'conversations') refreshConversations();
+      else if (message.what === 'conversations') listSoon();
       else refreshMe();
       return undefined;
     default:
@@ -231,7 +284,11 @@ function accepted({ id, conversation, seq }) {
   outbox.forget(id);
 }
 
-function refused({ id, message }) {
+function refused({ id, message, code, conversation: place, button }) {
+  if (place && code === 'error.no_such_conversation') {
+    threads.get(place)?.deny(message);
+    return;
+  }
   const entry = id ? outbox.forget(id) : null;
   if (entry?.message.type === 'say') {
     const { conversation, thread, text } = entry.message;
@@ -239,10 +296,13 @@ function refused({ id, message }) {
     emit('outbox');
     return;
   }
-  const approval = approvalOf(entry?.message.button);
+  const pressed = entry?.message.button ?? button;
+  const approval = approvalOf(pressed);
   if (approval) {
+    outbox.wake(pressed);
     state.cardErrors.set(approval, message);
     emit('approval', approval);
     refreshApprovals();
-  } else emit('toast', { text: message, bad: true });
+  }
+  if (!approval || !entry) emit('toast', { text: message, bad: true });
 }

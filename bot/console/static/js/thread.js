@@ -9,6 +9,7 @@ export class Thread {
   loaded = false;
   more = false;
   live = null;
+  denied = '';
   #seen = new Set();
   #asked = -1;
   #stuck = 0;
@@ -47,9 +48,16 @@ export class Thread {
     this.#seen.clear();
     this.#asked = -1;
     this.loaded = false;
+    this.denied = '';
     this.live = null;
     this.changed({ kind: 'reset' });
     this.ask(0);
+  }
+
+  /** There is no such conversation, or it is not mine: keep the sentence that says so. */
+  deny(message) {
+    this.denied = message;
+    this.changed({ kind: 'denied' });
   }
 
   /** Take an `events` message in. */

@@ -3,20 +3,24 @@ import { approvalCard, command } from './card.js';
 import { button, h, icon } from './dom.js';
 import { output, words } from './escape.js';
 import { t, tOr, when } from './i18n.js';
-import { parts, prose } from './markup.js';
+import { cutMark, parts, prose } from './markup.js';
 import * as outbox from './outbox.js';
 import { press, state } from './store.js';
 
 const LIVE_LIMIT = 64_000;
-const STATUS_ICONS = { done: 'check', approved: 'check', rejected: 'x', cancelled: 'ban', waiting: 'pause', refused: 'ban', failed: 'x', stopped: 'stop' };
+const STATUS_ICONS = {
+  done: 'check', rejected: 'x', cancelled: 'ban', waiting: 'pause', refused: 'ban', failed: 'x', stopped: 'stop', exit: 'alert', unknown: 'alert',
+};
 
 /** Draws one conversation's events. */
 export class Timeline {
   steps = new Map();
   said = new Map();
   #orphans = new Map();
+  #places = new Map();
   #draft = null;
   #thinking = null;
+  #note = null;
 
   constructor(thread) {
     this.thread = thread;
@@ -29,8 +33,9 @@ export class Timeline {
     if (kind === 'tool') return this.#step(event);
     if (kind === 'result') return this.#result(event);
     if (kind === 'reply' || kind === 'notice') return this.#spoken(event);
+    if (kind === 'message') return this.#thought(event);
     if (kind === 'card' && body.approval) return this.#card(event, fresh);
-    if (kind === 'settled' && body.approval) this.#decided(body.approval.id);
+    if (body.approval) this.decided(body.approval.id);
     if (kind === 'steered') for (const seq of body.seqs) this.said.get(seq)?.classList.add('steered');
     return null;
   }
@@ -47,6 +52,7 @@ export class Timeline {
 
   #spoken({ kind, at, turn, body }) {
     if (kind === 'reply' && (!turn || turn === this.#draft?.turn || !this.thread.running)) this.clearLive();
+    if (kind === 'reply') this.#putAway();
     const buttons = (body.buttons || []).map((one) => actionButton(one));
     return h('div', { class: `entry spoken ${kind}` },
       h('div', { class: 'meta' }, 'it0 · ', when(at)),
@@ -54,23 +60,28 @@ export class Timeline {
       buttons.length > 0 && h('div', { class: 'actions' }, buttons));
   }
 
-  #step({ turn, at, body }) {
-    const step = { turn, no: body.no, status: 'running', at, written: 0 };
+  #step({ turn, at, seq, body }) {
+    const key = `${turn}:${body.no}`;
+    const before = this.steps.get(key);
+    if (before?.seq > seq) return null; // older events come in later: the step was done again after this
+    before?.entry.remove();
+    const step = { turn, no: body.no, seq, given: 'running', at, written: 0 };
     step.mark = h('span', { class: 'step-mark' });
     step.word = h('span', { class: 'step-word' });
     step.live = h('pre', { class: 'output live', hidden: true });
     step.results = h('div', { class: 'step-results' });
+    step.note = h('p', { class: 'step-note muted', hidden: true });
     step.node = h('details', { class: 'step' },
       h('summary', null, step.mark, h('span', { class: 'step-title' }, body.title || body.tool), step.word,
         icon('chevron', 'turn')),
-      h('div', { class: 'step-body' }, callOf(body), step.live, step.results));
+      h('div', { class: 'step-body' }, callOf(body), step.live, step.results, step.note));
     step.node.firstChild.addEventListener('click', () => { step.touched = true; });
-    const key = `${turn}:${body.no}`;
+    step.entry = h('div', { class: 'entry entry-step' }, step.node);
     this.steps.set(key, step);
-    this.#mark(step, 'running');
+    this.#mark(step);
     const orphan = this.#orphans.get(key);
     if (orphan) this.#result(orphan);
-    return h('div', { class: 'entry entry-step' }, step.node);
+    return step.entry;
   }
 
   #result(event) {
@@ -81,41 +92,80 @@ export class Timeline {
       return null;
     }
     step.took = Date.parse(at) - Date.parse(step.at);
+    step.given = body.status;
+    step.outcome = body.outcome;
+    step.approval = body.approval_id || step.approval;
     step.results.replaceChildren(...parts(body.parts).flat());
     step.live.hidden = step.results.childNodes.length > 0;
-    this.#mark(step, body.status);
+    this.#mark(step);
     if (!step.touched) step.node.open = false;
     return null;
   }
 
-  /** A card belongs to the step that asked for it. */
+  /** A card belongs to the step that asked for it; what its command says shows below it. */
   #card({ turn, body }, fresh) {
+    const entry = h('div', { class: 'entry entry-card' }, approvalCard(body.approval, { fresh }));
+    this.#places.set(body.approval.id, entry);
     for (const step of this.steps.values()) {
-      if (step.turn === turn && step.status === 'running') step.approval = body.approval.id;
+      if (step.turn === turn && step.given === 'running') step.approval = body.approval.id;
     }
-    return h('div', { class: 'entry entry-card' }, approvalCard(body.approval, { fresh }));
+    return entry;
   }
 
-  /** The step that waited shows the decision; what came of it is the reply's to say. */
-  #decided(id) {
-    for (const step of this.steps.values()) if (step.approval === id && step.status === 'waiting') this.#mark(step, 'waiting');
+  /** The step that waited shows what was decided, and what came of it. */
+  decided(id) {
+    for (const step of this.steps.values()) if (step.approval === id && step.given === 'waiting') this.#mark(step);
   }
 
-  #mark(step, given) {
-    const decision = given === 'waiting' && state.approvals.get(step.approval)?.status;
-    const status = decision && decision !== 'pending' ? decision : given;
+  /** Return how a step stands, by what is stored of it. */
+  #standing(step) {
+    if (step.given === 'running') return { status: step.cut ? 'stopped' : 'running' };
+    if (step.given !== 'waiting') {
+      return step.outcome && step.given !== 'refused'
+        ? { status: step.outcome.state, code: step.outcome.exit_code } : { status: step.given };
+    }
+    const approval = state.approvals.get(step.approval);
+    if (!approval || approval.status === 'pending') return { status: 'waiting' };
+    if (approval.status !== 'approved') return { status: approval.status };
+    return { status: approval.act?.state || 'approved', code: approval.act?.exit_code, why: approval.act?.why };
+  }
+
+  #mark(step) {
+    const { status, code, why } = this.#standing(step);
+    const waited = step.given === 'waiting';
     step.status = status;
     step.node.className = `step step-${status}`;
     step.mark.replaceChildren(status === 'running' ? h('span', { class: 'spinner' }) : icon(STATUS_ICONS[status] || 'clock'));
-    const seconds = given !== 'waiting' && step.took >= 1000 ? ` · ${(step.took / 1000).toFixed(1)} s` : '';
-    step.word.textContent = tOr(`status.${status}`, status) + seconds;
+    const seconds = !waited && step.took >= 1000 ? ` · ${(step.took / 1000).toFixed(1)} s` : '';
+    step.word.textContent = tOr(`status.${status}`, status).replace('{code}', code ?? '') + seconds;
+    if (waited && status !== 'waiting') step.results.replaceChildren(); // that it waits is no longer so
+    step.note.textContent = words(why || '');
+    step.note.hidden = !why;
   }
 
   /** What no longer runs and has no result was cut off. */
   settleSteps(running) {
     for (const step of this.steps.values()) {
-      if (step.status === 'running' && step.turn !== running) this.#mark(step, 'stopped');
-      else if (step.status === 'stopped' && step.turn === running) this.#mark(step, 'running');
+      const cut = step.turn !== running;
+      if (step.given !== 'running' || step.cut === cut) continue;
+      step.cut = cut;
+      this.#mark(step);
+    }
+  }
+
+  /** The reply shows what the commands said that it speaks of. */
+  /** What a model thought and said before its calls. */
+  #thought({ turn, body }) {
+    if (turn === this.#draft?.turn || turn === this.#thinking?.dataset.turn) this.clearLive();
+    if (!body.thinking && !body.parts?.length) return null;
+    return h('div', { class: 'entry spoken' },
+      body.thinking && thinking(body.thinking),
+      body.parts.length > 0 && h('div', { class: 'prose' }, parts(body.parts)));
+  }
+
+  #putAway() {
+    for (const step of this.steps.values()) {
+      if (step.given === 'waiting' && step.status !== 'waiting' && step.status !== 'running') step.live.remove();
     }
   }
 
@@ -123,6 +173,8 @@ export class Timeline {
   live(message) {
     const { kind, data, turn } = message;
     if (kind === 'output') return this.#liveOutput(turn, data);
+    if (kind === 'state') return this.#state(data);
+    this.#clearState();
     if (kind === 'text') {
       this.#draft ||= { turn, text: '', node: h('div', { class: 'prose drafting' }) };
       this.#draft.text += data.text ?? '';
@@ -130,12 +182,25 @@ export class Timeline {
       return this.#draft.node;
     }
     if (kind === 'thinking') {
-      this.#thinking ||= h('details', { class: 'thinking' },
-        h('summary', null, icon('chevron', 'turn'), t('console.thinking')), h('div', { class: 'muted' }));
+      this.#thinking ||= thinking('', turn);
       this.#thinking.lastChild.append(words(data.text ?? ''));
       return this.#thinking;
     }
     return null;
+  }
+
+  /** What keeps a turn waiting; with `again` what was shown of its draft is void. */
+  #state(data) {
+    if (data.again) this.clearLive();
+    if (!data.text) return null;
+    this.#clearState();
+    this.#note = h('p', { class: 'muted', role: 'status' }, words(data.text));
+    return this.#note;
+  }
+
+  #clearState() {
+    this.#note?.remove();
+    this.#note = null;
   }
 
   #liveOutput(turn, data) {
@@ -144,27 +209,45 @@ export class Timeline {
       all.find((one) => one.no === data.step && ['approved', 'waiting', 'running'].includes(one.status));
     if (!step) return null;
     step.live.hidden = false;
-    if (!step.touched) step.node.open = true;
+    const place = step.given === 'waiting' && this.#places.get(step.approval);
+    if (place && step.live.parentNode !== place) place.append(step.live);
+    if (!place && !step.touched) step.node.open = true;
     const many = data.server && step.server !== undefined && step.server !== data.server;
     if (many) step.live.append(h('span', { class: 'live-server' }, `\n— ${data.server} —\n`));
     step.server = data.server;
     step.live.append(...output(data.text ?? ''));
     step.written += (data.text ?? '').length;
+    this.#shorten(step);
+    step.live.scrollTop = step.live.scrollHeight;
+    return null;
+  }
+
+  /** Keep the end of a long live output, and say that its beginning is left out. */
+  #shorten(step) {
+    if (step.written <= LIVE_LIMIT) return;
+    step.gap?.remove();
     while (step.written > LIVE_LIMIT && step.live.childNodes.length > 1) {
       step.written -= step.live.firstChild.textContent.length;
       step.live.firstChild.remove();
     }
-    step.live.scrollTop = step.live.scrollHeight;
-    return null;
+    step.gap = cutMark(t('console.output_cut'));
+    step.live.prepend(step.gap);
   }
 
   /** Take the live pieces away: the stored reply is here, or nothing runs any more. */
   clearLive() {
     this.#draft?.node.remove();
     this.#thinking?.remove();
+    this.#clearState();
     this.#draft = null;
     this.#thinking = null;
   }
+}
+
+/** A model's thinking, folded. */
+function thinking(text, turn = '') {
+  return h('details', { class: 'thinking', 'data-turn': turn },
+    h('summary', null, icon('chevron', 'turn'), t('console.thinking')), h('div', { class: 'muted' }, words(text)));
 }
 
 /** What a step was called with. */

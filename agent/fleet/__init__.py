@@ -1,0 +1,1 @@
+"""The servers of a tenant, their credentials, and the way to each."""

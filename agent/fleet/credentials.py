@@ -1,0 +1,198 @@
+"""Credentials: secrets that are sealed, replaced, revoked, and opened for a connection or a redactor."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import asyncssh
+
+from agent.fleet.changes import admins_only, note
+from agent.fleet.forms import NAME
+from core.clock import Clock
+from core.errors import BadInput, NotFound, Refused
+from core.ids import new_id
+from core.ports import Login
+from core.store import fleet as store
+from core.store.database import Transaction
+from core.store.statements import LOCK
+from core.tenant import Tenant
+from core.vault import Place
+from core.work import Credential, User
+
+LOGIN_KINDS = ("ssh_key", "ssh_password")
+MAX_SECRET_BYTES = 65536
+USED_EVERY = timedelta(minutes=1)
+"""When a credential was last used is written at most this often: one may open hundreds of servers at once."""
+
+
+def read_key(secret: bytes) -> tuple[str, str]:
+    """Return (fingerprint, type) of a private key.
+
+    Raises BadInput when it is none, or has a passphrase.
+    """
+    try:
+        key = asyncssh.import_private_key(secret)
+    except asyncssh.KeyEncryptionError as error:
+        raise BadInput("credential.encrypted") from error
+    except (asyncssh.KeyImportError, ValueError) as error:
+        locked = "passphrase" in str(error).lower()  # asyncssh tells it by these words only
+        raise BadInput("credential.encrypted" if locked else "credential.not_a_key") from error
+    return key.get_fingerprint(), key.get_algorithm()
+
+
+def _place(tenant: Tenant, credential_id: str, kind: str) -> Place:
+    return Place(tenant.id, "credential", credential_id, "sealed", kind)
+
+
+class Connections(Protocol):
+    """Connections that are kept open, as far as a credential's change concerns them."""
+
+    def forget(self, tenant_id: str, server_id: str) -> None:
+        """Use no connection to this server again."""
+
+    def forget_credential(self, credential_id: str) -> None:
+        """Use no connection again that was opened with this credential."""
+
+
+class Credentials:
+    """The credentials of tenants.
+
+    connections: told of those that are not to be used any more.
+    """
+
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+
+    async def add(
+        self,
+        tenant: Tenant,
+        by: User,
+        name: str,
+        kind: str,
+        secret: bytes,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """Seal a secret and return the fingerprint of its public part, "" where it has none.
+
+        Servers that used a revoked credential of this name use the new one from now on: that is how a
+        credential is replaced, and ``using`` tells which they are. Raises BadInput for a bad name or kind,
+        a name in use, or a key that cannot be read.
+        """
+        admins_only(by)
+        if not NAME.fullmatch(name):
+            raise BadInput("credential.bad_name")
+        if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
+            raise BadInput("credential.bad_kind")
+        if kind == "ssh_password":
+            secret = secret.rstrip(b"\r\n")
+        if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
+            raise BadInput("credential.empty")
+        shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
+        credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
+        async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            if await tx.one(store.CREDENTIAL_NAMED, name=name):
+                raise BadInput("credential.name_taken", credential=name)
+            await tx.run(
+                store.ADD_CREDENTIAL,
+                id=credential_id,
+                name=name,
+                kind=kind,
+                sealed=tenant.vault.seal(secret, _place(tenant, credential_id, kind)),
+                fingerprint=shown,
+                key_type=key_type,
+                created_by=by.id,
+                created_at=self._clock(),
+                used_at=None,
+                expires_at=expires_at,
+                revoked_at=None,
+            )
+            rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
+            detail = {"name": name, "kind": kind, "fingerprint": shown}
+            if rebound:
+                detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
+            await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
+        for row in rebound:
+            self._connections.forget(tenant.id, row["id"])
+        return shown
+
+    async def using(self, tenant: Tenant, name: str) -> Sequence[str]:
+        """Return the names of the servers that use the credential ``name``; raises NotFound."""
+        async with tenant.reading() as db:
+            credential = await credential_named(db, name)
+            return [row["name"] for row in await db.all(store.USING, credential=credential.id)]
+
+    async def revoke(self, tenant: Tenant, by: User, name: str) -> Sequence[str]:
+        """Destroy a credential's secret; return the servers that used it."""
+        admins_only(by)
+        async with tenant.transaction() as tx:
+            credential = await credential_named(tx, name)
+            await tx.run(store.REVOKE, credential=credential.id, now=self._clock())
+            using = [row["name"] for row in await tx.all(store.USING, credential=credential.id)]
+            await note(
+                tx,
+                tenant,
+                self._clock(),
+                "credential.revoke",
+                by,
+                "credential",
+                credential.id,
+                {"name": name},
+            )
+        self._connections.forget_credential(credential.id)
+        return using
+
+    async def reseal(self, tenant: Tenant, by: User | None) -> int:
+        """Seal every secret anew under the newest master key; return how many were under an older one."""
+        count = 0
+        async with tenant.reading() as db:
+            rows = await db.all(store.CREDENTIALS)
+        for row in rows:
+            if row["revoked_at"] is None and not tenant.vault.is_current(row["sealed"]):
+                place = _place(tenant, row["id"], row["kind"])
+                fresh = tenant.vault.seal(tenant.vault.open(row["sealed"], place), place)
+                async with tenant.transaction() as tx:
+                    count += await tx.run(store.RESEAL, credential=row["id"], old=row["sealed"], new=fresh)
+        async with tenant.transaction() as tx:
+            await note(tx, tenant, self._clock(), "credential.rotate", by, "vault", "", {"count": count})
+        return count
+
+    async def login(self, tenant: Tenant, ssh_user: str, credential_id: str) -> Login:
+        """Open a credential for a connection as ``ssh_user``; raises Refused if it cannot be used."""
+        async with tenant.reading() as db:
+            row = await db.one(store.CREDENTIAL, id=credential_id)
+            if row is None or not store.credential_of(row).usable(self._clock()):
+                raise Refused("credential.expired", credential=row["name"] if row else "?")
+            if row["used_at"] is None or self._clock() - row["used_at"] > USED_EVERY:
+                await db.run(store.USED, credential=credential_id, now=self._clock())
+        secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
+        return Login(ssh_user, row["kind"], secret, row["id"], row["version"])
+
+    async def state(self, tenant: Tenant) -> tuple[object, ...]:
+        """Return a value that changes with every credential that is added or revoked, by any process."""
+        async with tenant.reading() as db:
+            row = await db.one(store.CREDENTIALS_STATE)
+        return tuple(row) if row else ()
+
+    async def secrets(self, tenant: Tenant) -> list[bytes]:
+        """Return every secret of the tenant in the clear, to keep them out of what is shown."""
+        async with tenant.reading() as db:
+            rows = await db.all(store.CREDENTIALS)
+        live = [row for row in rows if row["revoked_at"] is None]
+        return [tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])) for row in live]
+
+
+async def credential_named(tx: Transaction, name: str) -> Credential:
+    row = await tx.one(store.CREDENTIAL_NAMED, name=name)
+    if row is None:
+        raise NotFound("error.no_such_credential", credential=name)
+    return store.credential_of(row)
+
+
+async def usable_one(tx: Transaction, name: str, at: datetime) -> Credential:
+    """Return a credential that opens something at ``at``; raises NotFound or Refused."""
+    credential = await credential_named(tx, name)
+    if not credential.usable(at):
+        raise Refused("credential.expired", credential=credential.name)
+    return credential

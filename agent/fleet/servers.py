@@ -1,0 +1,380 @@
+"""Looking after servers: adding, trusting, changing, removing, and the way to each for the shell."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from agent.fleet.changes import admins_only, note
+from agent.fleet.credentials import Credentials, usable_one
+from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, NewServer, checked, differences
+from agent.shell.hostkeys import fingerprint
+from core.clock import Clock
+from core.errors import (
+    BadInput,
+    HostKeyUnknown,
+    It0Error,
+    Late,
+    NotFound,
+    Refused,
+    ServerUnreachable,
+    StoreUnavailable,
+)
+from core.ids import new_id
+from core.ports import Login, Shell, Target
+from core.store import fleet as store
+from core.store.database import Row, Transaction
+from core.store.statements import LOCK
+from core.tenant import Tenant
+from core.texts import Say, say
+from core.work import PLANS, Server, User
+
+MAX_JUMPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways to servers. unfit: why those cannot be used that have none, by id."""
+
+    targets: list[Target]
+    unfit: dict[str, Say] = field(default_factory=dict)
+
+
+class Fleet:
+    """The servers of tenants.
+
+    shell: asked for the host keys that servers show.
+    """
+
+    def __init__(self, shell: Shell, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+        self.credentials = Credentials(shell, clock)
+
+    async def servers(self, tenant: Tenant) -> list[Server]:
+        """Return every server of the tenant."""
+        async with tenant.reading() as db:
+            return await store.servers(db)
+
+    async def server(self, tenant: Tenant, name: str) -> Server:
+        """Return a server by name; raises NotFound."""
+        async with tenant.reading() as db:
+            found = await store.server_named(db, name)
+        if found is None:
+            raise NotFound("error.no_such_server", server=name)
+        return found
+
+    async def add_server(
+        self, tenant: Tenant, by: User, new: NewServer, expected: str = ""
+    ) -> tuple[Server, str]:
+        """Add a server and return it with the fingerprint of the key that it shows.
+
+        expected: a fingerprint that a person vouches for: the key is pinned if it is that, else nothing
+        is added. Without it the server stays untrusted until a person confirms. Raises Refused.
+        """
+        admins_only(by)
+        checked(new)
+        at = self._clock()
+        server = await self._placed(tenant, new, at)
+        shown = ""
+        if server.connection == "ssh":
+            try:
+                host_key, shown = await self.shown_key(tenant, server)
+            except ServerUnreachable as error:
+                reason = error.say.params.get("reason", "")
+                raise ServerUnreachable(
+                    "server.not_added_unreachable", server=server.name, reason=reason
+                ) from None
+            if expected and shown != expected:
+                raise Refused(
+                    "server.not_added_other_key", server=server.name, shown=shown, expected=expected
+                )
+            if expected:
+                server = replace(server, host_key=host_key, status="active")
+        async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            await _check_quota(tx, tenant)
+            if await store.server_named(tx, server.name):
+                raise BadInput("server.name_taken", server=server.name)
+            await tx.run(store.ADD_SERVER, **store.server_row(server, at))
+            detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
+            await note(
+                tx,
+                tenant,
+                self._clock(),
+                "server.add",
+                by,
+                "server",
+                server.id,
+                {"name": server.name, **detail},
+            )
+        return server, shown
+
+    async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
+        async with tenant.reading() as db:
+            await _check_quota(db, tenant)
+            credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
+            jump = await _jump_named(db, new.jump) if new.jump else None
+        return Server(
+            id=new_id(),
+            name=new.name,
+            connection="local" if new.connection == "local" else "ssh",
+            host=new.host or "localhost",
+            port=new.port,
+            environment=new.environment,  # type: ignore[arg-type]
+            role=new.role,
+            ssh_user=new.user,
+            credential_id=credential.id if credential else None,
+            jump_server_id=jump.id if jump else None,
+            ssh_options=new.ssh_options,
+            tags=new.tags,
+            status="active" if new.connection == "local" else "untrusted",
+            description=new.description,
+            host_key=None,
+            restricted=new.restricted,
+            shell="sh" if new.shell == "sh" else "bash",
+        )
+
+    async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
+        """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""
+        host_key = await self._shell.host_key(await self.target(tenant, server))
+        return host_key, fingerprint(host_key)
+
+    async def check(self, tenant: Tenant, by: User, server: Server) -> tuple[bool, Say, str]:
+        """Return whether a server can be reached and logged in to, in words, with the key's fingerprint."""
+        if server.connection == "ssh":
+            try:
+                host_key, shown = await self.shown_key(tenant, server)
+            except It0Error as error:
+                return False, error.say, ""
+            if server.host_key is None:
+                return (
+                    False,
+                    say("server.first_contact", server=server.name, host=server.host, fingerprint=shown),
+                    shown,
+                )
+            if host_key != server.host_key:
+                expected = fingerprint(server.host_key)
+                params = {"server": server.name, "expected": expected, "seen": shown}
+                async with tenant.transaction() as tx:
+                    await note(
+                        tx, tenant, self._clock(), "server.key_changed", by, "server", server.id, params
+                    )
+                return False, say("error.host_key_changed", **params), shown
+        began = time.monotonic()
+        try:
+            await self._shell.reach(await self.target(tenant, server))
+        except It0Error as error:
+            return False, say("server.unreachable", server=server.name, reason=error.say), ""
+        ms = round((time.monotonic() - began) * 1000)
+        return True, say("server.reachable", server=server.name, ms=ms), ""
+
+    async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
+        """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.
+
+        Raises Refused when it shows another, or when another key is pinned already.
+        """
+        admins_only(by)
+        host_key, shown = await self.shown_key(tenant, server)
+        if shown != confirmed:
+            raise Refused("server.other_key", server=server.name, shown=shown, expected=confirmed)
+        async with tenant.transaction() as tx:
+            if not await tx.value(store.TRUST, server=server.id, host_key=host_key):
+                raise Late("server.key_pinned", server=server.name)
+            detail = {"name": server.name, "fingerprint": shown}
+            await note(tx, tenant, self._clock(), "server.trust", by, "server", server.id, detail)
+
+    async def distrust(self, tenant: Tenant, by: User, server: Server) -> None:
+        """Drop the pinned key, so that a person can confirm the server's new one."""
+        admins_only(by)
+        async with tenant.transaction() as tx:
+            await tx.run(store.FORGET_KEY, server=server.id)
+            await note(
+                tx, tenant, self._clock(), "server.distrust", by, "server", server.id, {"name": server.name}
+            )
+        self._shell.forget(tenant.id, server.id)
+
+    async def change_server(
+        self, tenant: Tenant, by: User, server: Server, changes: Mapping[str, Any]
+    ) -> Server:
+        """Make some of a server's fields other, and return it as it is then.
+
+        changes: fields of ``NewServer``; those that are the same change nothing. With another host or port
+        it is another machine as far as anybody knows: its key is forgotten, and a person confirms the new
+        one. Raises BadInput naming the field, NotFound and Refused as ``add_server`` does.
+        """
+        admins_only(by)
+        allowed = CHANGEABLE if server.connection == "ssh" else CHANGEABLE_HERE
+        for field_name in changes:
+            if field_name not in allowed:
+                raise BadInput("server.not_changeable", field=field_name, allowed=", ".join(allowed))
+        async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            now = (await store.servers_by_id(tx, [server.id])).get(server.id)
+            if now is None:
+                raise NotFound("error.no_such_server", server=server.name)
+            before = await _described(tx, now)
+            after = checked(replace(before, **changes))
+            detail = differences(before, after)
+            if not detail:
+                return now
+            changed = await self._changed(tx, now, after, detail)
+            await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
+            await note(
+                tx,
+                tenant,
+                self._clock(),
+                "server.change",
+                by,
+                "server",
+                now.id,
+                {"name": now.name, "changes": detail},
+            )
+        self._shell.forget(tenant.id, server.id)
+        return changed
+
+    async def _changed(
+        self, tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any]
+    ) -> Server:
+        """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
+        credential_id, jump_id = now.credential_id, now.jump_server_id
+        if "credential" in detail:
+            credential_id = (await usable_one(tx, after.credential, self._clock())).id
+        if "jump" in detail:
+            jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
+            await _check_way(tx, now, jump_id)
+        moved = "host" in detail or "port" in detail
+        return replace(
+            now,
+            host=after.host,
+            port=after.port,
+            ssh_user=after.user,
+            credential_id=credential_id,
+            jump_server_id=jump_id,
+            environment=after.environment,  # type: ignore[arg-type]
+            role=after.role,
+            description=after.description,
+            restricted=after.restricted,
+            shell="sh" if after.shell == "sh" else "bash",
+            tags=after.tags,
+            ssh_options=after.ssh_options,
+            host_key=None if moved else now.host_key,
+            status="untrusted" if moved else now.status,
+        )
+
+    async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
+        """Remove a server; raises Refused while it is another's jump server."""
+        admins_only(by)
+        async with tenant.transaction() as tx:
+            behind = [row["name"] for row in await tx.all(store.BEHIND, server=server.id)]
+            if behind:
+                raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
+            await tx.run(store.REMOVE, server=server.id)
+            await note(
+                tx, tenant, self._clock(), "server.remove", by, "server", server.id, {"name": server.name}
+            )
+        self._shell.forget(tenant.id, server.id)
+
+    async def targets(self, tenant: Tenant, servers: Sequence[Server]) -> list[Target]:
+        """Return the ways to ``servers``, asking once for a credential that they share; as ``target``."""
+        known: dict[str, Row] = {}
+        return [await self.target(tenant, server, known=known) for server in servers]
+
+    async def ways(self, tenant: Tenant, servers: Sequence[Server]) -> Ways:
+        """Return the ways to those of ``servers`` that can be used, and why each other cannot."""
+        known: dict[str, Row] = {}
+        ways = Ways([])
+        for server in servers:
+            try:
+                if server.connection == "ssh" and server.host_key is None:
+                    raise HostKeyUnknown(server=server.name)
+                ways.targets.append(await self.target(tenant, server, known=known))
+            except StoreUnavailable:
+                raise
+            except It0Error as error:
+                ways.unfit[server.id] = error.say
+        return ways
+
+    async def target(
+        self, tenant: Tenant, server: Server, depth: int = 0, known: dict[str, Row] | None = None
+    ) -> Target:
+        """Return the way to a server; the secret is opened only when a connection is made.
+
+        known: rows of credentials by id, read a moment ago. Raises Refused when its credential cannot be
+        used, or its jump servers form a circle.
+        """
+        known = {} if known is None else known
+        if depth > MAX_JUMPS:
+            raise Refused("server.jump_circle", server=server.name)
+        if server.connection == "local":
+            return Target(tenant.id, server, None, "")
+        row, jumps = known.get(server.credential_id or ""), {}
+        if row is None or server.jump_server_id:
+            async with tenant.reading() as db:
+                row = row or await db.one(store.CREDENTIAL, id=server.credential_id)
+                if server.jump_server_id:
+                    jumps = await store.servers_by_id(db, [server.jump_server_id])
+        if row is None:
+            raise Refused("server.no_credential", server=server.name)
+        credential = store.credential_of(row)
+        known[credential.id] = row
+        if not credential.usable(self._clock()):
+            raise Refused("credential.expired", credential=credential.name)
+        jump = None
+        if server.jump_server_id:
+            if server.jump_server_id not in jumps:
+                raise Refused("server.jump_gone", server=server.name)
+            jump = await self.target(tenant, jumps[server.jump_server_id], depth + 1, known)
+
+        async def login() -> Login:
+            return await self.credentials.login(tenant, server.ssh_user, credential.id)
+
+        return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
+
+
+async def _check_quota(db: Transaction, tenant: Tenant) -> None:
+    limit = PLANS[tenant.row.plan].servers
+    if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
+        raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
+
+
+async def _jump_named(tx: Transaction, name: str) -> Server:
+    jump = await store.server_named(tx, name)
+    if jump is None:
+        raise NotFound("error.no_such_server", server=name)
+    return jump
+
+
+async def _check_way(tx: Transaction, server: Server, jump_id: str | None) -> None:
+    """Raise Refused if the way by ``jump_id`` leads back to ``server``, or has too many jumps."""
+    by_id = {each.id: each for each in await store.servers(tx)}
+    for _ in range(MAX_JUMPS):
+        if jump_id is None:
+            return
+        if jump_id == server.id:
+            break
+        jump_id = by_id[jump_id].jump_server_id if jump_id in by_id else None
+    raise Refused("server.jump_circle", server=server.name)
+
+
+async def _described(tx: Transaction, server: Server) -> NewServer:
+    row = await tx.one(store.CREDENTIAL, id=server.credential_id) if server.credential_id else None
+    jump_id = server.jump_server_id
+    jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
+    return NewServer(
+        name=server.name,
+        host=server.host,
+        port=server.port,
+        user=server.ssh_user,
+        credential=row["name"] if row and row["revoked_at"] is None else "",
+        environment=server.environment,
+        role=server.role,
+        jump=jump.name if jump else "",
+        connection=server.connection,
+        description=server.description,
+        restricted=server.restricted,
+        shell=server.shell,
+        tags=dict(server.tags),
+        ssh_options=dict(server.ssh_options),
+    )

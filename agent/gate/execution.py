@@ -1,0 +1,348 @@
+"""Running a command once: intent in the audit, the run's row, the shell, the results, in that order.
+
+Whoever cannot write the row does not send the command; whoever finds a row that is not its own asks the
+servers what became of it. So after any crash a run is done, or it is called unknown, and never repeated.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from agent.context import Desk
+from agent.redaction.redact import Redact, StreamRedact
+from agent.redaction.redactions import Redactions
+from agent.shell.output import Output
+from core.audit import Entry
+from core.messages import Live, Progress
+from core.ports import Order, Shell, Target
+from core.store import runs
+from core.store.database import Transaction
+from core.store.runs import Run
+from core.tenant import Tenant
+from core.texts import say
+from core.work import Risk, RunTarget
+
+POLL_S = 1.0
+
+CUT_OFF_BYTES = 65_536
+"""Kept of each stream of a command that is stopped, as of one that ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run with all that it needs.
+
+    check: called in every transaction that writes of the run; raises when the work was taken over.
+    may_start: called in the one that begins it; raises when it may not begin any more.
+    digest: the approval's, "" for what runs unasked; channel: where it was asked for.
+    unfit: the results of those of the run's servers that have no target, because nothing can be run there.
+    """
+
+    run: Run
+    targets: Sequence[Target]
+    timeout_s: int
+    cwd: str
+    check: Callable[[Transaction], Awaitable[None]]
+    live: Live
+    step: int
+    may_start: Callable[[Transaction], Awaitable[None]]
+    digest: str = ""
+    channel: str = ""
+    actor: str = "agent"
+    unfit: Sequence[RunTarget] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far a run has come, by server. over: where it is over; cut: what was seen of what was cut off."""
+
+    over: dict[str, RunTarget] = field(default_factory=dict)
+    cut: dict[str, RunTarget] = field(default_factory=dict)
+
+
+class Executor:
+    """Runs commands on servers for the gate, and for nobody else.
+
+    fan_out: servers at once for a command that only reads; what changes something goes server by server.
+    """
+
+    def __init__(self, shell: Shell, desk: Desk, redactions: Redactions, fan_out: int) -> None:
+        self._shell = shell
+        self._desk = desk
+        self._redactions = redactions
+        self._fan_out = fan_out
+        self._leaving = False
+
+    async def redact(self, tenant: Tenant) -> Redact:
+        """Return what takes the tenant's secrets, as they are now, out of a text."""
+        return await self._redactions.of(tenant)
+
+    async def leave(self) -> None:
+        """The process ends: from now on a cancelled run goes on on its server and stays open in its row."""
+        self._leaving = True
+        await self._shell.leave()
+
+    async def run(self, tenant: Tenant, job: Job) -> list[RunTarget]:
+        """Run once and return how it went on each server.
+
+        Raises StoreUnavailable before anything is sent when the intent cannot be written, Fenced when the
+        work was taken over. A cancellation ends the command and is written down before it goes on.
+        """
+        course = Course()
+        try:
+            return await self._run(tenant, job, course)
+        except asyncio.CancelledError:
+            if not self._leaving:
+                await self._uninterrupted(self.stop(tenant, job, course))
+            raise
+
+    async def stop(self, tenant: Tenant, job: Job, course: Course | None = None) -> None:
+        """End a run that counts as running, whoever began it, and write down what is known of it.
+
+        course: how far it had come, if this process began it.
+        """
+        async with tenant.transaction() as tx:
+            await job.check(tx)
+            if not await runs.take_over(tx, job.run.id, self._desk.me):
+                return
+        redact = await self._redactions.of(tenant)
+        ended = await asyncio.gather(*(self._ended(job, target, course) for target in job.targets))
+        unfit = job.unfit if course else map(_unasked, job.unfit)
+        await self._end(tenant, job, [*ended, *unfit], redact)
+
+    async def _ended(self, job: Job, target: Target, course: Course | None) -> RunTarget:
+        server_id = target.server.id
+        if course and server_id in course.over:
+            return course.over[server_id]
+        await self._shell.stop(target, job.run.id)
+        result = await self._shell.outcome(target, job.run.id)
+        if course is None:
+            return _recovered(result)
+        seen = course.cut.get(server_id)
+        if seen is None:
+            return result
+        took = seen.duration_ms if result.duration_ms is None else result.duration_ms
+        return replace(result, duration_ms=took, stdout=seen.stdout, stderr=seen.stderr, dropped=seen.dropped)
+
+    async def _uninterrupted(self, call: Coroutine[Any, Any, None]) -> None:
+        """See ``call`` to its end, however often this is cancelled meanwhile."""
+        task = asyncio.ensure_future(call)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if self._leaving or task.cancelled():
+                    raise
+
+    async def _run(self, tenant: Tenant, job: Job, course: Course) -> list[RunTarget]:
+        if (before := await self._before(tenant, job)) is not None:
+            return before
+        await self._intend(tenant, job)
+        async with tenant.transaction() as tx:
+            await job.check(tx)
+            await job.may_start(tx)
+            mine = await runs.start(tx, job.run, self._desk.me, self._desk.clock())
+        if not mine:
+            return await self.recover(tenant, job)
+        redact = await self._redactions.of(tenant)
+        await self._all(job, redact, course)
+        return await self._end(tenant, job, [*course.over.values(), *job.unfit], redact)
+
+    async def _before(self, tenant: Tenant, job: Job) -> list[RunTarget] | None:
+        async with tenant.reading() as db:
+            found = await runs.get(db, job.run.id)
+        if found is None:
+            return None
+        row, targets = found
+        return targets if row["state"] != "running" else await self.recover(tenant, job)
+
+    async def recover(self, tenant: Tenant, job: Job) -> list[RunTarget]:
+        """Find out what became of a run that another process began: known from its servers, or unknown."""
+        async with tenant.transaction() as tx:
+            await job.check(tx)
+            if not await runs.take_over(tx, job.run.id, self._desk.me):
+                found = await runs.get(tx, job.run.id)
+                return found[1] if found else []
+        redact = await self._redactions.of(tenant)
+        results = await asyncio.gather(*(self._outcome(job, target) for target in job.targets))
+        known = [*map(_recovered, results), *map(_unasked, job.unfit)]
+        return await self._end(tenant, job, known, redact)
+
+    async def _outcome(self, job: Job, target: Target) -> RunTarget:
+        waited = 0.0
+        while True:
+            result = await self._shell.outcome(target, job.run.id)
+            if result.state != "running":
+                return result
+            if waited > job.timeout_s:
+                await self._shell.stop(target, job.run.id)
+                ended = await self._shell.outcome(target, job.run.id)
+                return replace(ended, state="timeout") if ended.state == "stopped" else ended
+            await asyncio.sleep(POLL_S)
+            waited += POLL_S
+
+    async def _all(self, job: Job, redact: Redact, course: Course) -> None:
+        if job.run.level == Risk.L0:
+            slots = asyncio.Semaphore(self._fan_out)
+            await asyncio.gather(
+                *(self._within(slots, job, target, redact, course) for target in job.targets)
+            )
+            return
+        failed = ""
+        for target in job.targets:
+            if failed:
+                why = say("run.not_run", after=failed).as_json()
+                course.over[target.server.id] = RunTarget(
+                    target.server.id, target.server.name, "failed", error=why
+                )
+                continue
+            await self._one(job, target, redact, course)
+            if not course.over[target.server.id].ok:
+                failed = target.server.name
+
+    async def _within(
+        self,
+        slots: asyncio.Semaphore,
+        job: Job,
+        target: Target,
+        redact: Redact,
+        course: Course,
+    ) -> None:
+        async with slots:
+            await self._one(job, target, redact, course)
+
+    async def _one(self, job: Job, target: Target, redact: Redact, course: Course) -> None:
+        show = _Shown(job, target.server.name, redact)
+        order = Order(job.run.id, job.run.command, job.timeout_s, job.cwd)
+        try:
+            course.over[target.server.id] = await self._shell.run(target, order, show.take)
+        except asyncio.CancelledError:
+            course.cut[target.server.id] = show.so_far(target)
+            raise
+        finally:
+            await show.close()
+
+    async def _end(
+        self, tenant: Tenant, job: Job, results: Iterable[RunTarget], redact: Redact
+    ) -> list[RunTarget]:
+        by_id = {result.server_id: result for result in results}
+        clean = [
+            await _clean(by_id[server_id], redact) for server_id, _ in job.run.servers if server_id in by_id
+        ]
+        at = self._desk.clock()
+        async with tenant.transaction() as tx:
+            written = await runs.end(tx, job.run.id, self._desk.me, clean, at)
+            if written:
+                await tenant.audit.append_in(tx, _result(job, clean), at)
+        if not written:  # another process took it over and wrote what it found
+            async with tenant.reading() as db:
+                found = await runs.get(db, job.run.id)
+            return found[1] if found else clean
+        return clean
+
+    async def _intend(self, tenant: Tenant, job: Job) -> None:
+        entry = _entry(job, "command.intent", {"digest": job.digest})
+        await tenant.audit.append(entry, self._desk.clock())
+
+
+def _recovered(result: RunTarget) -> RunTarget:
+    """Return the result of a run that another process began, whose output went with it."""
+    if result.state not in ("done", "stopped", "timeout"):
+        return result
+    return replace(result, error=say("run.restarted", server=result.server).as_json())
+
+
+def _unasked(result: RunTarget) -> RunTarget:
+    """Return the result of a server that cannot be asked what became of a run that may have begun there."""
+    return replace(result, state="unknown")
+
+
+async def _clean(result: RunTarget, redact: Redact) -> RunTarget:
+    """Return ``result`` without secrets; between servers others have their turn, as each may take 10 ms."""
+    await asyncio.sleep(0)
+    return replace(result, stdout=redact(result.stdout), stderr=redact(result.stderr))
+
+
+def _result(job: Job, results: Sequence[RunTarget]) -> Entry:
+    outcome = [
+        {
+            "server": r.server,
+            "state": r.state,
+            "exit_code": r.exit_code,
+            "duration_ms": r.duration_ms,
+            "output_sha256": sha256((r.stdout + r.stderr).encode()).hexdigest(),
+        }
+        for r in results
+    ]
+    return _entry(job, "command.result", {"results": outcome})
+
+
+def _entry(job: Job, action: str, more: dict[str, object]) -> Entry:
+    detail = {
+        "command": job.run.command,
+        "level": int(job.run.level),
+        "servers": [name for _, name in job.run.servers],
+        "requester": job.run.requester_id,
+        "turn": job.run.turn_id,
+        **more,
+    }
+    return Entry(
+        action,
+        "agent",
+        job.actor,
+        job.run.approver_id,
+        "run",
+        job.run.id,
+        channel=job.channel or None,
+        detail=detail,
+        key=f"{action}:{job.run.id}",
+    )
+
+
+class _Shown:
+    """Passes a command's output on to onlookers, redacted; a slow onlooker never slows the command.
+
+    It is kept as well: when the command is cut off, this is all that is left of it.
+    """
+
+    def __init__(self, job: Job, server: str, redact: Redact) -> None:
+        self._job = job
+        self._server = server
+        self._streams = {"stdout": StreamRedact(redact), "stderr": StreamRedact(redact)}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept = Output(CUT_OFF_BYTES)
+        self._began = time.monotonic()
+
+    def so_far(self, target: Target) -> RunTarget:
+        """Return what was seen of the command until now."""
+        return RunTarget(
+            target.server.id,
+            target.server.name,
+            "running",
+            duration_ms=round((time.monotonic() - self._began) * 1000),
+            stdout=self._kept.text("stdout"),
+            stderr=self._kept.text("stderr"),
+            dropped=self._kept.dropped,
+        )
+
+    def take(self, stream: str, piece: str) -> None:
+        """Take a piece of output in."""
+        self._kept.add(stream, piece.encode("utf-8", "replace"))
+        self._show(self._streams[stream].feed(piece))
+
+    def _show(self, text: str) -> None:
+        if text and len(self._tasks) < 20:
+            data = {"step": self._job.step, "server": self._server, "text": text[-8192:]}
+            task = asyncio.ensure_future(self._job.live.update(Progress("output", data)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Show what was held back."""
+        for stream in self._streams.values():
+            self._show(stream.end())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)

@@ -1,0 +1,1 @@
+"""Known secrets are kept out of whatever is shown or stored."""

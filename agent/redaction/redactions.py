@@ -1,0 +1,29 @@
+"""A tenant's redactor, from the secrets in its vault."""
+
+import asyncio
+import time
+
+from agent.fleet.credentials import Credentials
+from agent.redaction.redact import Redact
+from core.tenant import Tenant
+
+KEPT_S = 60.0
+"""How long a tenant's secrets stay in memory for this; SPEC 4 allows five minutes."""
+
+
+class Redactions:
+    """Makes a tenant's redactor, from the secrets in its vault."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._kept: dict[str, tuple[float, tuple[object, ...], Redact]] = {}
+
+    async def of(self, tenant: Tenant) -> Redact:
+        """Return the tenant's redactor."""
+        state = await self._credentials.state(tenant)
+        until, known, redact = self._kept.get(tenant.id, (0.0, (), Redact([])))
+        if until < time.monotonic() or known != state:
+            secrets = await self._credentials.secrets(tenant)
+            redact = await asyncio.to_thread(Redact, secrets)
+            self._kept[tenant.id] = (time.monotonic() + KEPT_S, state, redact)
+        return redact

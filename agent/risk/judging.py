@@ -1,0 +1,150 @@
+"""Judges a command line: the most that any part of it can do; what is not understood is L2."""
+
+import re
+from collections.abc import Sequence
+
+from agent.risk.forbidden import scan
+from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
+from agent.risk.options import judge_use
+from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Finding
+from core.texts import Say, say
+from core.work import Risk, Verdict
+
+MANY_SERVERS = 3
+"""From so many servers on, a low-risk change needs an admin (SPEC 3)."""
+
+_DEEPEST = 8
+_RELAXED = ("dev", "staging")
+_PROGRAM = re.compile(r"(?:(?:/usr)?/s?bin/)?([A-Za-z0-9_][A-Za-z0-9_.+-]*)")
+_SAME_ANYWHERE = re.compile(r"/|-[^/]*\Z")
+_INIT_SCRIPT = re.compile(r"/etc/(?:rc\.d/)?init\.d/([A-Za-z0-9_][A-Za-z0-9_.-]*)")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+_HARMLESS_ASSIGNMENT = re.compile(r"(?:(?:LC_ALL|LANG)=[\w.@-]*|TZ=(?:\w[\w/+-]*)?)")
+
+
+def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
+    """Return the level of a command line with its reasons; it never raises, whatever the text.
+
+    command: as the shell would get it.
+    environment: dev, staging or prod; any other name counts as prod.
+    count: servers it would run on; a low-risk change on three or more needs an admin.
+    """
+    text = command.strip(" \t\n")
+    if found := scan(text):
+        return _verdict([(found.part, Finding(Risk.L3, found.why))])
+    if problem := _unreadable(text):
+        return _verdict([(_short(text), Finding(Risk.L2, problem))])
+    parts = parse(text)
+    if isinstance(parts, Stuck):
+        return _verdict([(_short(text), Finding(Risk.L2, say("risk.unparseable", near=parts.near)))])
+    if len(parts) > MOST_PARTS:
+        return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
+    found_all = [(part.text, finding) for part in parts for finding in _judge_part(part)]
+    found_all += _elsewhere(parts)
+    return _verdict(_raised(found_all, environment, count))
+
+
+def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
+    """Return what is not known of the paths after a ``cd``: they do not name their folder.
+
+    Without one the folder is the account's home: the gate sets no other.
+    """
+    found, moved = [], False
+    for part in parts:
+        words = [word.text for word in part.words]
+        if moved and not all(map(_SAME_ANYWHERE.match, words[1:])):
+            found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
+        moved = moved or "cd" in words
+    return found
+
+
+def _unreadable(text: str) -> Say | None:
+    """Return why a person could not see what they approve, or None."""
+    if len(text) > LONGEST:
+        return say("risk.too_long", most=LONGEST)
+    char = unreadable(text)
+    return say("risk.hidden_character", shown=_escaped(char)) if char else None
+
+
+def _judge_part(part: Part) -> list[Finding]:
+    """Return what one simple command adds."""
+    return _judge_words(part.words, 0)
+
+
+def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
+    """Return what a program with its arguments adds, and with it the command that it wraps."""
+    if depth > _DEEPEST:
+        return [Finding(Risk.L2, say("risk.too_deep"))]
+    while words and _HARMLESS_ASSIGNMENT.fullmatch(words[0].text):
+        words = words[1:]
+    if not words:
+        return [Finding(Risk.L2, say("risk.unparseable", near=""))]
+    program = _program(words[0])
+    if isinstance(program, Finding):
+        return [program]
+    if script := _INIT_SCRIPT.fullmatch(words[0].text):
+        words = (words[0], Word(script[1]), *words[1:])
+    if program in CHANGES:
+        return [Finding(Risk.L2, say(f"risk.{CHANGES[program]}", program=program))]
+    rule = RULES.get(program)
+    if rule is None:
+        return [Finding(Risk.L2, say("risk.unknown_program", program=program))]
+    findings, inner = judge_use(rule, words[1:])
+    return findings if inner is None else findings + _judge_words(inner, depth + 1)
+
+
+def _program(word: Word) -> str | Finding:
+    """Return the bare name of the program, or why it cannot be known."""
+    if _INIT_SCRIPT.fullmatch(word.text):
+        return "service"
+    name = _PROGRAM.fullmatch(word.text)
+    if name and not word.glob:
+        return name[1]
+    if _ASSIGNMENT.match(word.text):
+        return Finding(Risk.L2, say("risk.sets_variable", name=word.text.partition("=")[0]))
+    return Finding(Risk.L2, say("risk.program_path", program=word.text))
+
+
+def _raised(found: list[tuple[str, Finding]], environment: str, count: int) -> list[tuple[str, Finding]]:
+    """Return the findings with low-risk changes raised for prod and for breadth; reads stay as they are."""
+    if environment not in _RELAXED:
+        why = say("risk.raised_prod")
+    elif count >= MANY_SERVERS:
+        why = say("risk.raised_many", count=count)
+    else:
+        return found
+    raised = []
+    for part, finding in found:
+        raised.append((part, finding))
+        if finding.change and finding.level == Risk.L1:
+            raised[-1] = (part, Finding(Risk.L2, finding.why))
+            raised.append((part, Finding(Risk.L2, why)))
+    return raised
+
+
+def _verdict(found: list[tuple[str, Finding]]) -> Verdict:
+    """Return the highest level with every reason for it, and the first part that has it."""
+    level = max(finding.level for _, finding in found)
+    deciding = [(part, finding.why) for part, finding in found if finding.level == level]
+    reasons: list[Say] = []
+    for _, why in deciding:
+        shown = Say(why.key, {name: _shown(value) for name, value in why.params.items()})
+        if shown not in reasons:
+            reasons.append(shown)
+    return Verdict(level, tuple(reasons), deciding[0][0], RULES_VERSION)
+
+
+def _shown(value: object) -> object:
+    """Return a parameter as a person may see it: hidden characters escaped, not too long."""
+    return _short(value, 80) if isinstance(value, str) else value
+
+
+def _short(text: str, most: int = 400) -> str:
+    """Return ``text`` with hidden characters escaped, cut after ``most`` characters."""
+    cut = text if len(text) <= most else text[: most - 1] + "…"
+    return cut if unreadable(cut) is None else "".join(map(_escaped, cut))
+
+
+def _escaped(char: str) -> str:
+    """Return ``char`` itself, or its code where it cannot be seen."""
+    return char if unreadable(char) is None else f"\\u{ord(char):04x}"

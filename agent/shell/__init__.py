@@ -1,0 +1,1 @@
+"""The hands: commands on servers by SSH, and on the bot's own machine."""

@@ -1,0 +1,80 @@
+"""``it0 approval``."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import click
+
+from bot.commands.terminal import Group, data_options, language, note, run, show, words_of
+from bot.visible import visible
+from core.texts import say
+
+STATES = ("pending", "approved", "rejected", "expired", "cancelled")
+ALL = "all"
+
+
+@click.group(cls=Group)
+def approval() -> None:
+    """Approvals: list and decide."""
+
+
+@approval.command("list")
+@click.option("--status", type=click.Choice([*STATES, ALL]), default="pending", show_default=True)
+@data_options
+def approval_list(status: str, tenant: str, as_json: bool) -> None:
+    """List approvals, each with all that it would do."""
+    from bot import admin
+
+    wanted = "" if status == ALL else status
+    found = run(lambda: admin.approvals(tenant, wanted, language()))
+    now = datetime.now(UTC)
+    none = say("approvals.none") if status == "pending" else say("cli.no_approvals")
+    show(as_json, found, "\n\n".join(_card(each, now) for each in found) or words_of(none))
+    if len(found) == admin.MOST_APPROVALS:
+        note(as_json, say("cli.more_approvals", count=len(found)))
+
+
+def _card(approval: Mapping[str, Any], now: datetime) -> str:
+    """Return an approval in lines. What it holds is data: none of it can begin a line of its own."""
+    expires = datetime.fromisoformat(approval["expires_at"])
+    lapses = "expired" if expires <= now else "expires"
+    votes = f"{approval['approvals']} of {approval['needed']} approvals"
+    first = (approval["code"], f"L{approval['level']}", approval["status"], votes)
+    fields = [
+        ("command" if approval["kind"] == "run" else approval["kind"], approval["command"]),
+        *(("server", _place(each)) for each in approval["servers"]),
+        ("asked by", f"{approval['requester']}, {_moment(approval['created_at'])}"),
+        *(("reason", reason) for reason in approval["reasons"]),
+        (lapses, _moment(approval["expires_at"])),
+        ("id", approval["id"]),
+    ]
+    return "\n".join(["  ".join(first), *(f"  {name:9} {visible(value)}" for name, value in fields)])
+
+
+def _place(server: Mapping[str, Any]) -> str:
+    where = f"{server['user']}@{server['host']}" if server["user"] else server["host"]
+    where += f":{server['port']}" if server.get("port") else ""
+    return f"{server['name']}  {where}  {server['environment']}"
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _decide(verdict: Literal["approve", "reject"]) -> Any:
+    @approval.command(verdict, help=f"{verdict.capitalize()} a request, by its id or code.")
+    @click.argument("approval_id", metavar="ID")
+    @click.option("--as", "name", required=True, metavar="USER", help="Who decides.")
+    @data_options
+    def decide(approval_id: str, name: str, tenant: str, as_json: bool) -> None:
+        from bot import admin
+
+        status = run(lambda: admin.decide(tenant, name, approval_id, verdict))
+        show(as_json, {"id": approval_id, "status": status}, f"{visible(approval_id)}: {status}")
+
+    return decide
+
+
+_decide("approve")
+_decide("reject")

@@ -1,0 +1,177 @@
+"""``it0 server``."""
+
+from typing import Any
+
+import click
+
+from bot.commands.terminal import Group, data_options, fail, pairs, run, show, table, words_of
+from bot.visible import visible
+from core.texts import say
+
+
+@click.group(cls=Group)
+def server() -> None:
+    """Servers: add, change, list, check, trust, remove."""
+
+
+@server.command("add")
+@click.argument("name")
+@click.option("--host", required=True)
+@click.option("--port", default=22, show_default=True)
+@click.option("--user", "ssh_user", required=True)
+@click.option("--credential", required=True)
+@click.option(
+    "--environment", type=click.Choice(["dev", "staging", "prod"]), default="dev", show_default=True
+)
+@click.option("--role", type=click.Choice(["web", "db", "cache", "worker", "gateway"]))
+@click.option("--jump", default="", help="The server before it.")
+@click.option("--tag", "tags", multiple=True, metavar="K=V")
+@click.option("--description", default="")
+@click.option("--restricted", is_flag=True, help="Its shell takes bare commands only.")
+@click.option("--shell", type=click.Choice(["bash", "sh"]), default="bash", show_default=True)
+@click.option(
+    "--ssh-option",
+    "ssh_options",
+    multiple=True,
+    metavar="K=V",
+    help="connect_timeout_s, keepalive_s, compression, legacy_algorithms.",
+)
+@click.option("--trust", default="", metavar="SHA256:…", help="Pin the host key if it has this fingerprint.")
+@data_options
+def server_add(
+    tenant: str,
+    as_json: bool,
+    trust: str,
+    tags: tuple[str, ...],
+    ssh_options: tuple[str, ...],
+    ssh_user: str,
+    **given: Any,
+) -> None:
+    """Add a server. Without --trust its key waits for `it0 server trust`."""
+    named = pairs("--tag", tags)
+    options = {name: _typed(value) for name, value in pairs("--ssh-option", ssh_options).items()}
+    from agent.fleet.forms import NewServer
+    from bot import admin
+
+    new = NewServer(user=ssh_user, tags=named, ssh_options=options, **given)
+    added, shown = run(lambda: admin.add_server(tenant, new, trust))
+    data = {"name": added.name, "fingerprint": shown, "status": added.status}
+    key = "cli.server_trusted" if added.host_key else "cli.server_waits"
+    show(as_json, data, say(key, server=added.name, fingerprint=shown))
+
+
+def _typed(value: str) -> Any:
+    """Return an option's value as a number or a truth where it looks like one."""
+    truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    if value.isascii() and value.isdecimal():
+        return int(value[:9])  # more seconds than that mean nothing
+    return truths.get(value.lower(), value)
+
+
+@server.command("change")
+@click.argument("name")
+@click.option("--host")
+@click.option("--port", type=int)
+@click.option("--user")
+@click.option("--credential")
+@click.option("--environment", type=click.Choice(["dev", "staging", "prod"]))
+@click.option("--role", type=click.Choice(["web", "db", "cache", "worker", "gateway"]))
+@click.option("--jump", help='The server before it, "" for none.')
+@click.option("--tag", "tags", multiple=True, metavar="K=V", help="All tags, as they are to be.")
+@click.option("--description")
+@click.option("--restricted/--unrestricted", default=None, help="Its shell takes bare commands only.")
+@click.option("--shell", type=click.Choice(["bash", "sh"]))
+@click.option(
+    "--ssh-option", "ssh_options", multiple=True, metavar="K=V", help="All of them, as they are to be."
+)
+@data_options
+def server_change(
+    name: str, tenant: str, as_json: bool, tags: tuple[str, ...], ssh_options: tuple[str, ...], **given: Any
+) -> None:
+    """Change a server; one that moves must be trusted anew."""
+    changes = {field: value for field, value in given.items() if value is not None}
+    if tags:
+        changes["tags"] = pairs("--tag", tags)
+    if ssh_options:
+        changes["ssh_options"] = {k: _typed(v) for k, v in pairs("--ssh-option", ssh_options).items()}
+    if not changes:
+        raise click.UsageError("Name what is to be changed, such as --host.")
+    from bot import admin
+
+    status = run(lambda: admin.change_server(tenant, name, changes))
+    show(as_json, {"name": name, "status": status}, say("cli.server_changed", server=name))
+
+
+@server.command("trust")
+@click.argument("name")
+@click.argument("fingerprint")
+@data_options
+def server_trust(name: str, fingerprint: str, tenant: str, as_json: bool) -> None:
+    """Pin the host key that it shows, if that has this fingerprint."""
+    from bot import admin
+
+    run(lambda: admin.trust_server(tenant, name, fingerprint))
+    words = say("cli.server_trusted", server=name, fingerprint=fingerprint)
+    show(as_json, {"name": name, "status": "active"}, words)
+
+
+@server.command("distrust")
+@click.argument("name")
+@data_options
+def server_distrust(name: str, tenant: str, as_json: bool) -> None:
+    """Drop the pinned host key, so that a new one can be confirmed."""
+    from bot import admin
+
+    shown = run(lambda: admin.distrust_server(tenant, name))
+    words = say("cli.server_waits", server=name, fingerprint=shown)
+    show(as_json, {"name": name, "fingerprint": shown}, words)
+
+
+@server.command("list")
+@data_options
+def server_list(tenant: str, as_json: bool) -> None:
+    """List the servers."""
+    from bot import admin
+
+    rows = run(lambda: admin.servers(tenant))
+    header = ("NAME", "WHERE", "ENVIRONMENT", "ROLE", "STATUS", "CREDENTIAL", "JUMP", "TAGS")
+    lines = [
+        (
+            row["name"],
+            "local" if row["connection"] == "local" else f"{row['user']}@{row['host']}:{row['port']}",
+            row["environment"],
+            row["role"],
+            row["status"],
+            row["credential"],
+            row["jump"],
+            " ".join(f"{key}={value}" for key, value in sorted(row["tags"].items())),
+        )
+        for row in rows
+    ]
+    show(as_json, rows, table(header, lines, say("cli.no_servers")))
+
+
+@server.command("check")
+@click.argument("name")
+@data_options
+def server_check(name: str, tenant: str, as_json: bool) -> None:
+    """Connect and log in, and say how that went."""
+    from bot import admin
+
+    ok, words, shown = run(lambda: admin.check_server(tenant, name))
+    text = visible(words_of(words))
+    if ok or as_json:
+        show(as_json, {"ok": ok, "message": text, "fingerprint": shown}, text)
+    if not ok:
+        fail(words)
+
+
+@server.command("remove")
+@click.argument("name")
+@data_options
+def server_remove(name: str, tenant: str, as_json: bool) -> None:
+    """Remove a server."""
+    from bot import admin
+
+    run(lambda: admin.remove_server(tenant, name))
+    show(as_json, {"name": name}, say("cli.server_removed", server=name))

@@ -1,0 +1,72 @@
+"""Audit rows as the page shows them: names where the log holds ids, and what a row is about in a line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.render import joined
+from core.store import fleet, people
+from core.store.database import Row, Transaction
+from core.texts import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Names by id, of people and of servers (also of those that are gone)."""
+
+    people: Mapping[str, str]
+    servers: Mapping[str, str]
+
+
+async def known_to(db: Transaction, rows: Sequence[Row]) -> Known:
+    """Return the names of all that ``rows`` speak of."""
+    ids = {each for row in rows for each in _servers_in(row)}
+    servers = await fleet.servers_by_id(db, sorted(ids)) if ids else {}
+    users = await people.users(db)
+    return Known({u.id: u.name for u in users}, {key: server.name for key, server in servers.items()})
+
+
+def _servers_in(row: Row) -> list[str]:
+    listed = row["detail"].get("servers")
+    named = [row["resource_id"]] if row["resource_type"] == "server" else []
+    return [*named, *(each for each in listed or () if isinstance(each, str))]
+
+
+def audit_json(row: Row, known: Known, language: Language) -> Mapping[str, Any]:
+    """Return an audit row as the page takes it; ``detail`` stays as it was written."""
+    return {
+        "seq": row["seq"],
+        "at": row["at"].isoformat(),
+        "action": row["action"],
+        "actor": known.people.get(row["actor_id"] or "") or _nobody(row),
+        "approver": known.people.get(row["approver_id"] or ""),
+        "resource": f"{row['resource_type']} {row['resource_id']}".strip(),
+        "about": _about(row, known, language),
+        "command": row["detail"].get("command"),
+        "channel": row["channel"],
+        "ip": row["ip"],
+        "detail": row["detail"],
+    }
+
+
+def _nobody(row: Row) -> str:
+    """Return who acted where it was no person that is known: it0, or an id."""
+    return row["actor_id"] or "it0" if row["actor_type"] == "user" else "it0"
+
+
+def _about(row: Row, known: Known, language: Language) -> str:
+    """Return what a row is about: a code, names, never an id whose name is known."""
+    detail, ref = row["detail"], row["resource_id"]
+    on = joined([known.servers.get(each, each) for each in detail.get("servers") or ()], language)
+    match row["resource_type"]:
+        case "approval":
+            return " · ".join(filter(None, (detail.get("code"), on)))
+        case "run" | "turn":
+            return on
+        case "server":
+            return str(detail.get("name") or known.servers.get(ref, ref))
+        case "user":
+            return str(detail.get("name") or known.people.get(ref, ref))
+        case "session" | "vault" | "":
+            return str(detail.get("key") or detail.get("slug") or "")
+    return str(detail.get("name") or ref)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support import scenarios
 from support.kept import Kept
+from support.model_double import ModelDouble, serving
 from support.scenarios import Scenario, until
 
 ROUND = (
@@ -52,17 +53,26 @@ EACH: Sequence[Scenario] = (
     scenarios.expire,
     scenarios.stop_a_turn,
     scenarios.stop_an_act,
+    scenarios.think_and_look,
+    scenarios.think_and_change,
 )
 
 
 @pytest.fixture(scope="module")
-async def yards(build, tmp_path_factory):
+async def model():
+    """Yield the settings of houses with a model that does what it is told."""
+    async with serving(ModelDouble([scenarios.obeys])) as double:
+        yield {"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": double.url}
+
+
+@pytest.fixture(scope="module")
+async def yards(build, model, tmp_path_factory):
     """Return two houses: each core kills on its own."""
     free = []
     for number in range(2):
         points = tmp_path_factory.mktemp("points") / str(number)
         points.touch()
-        free.append((await build(IT0_TEST_POINTS=str(points)), points))
+        free.append((await build(IT0_TEST_POINTS=str(points), **model), points))
     return free
 
 
@@ -175,9 +185,9 @@ async def test_a_kill_while_the_audit_is_appended_leaves_no_act_without_its_inte
 
 
 @pytest.mark.long
-async def test_two_hundred_kills_at_any_moment_lose_and_double_nothing(build):
+async def test_two_hundred_kills_at_any_moment_lose_and_double_nothing(build, model):
     seed = int(os.environ.get("IT0_TEST_SEED", random.randrange(2**32)))
-    dice, yard, began = random.Random(seed), await build(), time.monotonic()
+    dice, yard, began = random.Random(seed), await build(**model), time.monotonic()
     print(f"IT0_TEST_SEED={seed}")
     async with Kept(yard.house, yard.client) as kept:
         while kept.deaths < KILLS:

@@ -19,6 +19,9 @@ OPEN = {
     "outbox": "SELECT count(*) FROM it0_shared.outbox WHERE state IN ('new', 'taken')",
     "run": "SELECT count(*) FROM {schema}.run WHERE state = 'running'",
 }
+PLEASE = "please: "
+"""Begins a line of a sentence that asks the model for a command."""
+
 SPOKEN = ("reply", "card", "notice")
 
 
@@ -139,13 +142,14 @@ class Judge:
         times = Counter(text for text in h.said if text != "/stop")
         yield from (f"accepted {count} times: {text}" for text, count in times.items() if count > 1)
         runs = defaultdict(list)
+        asked = {line for text in times for line in text.removeprefix(PLEASE).split(f"\n{PLEASE}")}
         for run in h.runs:
             runs[self._marks.of(run["command"])].append(run)
-            if f"/run local {run['command']}" not in times:
+            if f"/run local {run['command']}" not in asked:
                 yield f"ran what nobody asked for: {run['command']}"
         details = (row["detail"] for row in h.audit if row["action"] == "command.intent")
         intended = {self._marks.of(detail["command"]) for detail in details}
-        for text in filter(self._marks.of, times):
+        for text in filter(self._marks.of, asked):
             mark, count = self._marks.of(text), self._marks.count(text)
             yield from _counted(h, text, count, runs[mark])
             if count and mark not in intended:

@@ -67,13 +67,14 @@ def pieces(text: str) -> list[str]:
 
 
 class ModelDouble:
-    """The API. requests: bodies, in order; headers: of the last request."""
+    """The API. requests: bodies, in order; headers: of the last request; refuses: how it answers a look."""
 
     def __init__(self, script: Sequence[Any] = ("ok",)) -> None:
         self.script: list[Any] = list(script)
         self.requests: list[dict[str, Any]] = []
         self.headers: Mapping[str, str] = {}
         self.pause_s = 0.0
+        self.refuses: Status | None = None
         self.reached = asyncio.Event()
         self.url = ""
         self._calls = 0
@@ -91,6 +92,8 @@ class ModelDouble:
         return app
 
     async def _model(self, request: web.Request) -> web.Response:
+        if self.refuses:
+            return _refusal(self.refuses)
         return web.json_response(
             {
                 "type": "model",
@@ -108,9 +111,7 @@ class ModelDouble:
         if isinstance(answer, Callable):  # type: ignore[arg-type]
             answer = answer(body)
         if isinstance(answer, Status):
-            headers = {"retry-after": answer.retry_after} if answer.retry_after else {}
-            error = {"type": "error", "error": {"type": answer.kind, "message": "no"}}
-            return web.json_response(error, status=answer.status, headers=headers)
+            return _refusal(answer)
         return await self._stream(request, body, answer)
 
     async def _stream(self, request: web.Request, body: Mapping[str, Any], answer: Any) -> web.StreamResponse:
@@ -184,6 +185,12 @@ class ModelDouble:
             *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
             {"type": "content_block_stop", "index": index},
         ]
+
+
+def _refusal(answer: Status) -> web.Response:
+    headers = {"retry-after": answer.retry_after} if answer.retry_after else {}
+    error = {"type": "error", "error": {"type": answer.kind, "message": "no"}}
+    return web.json_response(error, status=answer.status, headers=headers)
 
 
 @asynccontextmanager

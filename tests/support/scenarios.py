@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from support.house import Client, House
-from support.judge import DATABASE_GONE
+from support.judge import DATABASE_GONE, PLEASE
 from support.marks import Marks, Tap
+from support.model_double import Thought, run_on
 
 Scenario = Callable[[House, Client, Marks], Awaitable[None]]
 LONG_S = 120
@@ -40,6 +42,33 @@ async def approve(house: House, client: Client, marks: Marks) -> None:
     conversation, approval = await card_for(client, marks.write(0.1))
     await client.click(f"approve:{approval}")
     await reply_in(client, conversation)
+
+
+async def think_and_look(house: House, client: Client, marks: Marks) -> None:
+    """Have the model look."""
+    async with Tap(marks) as tap:
+        asked = await client.ask(f"{PLEASE}/run local {tap.command}", timeout_s=PATIENT_S)
+        assert asked["kind"] == "reply", asked
+
+
+async def think_and_change(house: House, client: Client, marks: Marks) -> None:
+    """Have the model look and then ask, approve, and hear from it what came of it."""
+    async with Tap(marks) as tap:
+        text = f"{PLEASE}/run local {tap.command}\n{PLEASE}/run local {marks.write(0.1)}"
+        card = await client.ask(text, timeout_s=PATIENT_S)
+        assert card["kind"] == "card", card
+        await client.click(f"approve:{card['body']['approval']['id']}")
+        await reply_in(client, card["conversation"])
+
+
+def obeys(body: Mapping[str, Any]) -> list[Any]:
+    """Answer for the model: do what the person asked for, one command after another, and then say so."""
+    said = [b["text"] for m in body["messages"] for b in m["content"] if b["type"] == "text"]
+    wanted = [line.partition("/run local ")[2] for text in said for line in text.split(PLEASE)[1:]]
+    done = sum(b["type"] == "tool_use" for m in body["messages"] for b in m["content"])
+    if done >= len(wanted):
+        return ["That is done."]
+    return [Thought("One more."), "I go on.", run_on("local", wanted[done].strip())]
 
 
 async def reject(house: House, client: Client, marks: Marks) -> None:

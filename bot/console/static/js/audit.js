@@ -3,7 +3,7 @@ import { get } from './api.js';
 import { button, fill, h, icon } from './dom.js';
 import { output, visible } from './escape.js';
 import { full, t, tOr } from './i18n.js';
-import { prose } from './markup.js';
+import { prose } from './prose.js';
 import { loading, page, row, table } from './page.js';
 
 /** Mount the page. */

@@ -4,7 +4,7 @@ import { on } from './bus.js';
 import { button, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
 import { countdown, listed, short, t, tOr, when } from './i18n.js';
-import { codeBlock, copier } from './markup.js';
+import { codeBlock, copier } from './code.js';
 import * as outbox from './outbox.js';
 import { isQuiet, press, state, withdraw } from './store.js';
 

@@ -3,7 +3,7 @@ import { get, post } from './api.js';
 import { choice, confirmed, field, formDialog, openDialog, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
 import { lang, t } from './i18n.js';
-import { copier } from './markup.js';
+import { copier } from './code.js';
 import { loading, page, table } from './page.js';
 import { state } from './store.js';
 

@@ -4,7 +4,7 @@ import { addCredential } from './credentials.js';
 import { choice, field, formDialog, toast } from './dialog.js';
 import { button, h, icon } from './dom.js';
 import { t, tOr } from './i18n.js';
-import { codeBlock, copier } from './markup.js';
+import { codeBlock, copier } from './code.js';
 
 const ROLES = ['web', 'db', 'cache', 'worker', 'gateway'];
 

@@ -1,10 +1,12 @@
 /** Events to DOM: what was said, the steps of a turn, replies, cards. Draws each event once. */
 import { approvalCard, command } from './card.js';
+import { cutMark } from './code.js';
 import { button, h, icon } from './dom.js';
 import { output, words } from './escape.js';
 import { t, tOr, when } from './i18n.js';
-import { cutMark, parts, prose } from './markup.js';
+import { parts } from './markup.js';
 import * as outbox from './outbox.js';
+import { prose } from './prose.js';
 import { press, state } from './store.js';
 
 const LIVE_LIMIT = 64_000;

@@ -19,17 +19,17 @@ from core.work import Risk, User
 class Desk:
     """What all work in a process shares.
 
-    me: the process's id. Called after a commit, never blocking: ``post`` hands over a parcel that this
-    process may deliver, or None for one that waits behind another, ``grown`` tells that a conversation's log
-    has grown, ``changed`` that a tenant's list (approvals, conversations) has changed, ``wake`` that work
-    waits, ``remind`` that a timer (id) is due in so many seconds.
+    me: the process's id. Called after a commit, never blocking: ``post`` hands over a parcel that is to be
+    delivered, ``grown`` tells that a conversation's log has grown, ``changed`` that a list of a tenant's
+    (approvals, conversations) has changed, ``wake`` that work waits, ``remind`` that a timer (id) is due in
+    so many seconds.
     """
 
     me: str
     clock: Clock
     ids: Ids
     bus: Bus
-    post: Callable[[Parcel | None], None]
+    post: Callable[[Parcel], None]
     grown: Callable[[str, str], None]
     changed: Callable[[str, str], None]
     wake: Callable[[], None]

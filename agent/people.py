@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from core.audit import Entry
 from core.clock import Clock
-from core.errors import BadInput, NotAllowed, NotFound, Refused
+from core.errors import BadInput, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id, pairing_code
 from core.store import people
 from core.store.database import Transaction
 from core.store.people import code_hash
 from core.store.statements import LOCK
 from core.tenant import Tenant, console_installation
-from core.texts import LANGUAGES, Language
+from core.texts import LANGUAGES, Language, as_language
 from core.work import PLANS, Role, User
 
 NAME = re.compile(r"[^\s\x00-\x1f\x7f:/][^\x00-\x1f\x7f:/]{0,62}")
@@ -92,24 +92,57 @@ class Staff:
         if language not in LANGUAGES:
             raise BadInput("language.unknown", languages=", ".join(LANGUAGES))
         user = User(new_id(), name, role_of(role), language)
-        now = self._clock()
         async with tenant.transaction() as tx:
             await _one_at_a_time(tx, tenant)
             if await people.user_named(tx, name):
                 raise BadInput("people.name_taken", name=name)
-            await _check_quota(tx, tenant)
-            await tx.run(
-                people.ADD_USER,
-                id=user.id,
-                name=name,
-                role=str(user.role),
-                language=language,
-                created_at=now,
-            )
-            console = console_installation(tenant.id)
-            await people.add_identity(tx, tenant.id, console, user.id, user.id, now)
+            await self._add(tx, tenant, user)
             await self._note(tx, tenant, "user.add", by, user, {"name": name, "role": role})
         return user
+
+    async def _add(self, tx: Transaction, tenant: Tenant, user: User) -> None:
+        """Store a user with their console; raises Refused at the plan's limit."""
+        await _check_quota(tx, tenant)
+        now = self._clock()
+        await tx.run(
+            people.ADD_USER,
+            id=user.id,
+            name=user.name,
+            role=str(user.role),
+            language=user.language,
+            created_at=now,
+        )
+        console = console_installation(tenant.id)
+        await people.add_identity(tx, tenant.id, console, user.id, user.id, now)
+
+    async def admit(
+        self, tenant: Tenant, by: User, installation_id: str, external_id: str, role: str
+    ) -> tuple[User, str]:
+        """Let a stranger in who has knocked; return them as a user, with their private chat's thread.
+
+        Their name is what the platform calls them, in a form that names may have. Raises NotFound for one
+        who has not knocked, Late for one who is in already, Refused at the plan's limit.
+        """
+        _admin(by)
+        now = self._clock()
+        async with tenant.transaction() as tx:
+            await _one_at_a_time(tx, tenant)
+            found = {"installation_id": installation_id, "external_id": external_id}
+            stranger = await tx.one(people.STRANGER, **found)
+            if stranger is None or not stranger["home"]:
+                raise NotFound("pair.nobody_knocked")
+            name = await _free_name(tx, stranger["name"] or "", external_id)
+            user = User(new_id(), name, role_of(role), as_language(stranger["language"] or ""))
+            await self._add(tx, tenant, user)
+            home = str(stranger["home"])
+            linked = await people.add_identity(
+                tx, tenant.id, installation_id, external_id, user.id, now, home
+            )
+            if not linked:
+                raise Late("pair.in_already")
+            detail: dict[str, object] = {"name": name, "role": role, **found}
+            await self._note(tx, tenant, "user.admit", by, user, detail)
+        return user, home
 
     async def change(
         self, tenant: Tenant, by: User | None, name: str, *, role: str | None, active: bool | None
@@ -176,6 +209,16 @@ class Staff:
 def _admin(by: User | None) -> None:
     if by is not None and not by.role.covers(Role.ADMIN):
         raise NotAllowed("error.admins_only")
+
+
+async def _free_name(tx: Transaction, given: str, external_id: str) -> str:
+    """Return a name that nobody has yet, as near to the ``given`` one as names may be."""
+    try:
+        name = clean_name(" ".join(given.split())[:40])
+    except BadInput:
+        name = f"chat-{external_id}"[:60]
+    taken = await people.user_named(tx, name)
+    return f"{name} {external_id}"[:63] if taken else name
 
 
 async def _one_at_a_time(tx: Transaction, tenant: Tenant) -> None:

@@ -154,7 +154,7 @@ class Controls:
             names = {user.id: user.name for user in await people.users(db)}
         if not pending:
             return [say("approvals.none")]
-        lines = [part for approval in pending for part in _entry(approval, servers, names)]
+        lines = [part for approval in pending for part in described(approval, servers, names)]
         more = [say("list.more", count=count - len(pending))] if count > len(pending) else []
         return [say("approvals.count", count=count), *lines, *more]
 
@@ -195,8 +195,13 @@ class Controls:
         return await self._doctor(work.tenant)
 
 
-def _entry(approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]) -> tuple[Part, Part]:
-    """Return a waiting approval: a sentence, and its command as data, which cannot pass for another one."""
+def described(
+    approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]
+) -> tuple[Part, Part]:
+    """Return an approval with all that a decision needs: a sentence, and its command.
+
+    The command is data, so that it cannot pass for another approval.
+    """
     places = [
         _place(servers.get(server_id), user)
         for server_id, user in zip(approval.action.server_ids, approval.action.os_users, strict=True)

@@ -13,6 +13,7 @@ from agent.gate.approvals import Approvals
 from agent.gate.approvals import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
+from bot.admission import VERB, Admission
 from bot.controls import Controls
 from bot.front import STOP_WORDS
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
@@ -111,9 +112,16 @@ class Dispatch:
     """Sends each kind of work to where it belongs."""
 
     def __init__(
-        self, desk: Desk, turns: Turns, acts: Acts, approvals: Approvals, controls: Controls
+        self,
+        desk: Desk,
+        turns: Turns,
+        acts: Acts,
+        approvals: Approvals,
+        controls: Controls,
+        admission: Admission,
     ) -> None:
         self._desk = desk
+        self._admission = admission
         self._turns = turns
         self._acts = acts
         self._approvals = approvals
@@ -146,6 +154,8 @@ class Dispatch:
 
     async def _clicked(self, work: Work, button: str, event: Mapping[str, Any]) -> None:
         verb, _, ref = button.partition(":")
+        if verb == VERB:
+            return await finish(self._desk, work, await self._admission.admit(work, ref))
         if verb not in ("approve", "reject") or not ref:
             raise NotFound("button.unknown")
         click = Decision(

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -59,12 +59,14 @@ class Doctor:
         tenants: Tenants,
         texts: Catalogue,
         engines: Mapping[str, Engine],
+        bots: Callable[[], Mapping[str, str]],
     ) -> None:
         self._settings = settings
         self._database = database
         self._tenants = tenants
         self._texts = texts
         self._engines = engines
+        self._bots = bots
         self._seen = 0.0
 
     async def findings(self, of: Tenant | None = None) -> Sequence[Finding]:
@@ -83,6 +85,7 @@ class Doctor:
                 if trouble
                 else Finding(f"engine {name}", "ok", say("doctor.engine_ok", engine=name))
             )
+        found += [_bot(name, state) for name, state in self._bots().items()]
         if not self._settings.url.startswith("https:") and self._settings.it0_http_host not in (
             "127.0.0.1",
             "localhost",
@@ -105,7 +108,7 @@ class Doctor:
         store = await self._store()
         alive = self._seen == 0.0 or time.monotonic() - self._seen < 3 * WATCH_S
         report = {"ready": store.state == "ok" and alive, "store": store.state, "loops": alive}
-        return {**report, "channels": {"console": "ok"}}
+        return {**report, "channels": {"console": "ok", **self._bots()}}
 
     async def watch(self) -> None:
         """Keep the figures of the queues fresh until cancelled."""
@@ -217,6 +220,13 @@ async def _kept(tenant: Tenant) -> Kept:
 def _names(kept: Sequence[Kept], found: Sequence[tuple[Tenant, str]]) -> Any:
     """Return names for a sentence, each with its tenant where there are several."""
     return listed([f"{t.row.slug}/{name}" if len(kept) > 1 else name for t, name in found], NAMED)
+
+
+def _bot(name: str, state: str) -> Finding:
+    """Return how a bot on a platform is."""
+    if state in ("ok", "elsewhere"):
+        return Finding(name, "ok", say(f"doctor.telegram_{state}"))
+    return Finding(name, "warning", say("doctor.telegram_trouble", reason=state))
 
 
 def _vault(kept: Sequence[Kept]) -> Finding:

@@ -34,7 +34,8 @@ async def engines_of(
         yield {"direct": direct, **more}
         return
     key = settings.anthropic_api_key.get_secret_value()
-    api = MessagesApi(key, settings.anthropic_base_url, settings.anthropic_model, settings.model_max_tokens)
+    base_url = settings.anthropic_base_url.get_secret_value()
+    api = MessagesApi(key, base_url, settings.anthropic_model, settings.model_max_tokens)
     model = ClaudeApi(
         api,
         Limits(settings.turn_steps, settings.turn_tokens, settings.turn_usd),

@@ -1,7 +1,7 @@
 """The front: an inbound is accepted when its row is committed, and only then does its platform hear so."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,18 @@ from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
 from core.ids import Ids
-from core.messages import Accepted, Body, Click, Inbound, Outbound, Progress, Reply, Text, command_word
+from core.messages import (
+    Accepted,
+    Body,
+    Click,
+    Inbound,
+    Outbound,
+    Progress,
+    Reply,
+    Sending,
+    Text,
+    command_word,
+)
 from core.store import inbox, log, people
 from core.store.database import Database, Row
 from core.store.inbox import Arrival, Repeat, Taken
@@ -61,7 +72,8 @@ def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
 class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
-    start: takes the accepted work on in this process.
+    start: takes the accepted work on in this process. knock: tells admins of a stranger; returns whether
+    there is anybody to tell.
     """
 
     def __init__(
@@ -72,6 +84,7 @@ class Front:
         clock: Clock,
         ids: Ids,
         start: Callable[[Arrived], None],
+        knock: Callable[[Tenant, Inbound], Awaitable[bool]],
     ) -> None:
         self._me = me
         self._database = database
@@ -79,6 +92,7 @@ class Front:
         self._clock = clock
         self._ids = ids
         self._start = start
+        self._knock = knock
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
 
     async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
@@ -147,6 +161,10 @@ class Front:
             return None
         if len(self._known) > 10_000:
             self._known.clear()
+        if inbound.sender.home and row["home"] != inbound.sender.home:
+            async with self._database.transaction() as tx:
+                found = {"installation_id": key[0], "external_id": key[1]}
+                await tx.run(people.SET_HOME, home=inbound.sender.home, **found)
         self._known[key] = (time.monotonic() + IDENTITY_S, row["tenant_id"], row["user_id"])
         return row["tenant_id"], row["user_id"]
 
@@ -155,7 +173,7 @@ class Front:
         assert inbound.sender is not None
         installation_id, external_id = inbound.address.installation_id, inbound.sender.external_id
         now = self._clock()
-        typed = inbound.body.text if isinstance(inbound.body, Text) else ""
+        typed = inbound.body.text.removeprefix("/start ") if isinstance(inbound.body, Text) else ""
         digest = people.code_hash(typed)
         async with self._database.reading() as db:
             installation = await db.one(people.INSTALLATION, id=installation_id)
@@ -173,11 +191,18 @@ class Front:
                     installation_id=installation_id,
                     external_id=external_id,
                     told_at=now,
+                    name=inbound.sender.name[:100],
+                    language=inbound.sender.language,
+                    home=inbound.sender.home or None,
                 )
-            words = say("pair.stranger") if told is not None else None
+            words = None
+            if told is not None:
+                asked = await self._knock(await self._tenants.by_id(installation["tenant_id"]), inbound)
+                words = say("pair.asked" if asked else "pair.stranger")
         if words is not None:
             body = Outbound("notice", [words]).as_json()
-            await reply.deliver(installation["tenant_id"], "", 0, body)
+            language = inbound.sender.language
+            await reply.deliver(Sending(installation["tenant_id"], "", 0, body, language=language))
 
     async def _pair(self, inbound: Inbound, code: Row, digest: bytes, now: datetime) -> bool:
         """Use a code up, link its person to the sender, record it: all or nothing. False if it is void."""
@@ -194,7 +219,10 @@ class Front:
                     return False
                 if await tx.one(people.USE_CODE, token_hash=digest, now=now) is None:
                     return False
-                if not await people.add_identity(tx, tenant.id, installation_id, external_id, user_id, now):
+                home = inbound.sender.home
+                if not await people.add_identity(
+                    tx, tenant.id, installation_id, external_id, user_id, now, home
+                ):
                     raise _LinkedMeanwhile
                 entry = Entry("user.paired", "user", user_id, channel=channel, detail=detail)
                 await tenant.audit.append_in(tx, entry, now)

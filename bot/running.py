@@ -5,6 +5,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -37,6 +38,8 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
     jobs: Sequence[Callable[[], Any]] = [
         app.workers.run,
         app.delivery.run,
+        app.delivery.listen,
+        *(partial(channel.run, app.front) for channel in app.channels.values() if serves),
         *([app.timers.run] if works else []),
         *app.background,
         app.doctor.watch,

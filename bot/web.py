@@ -17,8 +17,9 @@ from bot.console.api import Api
 from bot.console.auth import VISITOR, Sessions, Unauthenticated
 from bot.console.pages import Pages, in_page, language_of
 from bot.console.socket import Sockets
-from bot.console.wellformed import storable
+from bot.console.wellformed import json_of, storable
 from bot.headers import add_headers
+from channels.telegram.adapter import SECRET_HEADER, Telegram
 from core.errors import BadInput, It0Error, NotAllowed, NotFound, Refused, StoreUnavailable, Unavailable
 from core.texts import Language, Say, say
 
@@ -65,6 +66,7 @@ class Web:
         pages: Pages,
         api: Api,
         sockets: Sockets,
+        telegram: Telegram,
         texts: Catalogue,
         ready: Ready,
     ) -> None:
@@ -72,6 +74,7 @@ class Web:
         self._pages = pages
         self._api = api
         self._sockets = sockets
+        self._telegram = telegram
         self._texts = texts
         self._ready = ready
 
@@ -84,6 +87,7 @@ class Web:
                 web.get("/readyz", self.readyz),
                 web.get("/metrics", self.metrics),
                 web.get("/ws/agent", self._sockets.handle),
+                web.post("/telegram/{installation}", self.telegram),
                 *self._pages.routes(),
                 *self._api.routes(),
             ]
@@ -173,6 +177,12 @@ class Web:
         """Work can be taken."""
         report = await self._ready()
         return web.json_response(report, status=200 if report["ready"] else 503)
+
+    async def telegram(self, request: web.Request) -> web.Response:
+        """Take an update that Telegram brings; it is accepted once this is answered."""
+        secret = request.headers.get(SECRET_HEADER, "")
+        await self._telegram.take(request.match_info["installation"], secret, await json_of(request))
+        return web.json_response({})
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Figures for Prometheus."""

@@ -23,8 +23,10 @@ from agent.risk import classify
 from agent.shell.ssh import SshShell
 from agent.tools import all_tools
 from agent.turns import Turns
+from bot.admission import Admission
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
+from bot.chats import Chats, menu
 from bot.chores import timer_handlers
 from bot.console.api import Api
 from bot.console.auth import Sessions
@@ -36,11 +38,13 @@ from bot.doctor import Doctor
 from bot.engines import default_of, engines_of, pick_engine
 from bot.front import Front
 from bot.heads import Heads
+from bot.installations import DatabaseInstallations
 from bot.shares import Shares
 from bot.web import Web
 from bot.workers import Workers
 from channels.console import Console, log_topic
 from channels.delivery import Delivery
+from channels.telegram.adapter import Telegram
 from core.clock import Clock, system_clock
 from core.errors import SetupError
 from core.ids import new_id
@@ -181,16 +185,26 @@ class Hands:
 
 def _assemble(ground: Ground) -> App:
     settings, clock = ground.settings, ground.clock
-    channels: Mapping[str, Channel] = {"console": Console(ground.bus)}
-    delivery = Delivery(ground.me, ground.database, ground.tenants, channels, settings.sweep_s)
+    installations = DatabaseInstallations(ground.me, ground.database, ground.tenants, settings, clock)
+    telegram = Telegram(
+        installations,
+        Chats(ground.tenants, ground.texts),
+        settings.telegram_api_url,
+        settings.url if settings.telegram_webhook else "",
+        menu(ground.texts),
+    )
+    channels: Mapping[str, Channel] = {"console": Console(ground.bus), "telegram": telegram}
+    delivery = Delivery(ground.me, ground.database, ground.tenants, channels, ground.bus, settings.sweep_s)
     desk = _desk(ground, delivery, lambda: workers.wake())
     hands = _hands(ground, desk)
-    doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, ground.engines)
+    doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, ground.engines, telegram.states)
     controls = Controls(
         desk, hands.approvals, lambda tenant, c: workers.stop_where(tenant, c), settings.url, doctor.say
     )
-    workers = _workers(ground, desk, hands, controls, channels)
-    front = Front(ground.me, ground.database, ground.tenants, clock, new_id, workers.start)
+    staff = Staff(clock, settings.pairing_code_minutes)
+    admission = Admission(desk, staff)
+    workers = _workers(ground, desk, hands, controls, admission, channels)
+    front = Front(ground.me, ground.database, ground.tenants, clock, new_id, workers.start, admission.knock)
     sessions = Sessions(
         ground.database,
         ground.tenants,
@@ -199,7 +213,6 @@ def _assemble(ground: Ground) -> App:
         session_hours=settings.session_hours,
         secure=settings.url.startswith("https:"),
     )
-    staff = Staff(clock, settings.pairing_code_minutes)
     heads = Heads(settings.home / "audit")
     sockets = _sockets(ground, sessions, front)
     api = Api(
@@ -213,7 +226,7 @@ def _assemble(ground: Ground) -> App:
         desk.changed,
     )
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
-    site = Web(sessions, pages, api, sockets, ground.texts, doctor.ready)
+    site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
@@ -284,10 +297,15 @@ def _hands(ground: Ground, desk: Desk) -> Hands:
 
 
 def _workers(
-    ground: Ground, desk: Desk, hands: Hands, controls: Controls, channels: Mapping[str, Channel]
+    ground: Ground,
+    desk: Desk,
+    hands: Hands,
+    controls: Controls,
+    admission: Admission,
+    channels: Mapping[str, Channel],
 ) -> Workers:
     settings = ground.settings
-    dispatch = Dispatch(desk, hands.turns, hands.acts, hands.approvals, controls)
+    dispatch = Dispatch(desk, hands.turns, hands.acts, hands.approvals, controls, admission)
     return Workers(
         ground.me,
         ground.role,

@@ -207,8 +207,11 @@ class Workers:
         if task is not None:
             self._running[task] = work
         structlog.contextvars.bind_contextvars(turn=turn_id)
-        async with self._place(work, event["kind"]):
-            await self._handle(work, event)
+        try:
+            async with self._place(work, event["kind"]):
+                await self._handle(work, event)
+        finally:
+            await live.close()
 
     def _place(self, work: Work, kind: str) -> AbstractAsyncContextManager[object]:
         """Return what to wait for before the work begins: what was approved never waits for turns."""

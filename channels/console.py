@@ -1,10 +1,8 @@
 """The console as a channel: pages read the log by number, so to deliver is to tell them that it has grown."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
-from core.messages import Address, Handler, Progress
+from core.messages import Address, Handler, Progress, Sending
 from core.ports import Bus
 
 
@@ -26,6 +24,9 @@ class ConsoleLive:
         message = {"live": progress.kind, "turn": self._turn_id, "data": dict(progress.data)}
         await self._bus.publish(self._topic, message)
 
+    async def close(self) -> None:
+        """Leave the page as it is: the stored reply takes the place of what it shows."""
+
 
 class ConsoleReply:
     """The way back to a console's conversation."""
@@ -38,11 +39,10 @@ class ConsoleReply:
         """Return the growing reply of a turn."""
         return ConsoleLive(self._bus, log_topic(tenant_id, conversation_id), turn_id)
 
-    async def deliver(
-        self, tenant_id: str, conversation_id: str, seq: int, outbound: Mapping[str, Any]
-    ) -> None:
+    async def deliver(self, sending: Sending) -> None:
         """Tell open pages; a closed one reads it when it opens."""
-        await self._bus.publish(log_topic(tenant_id, conversation_id), {"grown": seq})
+        topic = log_topic(sending.tenant_id, sending.conversation_id)
+        await self._bus.publish(topic, {"grown": sending.seq})
 
 
 class Console:

@@ -11,7 +11,9 @@
     │   └── Halted           the tenant is halted
     ├── Unavailable          an outside part does not answer; trying later may help
     │   ├── ServerUnreachable    no SSH connection to a server
-    │   └── StoreUnavailable     the database or its disk does not take writes
+    │   ├── StoreUnavailable     the database or its disk does not take writes
+    │   └── Flooded              a platform asks for patience, for so many seconds
+    ├── Undeliverable        a platform will never take this: nobody there hears us
     ├── HostKeyChanged       a server shows another key than the one that was trusted
     ├── HostKeyUnknown       a server's key waits for a person's confirmation
     ├── VaultError           a secret cannot be opened
@@ -91,6 +93,22 @@ class StoreUnavailable(Unavailable):
     """The database takes no writes."""
 
     key = "error.store_unavailable"
+
+
+class Flooded(Unavailable):
+    """A platform takes nothing from us for a while. wait_s: as long as it says."""
+
+    key = "error.flooded"
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(None, seconds=round(wait_s))
+        self.wait_s = wait_s
+
+
+class Undeliverable(It0Error):
+    """A platform does not take this, and will not later."""
+
+    key = "error.undeliverable"
 
 
 class HostKeyChanged(It0Error):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Literal, Protocol
 
-from core.texts import Say
+from core.texts import Language, Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,17 @@ class Code:
 Part = Say | str | Code
 
 
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A sentence in words: data may stand in its places, so nothing of it is markup or a link."""
+
+    text: str
+
+
+Spoken = str | Plain | Code
+"""A part in one reader's words; a ``str`` is Markdown."""
+
+
 def command_word(text: str) -> str:
     """Return the slash command that ``text`` begins with, in lower case, or "".
 
@@ -107,10 +118,17 @@ Body = Text | Click | Act | Decided
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent it, as the platform proved it. external_id: the platform's user id."""
+    """Who sent it, as the platform proved it.
+
+    external_id: the platform's user id; home: the thread of their private chat with us, where this comes from
+    it; name, language: what the platform says of them, which proves nothing.
+    """
 
     external_id: str
     ip: str | None = None
+    home: str = ""
+    name: str = ""
+    language: Language = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +197,27 @@ class Live(Protocol):
         """Show a piece; best effort, never raises for a lost connection."""
         ...
 
+    async def close(self) -> None:
+        """Take away what was shown: the turn is over in this process."""
+        ...
+
+
+@dataclass(slots=True)
+class Sending:
+    """One stored outbound on its way to a platform.
+
+    body: the event's; conversation_id: "" for what is said to a stranger, whose language is ``language``.
+    receipt: what the platform calls what it took, a value for each piece; one that is tried again
+    begins after them.
+    """
+
+    tenant_id: str
+    conversation_id: str
+    seq: int
+    body: Mapping[str, Any]
+    receipt: list[Any] = field(default_factory=list)
+    language: Language = "en"
+
 
 class Reply(Protocol):
     """The way back to one conversation, always rebuilt from its ``Address``."""
@@ -192,12 +231,11 @@ class Reply(Protocol):
         """Return the growing reply of a turn."""
         ...
 
-    async def deliver(
-        self, tenant_id: str, conversation_id: str, seq: int, outbound: Mapping[str, Any]
-    ) -> None:
-        """Hand one stored outbound to the platform, once.
+    async def deliver(self, sending: Sending) -> None:
+        """Hand one stored outbound to the platform, once, and note what it took in the receipt.
 
-        Raises Unavailable when the platform did not take it; it is then tried again later.
+        Raises Unavailable when the platform did not take it; it is then tried again later, at the moment
+        that a Flooded names. Raises Undeliverable when it never will.
         """
         ...
 

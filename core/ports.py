@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from core.messages import Address, Handler, Reply
+from core.messages import Address, Handler, Reply, Sending, Spoken
+from core.texts import Language, Say
 from core.work import RunTarget, Server, Verdict
 
 
@@ -43,6 +44,75 @@ class Channel(Protocol):
 
     def reply_to(self, address: Address) -> Reply:
         """Return the way back to ``address``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A button in its reader's words."""
+
+    label: str
+    value: str
+    style: Literal["primary", "danger", "plain"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An outbound in its reader's words.
+
+    rest: the words for what is too long to be read in a chat and goes as a file. edits: what the platform
+    calls the message that this takes the place of, None for a new one. urgent: it goes before chatter.
+    """
+
+    parts: Sequence[Spoken]
+    buttons: Sequence[Label] = ()
+    rest: str = ""
+    edits: Any = None
+    urgent: bool = False
+
+
+class Presents(Protocol):
+    """Puts stored outbounds in words, for the channels that show finished text."""
+
+    async def message(self, sending: Sending) -> Message:
+        """Return an outbound in its reader's words."""
+        ...
+
+    async def words(self, tenant_id: str, conversation_id: str, what: Say | Mapping[str, Any]) -> str:
+        """Return a sentence, as stored or not, in the words of a conversation's reader."""
+        ...
+
+    def sentence(self, what: Say, language: Language) -> str:
+        """Return a sentence in a language."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A bot of ours on a platform. secret: what opens it there, such as its token."""
+
+    id: str
+    tenant_id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Leave the secret out."""
+        return f"Installation(id={self.id!r})"
+
+
+class Installations(Protocol):
+    """The bots of a platform, as they are now, and which of them this process looks after."""
+
+    async def of(self, channel: str) -> Sequence[Installation]:
+        """Return every active one."""
+        ...
+
+    async def lease(self, installation_id: str) -> bool:
+        """Take the lease on a bot's updates and on sending for it, or keep it; return whether we hold it."""
+        ...
+
+    async def moved(self, installation_id: str, old: str, new: str) -> None:
+        """Let conversations whose thread begins with ``old`` go on under ``new``."""
         ...
 
 

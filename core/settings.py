@@ -74,8 +74,13 @@ class Settings(BaseSettings):
     log_level: Annotated[Level, BeforeValidator(_upper)] = "INFO"
     it0_engine: str = Field(default="", description="empty: claude_api with a key, else direct")
     anthropic_api_key: SecretStr | None = None
-    anthropic_base_url: str = "https://api.anthropic.com"
+    anthropic_base_url: SecretStr = SecretStr("https://api.anthropic.com")
     anthropic_model: str = "claude-sonnet-5-5"
+    telegram_bot_token: SecretStr | None = Field(default=None, description="of the default tenant's bot")
+    telegram_api_url: str = "https://api.telegram.org"
+    telegram_webhook: bool = Field(
+        default=False, description="Telegram calls PUBLIC_URL instead of being asked"
+    )
     model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
     turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
     turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")

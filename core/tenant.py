@@ -16,7 +16,7 @@ from core.vault import Vault
 
 logger = structlog.get_logger()
 
-SHARED_HEAD = "0001"
+SHARED_HEAD = "0002"
 TENANT_HEAD = "0002"
 """The newest revision of each chain; a test holds them against the scripts."""
 

@@ -12,7 +12,7 @@ from core.errors import Halted, Late, NotAllowed, NotFound, Refused
 from core.ids import approval_code, new_id, new_token
 from core.messages import Address, Outbound
 from core.store import approvals as store
-from core.store import inbox, log, people, preferences, timers
+from core.store import inbox, log, outbox, people, preferences, timers
 from core.store.database import Transaction
 from core.store.inbox import Arrival
 from core.store.log import Event
@@ -108,13 +108,19 @@ class Approvals:
     async def _feeds(
         self, tx: Transaction, work: Work, deciders: Sequence[User]
     ) -> dict[str, tuple[Address, str]]:
-        """Return the console feeds of those who may decide, beside the requester's own conversation."""
+        """Return where those who may decide are reached, beside the requester's own conversation.
+
+        That is each one's console feed, and their private chats.
+        """
+        others = [user.id for user in deciders if user.id != work.user.id]
+        console = console_installation(work.tenant.id)
+        places = [(user_id, feed_address(console, user_id)) for user_id in others]
+        places += await people.homes(tx, work.tenant.id, others)
         found = {}
-        for user in deciders:
-            if user.id != work.user.id:
-                address = feed_address(console_installation(work.tenant.id), user.id)
-                feed = await log.open_conversation(tx, new_id(), address, user.id, self._desk.clock())
-                found[feed] = (address, user.id)
+        for user_id, address in places:
+            feed = await log.open_conversation(tx, new_id(), address, user_id, self._desk.clock())
+            if feed != work.conversation_id:
+                found[feed] = (address, user_id)
         return found
 
     async def decide(self, tenant: Tenant, user: User, click: Click) -> Ballot:
@@ -219,8 +225,19 @@ class Approvals:
         tx.after_commit.append(lambda: self._desk.changed(tenant.id, "approvals"))
         places = {row["conversation_id"] for row in await tx.all(store.PLACES, id=approval.id)}
         for conversation_id in sorted(places):
-            await log.append(tx, conversation_id, [event], self._desk.clock())
+            seq = await log.append(tx, conversation_id, [event], self._desk.clock())
             tx.after_commit.append(_grown(self._desk, tenant.id, conversation_id))
+            await self._redraw(tx, tenant, conversation_id, seq, event)
+
+    async def _redraw(
+        self, tx: Transaction, tenant: Tenant, conversation_id: str, seq: int, event: Event
+    ) -> None:
+        """Have the card on a platform show how its approval stands; the console reads it from the log."""
+        row = await log.conversation(tx, conversation_id)
+        if row is not None and row["channel"] != "console":
+            address = log.address_of(row)
+            parcel = await outbox.put(tx, self._desk.me, tenant.id, address, conversation_id, seq, event.body)
+            tx.after_commit.append(lambda: self._desk.post(parcel))
 
     async def expire(self, tenant: Tenant, approval_id: str) -> bool:
         """Lapse a request whose time is over; return whether it lapsed now."""

@@ -5,7 +5,7 @@ shared, and a message is measured after it was written, never guessed before.
 """
 
 from channels.markup.measuring import telegram_size
-from channels.markup.parsing import Plain, document
+from channels.markup.parsing import document
 from channels.markup.splitting import REST_KEY, Rest, split
 from channels.markup.tree import Blocks
 from channels.markup.writing import plain_text, telegram_html
@@ -13,7 +13,6 @@ from channels.markup.writing import plain_text, telegram_html
 __all__ = [
     "REST_KEY",
     "Blocks",
-    "Plain",
     "Rest",
     "document",
     "plain_text",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -30,20 +29,13 @@ from channels.markup.tree import (
     merged,
     styled,
 )
-from core.messages import Code
+from core.messages import Code, Plain
 
 MAX_NESTING = 40
 """Levels (a list in a list is two) up to which Markdown is read; deeper, the parser would lose text."""
 MAX_TITLE = 200
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}")
 _STYLES: dict[str, type[Bold] | type[Italic] | type[Strike]] = {"strong": Bold, "em": Italic, "s": Strike}
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """A text that is no Markdown, such as a sentence of the catalogue, whose places may hold a ``*``."""
-
-    text: str
 
 
 def document(parts: Iterable[str | Plain | Code]) -> Blocks:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from channels.markup import Blocks, Plain, Rest, document, plain_text, split, telegram_html, telegram_size
+from channels.markup import Blocks, Rest, document, plain_text, split, telegram_html, telegram_size
 from channels.markup.characters import shortened, utf16_length
 from channels.markup.measuring import visible
 from channels.telegram.keyboard import Key, keyboard
 from channels.telegram.places import Place
-from core.messages import Code
+from core.messages import Code, Plain
 
 MAX_TEXT = 4096
 MAX_CAPTION = 1024

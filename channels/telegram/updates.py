@@ -92,7 +92,10 @@ def _arrival(message: Json, event_id: str, me: Me, attachments: tuple[Attachment
 
 
 def _inbound(message: Json, event_id: str, body: Body, user: Json, me: Me) -> Inbound:
-    return Inbound(address_of(message, me), event_id, body, Sender(str(int(user["id"]))))
+    address = address_of(message, me)
+    home = address.thread if message["chat"].get("type") == "private" else ""
+    sender = Sender(str(int(user["id"])), home=home, name=_name(user), language=_language(user))
+    return Inbound(address, event_id, body, sender)
 
 
 def _name(user: Json) -> str:

@@ -70,6 +70,16 @@ OF_USER = Statement(
     .order_by(C.c.updated_at.desc())
     .limit(param("count", INT))
 )
+MOVE = Statement(
+    update(C)
+    .where(
+        of_tenant(C),
+        C.c.installation_id == param("installation_id"),
+        C.c.thread.startswith(param("old"), autoescape=False),
+    )
+    .values(thread=param("new").op("||")(func.substr(C.c.thread, func.length(param("old")) + 1)))
+)
+"""Lets conversations go on at another place, as those of a group do that became a supergroup."""
 TITLE = Statement(
     update(C).where(of_tenant(C), C.c.id == param("id"), C.c.title == "").values(title=param("new_title"))
 )

@@ -1,16 +1,29 @@
 """The durable outbox: each row says "deliver this event of this conversation", in order within it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal_column, select, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from core.messages import Address
-from core.store import tables
+from core.store import leases, tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BIG, BIGS, DOUBLE, INT, param
+from core.store.statements import BIG, BIGS, DOUBLE, INT, JSON, param
 
+L = tables.leases
 O = tables.outbox  # noqa: E741
 P = tables.processes
 
@@ -19,7 +32,8 @@ P = tables.processes
 class Parcel:
     """An outbox row that this process may deliver now.
 
-    address, body: where to and what, when the sender had them at hand; else they are read.
+    receipt: what the platform took of it before. address, body: where to and what, when the sender had them
+    at hand; else they are read. mine: False for one that waits behind another, or for another process.
     """
 
     id: int
@@ -28,8 +42,10 @@ class Parcel:
     conversation_id: str
     seq: int
     attempts: int
+    receipt: Sequence[Any] | None = None
     address: Address | None = None
     body: Mapping[str, Any] | None = None
+    mine: bool = True
 
 
 _earlier = O.alias("earlier")
@@ -42,6 +58,22 @@ _something_is_ahead = exists(
         _earlier.c.state.in_([literal_column("'new'"), literal_column("'taken'")]),
     )
 )
+
+
+def _is_sent_elsewhere(installation_id: Any) -> Any:
+    """Return the condition that another process, which is alive, holds the lease on sending for it."""
+    return exists(
+        select(literal_column("1"))
+        .select_from(L)
+        .where(
+            L.c.name == literal_column(f"'{leases.SENDER}'").op("||")(installation_id),
+            L.c.owner != param("me"),
+            L.c.owner.in_(select(P.c.id).scalar_subquery()),
+        )
+    )
+
+
+_waits = or_(_something_is_ahead, _is_sent_elsewhere(param("installation_id")))
 PUT = Statement(
     insert(O)
     .from_select(
@@ -51,21 +83,26 @@ PUT = Statement(
             param("installation_id"),
             param("conversation"),
             param("seq", BIG),
-            case((_something_is_ahead, "new"), else_="taken"),
-            case((_something_is_ahead, None), else_=param("me")),
-            case((_something_is_ahead, literal_column("0")), else_=literal_column("1")),
+            case((_waits, "new"), else_="taken"),
+            case((_waits, None), else_=param("me")),
+            case((_waits, literal_column("0")), else_=literal_column("1")),
         ),
     )
     .returning(O.c.id, O.c.state)
 )
 _mine = and_(O.c.id == param("id", BIG), O.c.state == "taken", O.c.owner == param("me"))
-SENT = Statement(update(O).where(_mine).values(state="sent", owner=None, sent_at=func.now()))
+SENT = Statement(
+    update(O)
+    .where(_mine)
+    .values(state="sent", owner=None, sent_at=func.now(), receipt=param("receipt", JSON))
+)
 AGAIN = Statement(
     update(O)
     .where(_mine)
     .values(
         state=case((O.c.attempts >= param("limit", INT), "set_aside"), else_="new"),
         owner=None,
+        receipt=param("receipt", JSON),
         error=param("reason"),
         due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, param("delay_s", DOUBLE)),
     )
@@ -76,6 +113,7 @@ _heads = (
     .where(
         O.c.state == "new",
         O.c.due_at <= func.now(),
+        ~_is_sent_elsewhere(O.c.installation_id),
         ~exists(
             select(literal_column("1"))
             .select_from(_earlier)
@@ -96,7 +134,16 @@ CLAIM = Statement(
     update(O)
     .where(O.c.id.in_(_heads))
     .values(state="taken", owner=param("me"), attempts=O.c.attempts + 1)
-    .returning(O.c.id, O.c.tenant_id, O.c.installation_id, O.c.conversation_id, O.c.seq, O.c.attempts)
+    .returning(
+        O.c.id, O.c.tenant_id, O.c.installation_id, O.c.conversation_id, O.c.seq, O.c.attempts, O.c.receipt
+    )
+)
+RECEIPT = Statement(
+    select(O.c.receipt).where(
+        O.c.tenant_id == param("tenant"),
+        O.c.conversation_id == param("conversation"),
+        O.c.seq == param("seq", BIG),
+    )
 )
 RECLAIM = Statement(
     update(O)
@@ -127,10 +174,11 @@ async def put(
     conversation_id: str,
     seq: int,
     body: Mapping[str, Any],
-) -> Parcel | None:
-    """Write that an event is to be delivered; return it if ``me`` may deliver it at once.
+) -> Parcel:
+    """Write that an event is to be delivered; the parcel says whether ``me`` may deliver it at once.
 
-    It waits its turn where something of the same conversation is still to be delivered.
+    It waits its turn where something of the same conversation is still to be delivered, and for the process
+    that paces its platform if that is another.
     """
     row = await tx.one(
         PUT,
@@ -140,9 +188,10 @@ async def put(
         conversation=conversation_id,
         seq=seq,
     )
-    if row is None or row["state"] == "new":
-        return None
-    return Parcel(row["id"], tenant_id, address.installation_id, conversation_id, seq, 1, address, body)
+    assert row is not None
+    mine = row["state"] != "new"
+    installation_id = address.installation_id
+    return Parcel(row["id"], tenant_id, installation_id, conversation_id, seq, 1, None, address, body, mine)
 
 
 async def claim(tx: Transaction, me: str, count: int) -> list[Parcel]:
@@ -151,13 +200,30 @@ async def claim(tx: Transaction, me: str, count: int) -> list[Parcel]:
     return [Parcel(*row.values()) for row in rows]
 
 
-async def sent(tx: Transaction, me: str, parcel: Parcel) -> bool:
-    """Mark a parcel as delivered; return False if another process owns it by now."""
-    return await tx.run(SENT, id=parcel.id, me=me) == 1
+async def sent(tx: Transaction, me: str, parcel: Parcel, receipt: Sequence[Any]) -> bool:
+    """Mark a parcel as delivered; return False if another process owns it by now.
+
+    receipt: what the platform calls what it took.
+    """
+    return await tx.run(SENT, id=parcel.id, me=me, receipt=list(receipt) or None) == 1
 
 
 async def again(
-    tx: Transaction, me: str, parcel: Parcel, reason: str, delay_s: float, limit: int
+    tx: Transaction,
+    me: str,
+    parcel: Parcel,
+    receipt: Sequence[Any],
+    reason: str,
+    delay_s: float,
+    limit: int,
 ) -> Row | None:
     """Put a parcel back for later, or aside after ``limit`` attempts; return its new state."""
-    return await tx.one(AGAIN, id=parcel.id, me=me, reason=reason, delay_s=delay_s, limit=limit)
+    taken = list(receipt) or None
+    return await tx.one(
+        AGAIN, id=parcel.id, me=me, receipt=taken, reason=reason, delay_s=delay_s, limit=limit
+    )
+
+
+async def receipt_of(tx: Transaction, tenant_id: str, conversation_id: str, seq: int) -> Sequence[Any]:
+    """Return what the platform calls what it took of an event."""
+    return await tx.value(RECEIPT, tenant=tenant_id, conversation=conversation_id, seq=seq) or ()

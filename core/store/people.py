@@ -1,15 +1,17 @@
 """Who is who: users of a tenant, and the identities, links, sessions and codes that lead to them."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from core.messages import Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BOOL, MOMENT, insert_row, of_tenant, param
+from core.store.statements import BOOL, MOMENT, TEXTS, insert_row, of_tenant, param
 from core.texts import as_language
 from core.work import Role, User
 
@@ -50,8 +52,29 @@ ADD_IDENTITY = Statement(
     .returning(I.c.user_id)
 )
 IDENTITY = Statement(
-    select(I.c.tenant_id, I.c.user_id).where(
+    select(I.c.tenant_id, I.c.user_id, I.c.home).where(
         I.c.installation_id == param("installation_id"), I.c.external_id == param("external_id")
+    )
+)
+SET_HOME = Statement(
+    update(I)
+    .where(I.c.installation_id == param("installation_id"), I.c.external_id == param("external_id"))
+    .values(home=param("home"))
+)
+HOMES = Statement(
+    select(I.c.user_id, I.c.installation_id, I.c.home, N.c.channel)
+    .join(N, and_(N.c.id == I.c.installation_id, N.c.active))
+    .where(
+        I.c.tenant_id == param("tenant"),
+        I.c.user_id == func.any(param("users", TEXTS)),
+        I.c.home.is_not(None),
+        I.c.home != "",
+    )
+    .order_by(I.c.created_at)
+)
+STRANGER = Statement(
+    select(ST).where(
+        ST.c.installation_id == param("installation_id"), ST.c.external_id == param("external_id")
     )
 )
 TELL_STRANGER = Statement(
@@ -60,7 +83,7 @@ TELL_STRANGER = Statement(
     .on_conflict_do_nothing()
     .returning(ST.c.external_id)
 )
-ADD_INSTALLATION = Statement(
+SET_INSTALLATION = Statement(
     upsert(N)
     .values(
         {
@@ -68,12 +91,31 @@ ADD_INSTALLATION = Statement(
             N.c.tenant_id: param("tenant"),
             N.c.channel: param("channel"),
             N.c.name: param("name"),
+            N.c.sealed: param("sealed", N.c.sealed.type),
             N.c.active: True,
             N.c.created_at: param("created_at", MOMENT),
         }
     )
-    .on_conflict_do_nothing()
+    .on_conflict_do_update(
+        index_elements=[N.c.id],
+        set_={"sealed": param("sealed", N.c.sealed.type), "name": param("name"), "active": True},
+        where=N.c.tenant_id == param("tenant"),
+    )
+    .returning(N.c.id)
 )
+END_INSTALLATION = Statement(
+    update(N)
+    .where(N.c.id == param("id"), N.c.tenant_id == param("tenant"), N.c.active)
+    .values(active=False, sealed=None)
+    .returning(N.c.id)
+)
+INSTALLATIONS = Statement(
+    select(N.c.id, N.c.tenant_id, N.c.channel, N.c.name, N.c.sealed)
+    .join(tables.tenants, tables.tenants.c.id == N.c.tenant_id)
+    .where(N.c.channel == param("channel"), N.c.active, tables.tenants.c.status != "deleted")
+    .order_by(N.c.id)
+)
+"""Every active one of a channel, of tenants that are not deleted."""
 INSTALLATION = Statement(select(N).where(N.c.id == param("id"), N.c.active))
 
 
@@ -220,9 +262,18 @@ async def users(tx: Transaction) -> list[User]:
 
 
 async def add_identity(
-    tx: Transaction, tenant_id: str, installation_id: str, external_id: str, user_id: str, at: datetime
+    tx: Transaction,
+    tenant_id: str,
+    installation_id: str,
+    external_id: str,
+    user_id: str,
+    at: datetime,
+    home: str = "",
 ) -> bool:
-    """Link a platform's user to ours; return False if it is linked already."""
+    """Link a platform's user to ours; return False if it is linked already.
+
+    home: the thread of their private chat, "" while it is not known.
+    """
     linked = await tx.one(
         ADD_IDENTITY,
         tenant=tenant_id,
@@ -230,5 +281,12 @@ async def add_identity(
         external_id=external_id,
         user_id=user_id,
         created_at=at,
+        home=home or None,
     )
     return linked is not None
+
+
+async def homes(tx: Transaction, tenant_id: str, user_ids: Sequence[str]) -> list[tuple[str, Address]]:
+    """Return (user id, address) of every private chat of ``user_ids`` on a platform."""
+    rows = await tx.all(HOMES, tenant=tenant_id, users=list(user_ids))
+    return [(row["user_id"], Address(row["channel"], row["installation_id"], row["home"])) for row in rows]

@@ -98,6 +98,7 @@ identities = Table(
     Column("tenant_id", Text, ForeignKey(tenants.c.id), nullable=False),
     _must("user_id", Text),
     _must("created_at", Moment),
+    _may("home", Text),
     PrimaryKeyConstraint("installation_id", "external_id"),
     Index(None, "tenant_id", "user_id"),
 )
@@ -108,6 +109,9 @@ strangers = Table(
     _must("installation_id", Text),
     _must("external_id", Text),
     _must("told_at", Moment),
+    _may("name", Text),
+    _may("language", Text),
+    _may("home", Text),
     PrimaryKeyConstraint("installation_id", "external_id"),
 )
 
@@ -208,6 +212,7 @@ outbox = Table(
     _must("due_at", Moment, "now()"),
     _may("error", Text),
     _may("sent_at", Moment),
+    _may("receipt", JSONB),
     UniqueConstraint("tenant_id", "conversation_id", "seq"),
     _one_of("state", ["new", "taken", "sent", "set_aside"]),
     Index("ix_outbox_due", "due_at", "id", postgresql_where=text("state = 'new'")),
@@ -220,6 +225,14 @@ outbox = Table(
     ),
     Index("ix_outbox_taken", "owner", postgresql_where=text("state = 'taken'")),
     Index("ix_outbox_sent", "sent_at", postgresql_where=text("state = 'sent'")),
+)
+
+leases = Table(
+    "lease",
+    shared,
+    Column("name", Text, primary_key=True),
+    _must("owner", Text),
+    _must("since", Moment, "now()"),
 )
 
 timers = Table(

@@ -22,7 +22,7 @@ RESTART = "systemctl restart nginx"
 async def thinking(store: Store, *script: Any, **values: Any) -> AsyncIterator[tuple[Place, ModelDouble]]:
     """Yield a process whose model says ``script``."""
     async with serving(ModelDouble(script)) as double:
-        key = {"anthropic_api_key": SecretStr("sk-test"), "anthropic_base_url": double.url}
+        key = {"anthropic_api_key": SecretStr("sk-test"), "anthropic_base_url": SecretStr(double.url)}
         async with at_work(store, **{**key, **values}) as place:
             yield place, double
 

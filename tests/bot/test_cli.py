@@ -734,7 +734,7 @@ async def test_doctor_in_a_chat_names_nothing_of_another_tenant(store: Store, tm
     await put_server(await store.first(), store.clock, server_of("ours"))
     texts = terminal.load_catalogue()
     at_home = load_settings(it0_home=tmp_path / "home")
-    looks = Doctor(at_home, store.database, store.tenants, texts, {})
+    looks = Doctor(at_home, store.database, store.tenants, texts, {}, dict)
     said = " ".join(
         texts(part, "en") for part in await looks.say(await store.first()) if isinstance(part, Say)
     )

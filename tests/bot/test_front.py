@@ -1,9 +1,8 @@
 """The front: who is let in, what is taken, and that nothing is taken twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from fakes.engine import ScriptedEngine
@@ -14,7 +13,7 @@ from agent.engine import Completed, EngineEvent, Request, Tools
 from bot.front import MAX_EVENT_ID, MAX_TEXT
 from core.errors import BadInput, NotFound, StoreUnavailable
 from core.ids import new_id
-from core.messages import Accepted, Address, Click, Inbound, Live, Progress, Sender, Text
+from core.messages import Accepted, Address, Click, Inbound, Live, Progress, Sender, Sending, Text
 from core.store import people
 from core.tenant import Tenant
 
@@ -24,6 +23,9 @@ class NoLive:
 
     async def update(self, progress: Progress) -> None:
         """Show nothing."""
+
+    async def close(self) -> None:
+        """Take nothing away."""
 
 
 @dataclass
@@ -37,11 +39,9 @@ class ChatReply:
         """Return a growing reply."""
         return NoLive()
 
-    async def deliver(
-        self, tenant_id: str, conversation_id: str, seq: int, outbound: Mapping[str, Any]
-    ) -> None:
+    async def deliver(self, sending: Sending) -> None:
         """Keep the sentences' keys."""
-        self.told += [part["say"] for part in outbound["parts"]]
+        self.told += [part["say"] for part in sending.body["parts"]]
 
 
 @dataclass
@@ -65,7 +65,7 @@ async def install(tenant: Tenant, store: Store) -> str:
     installation = f"chat-{tenant.id}"
     async with tenant.transaction() as tx:
         row = {"id": installation, "channel": "console", "name": "chat", "created_at": store.clock()}
-        await tx.run(people.ADD_INSTALLATION, tenant=tenant.id, **row)
+        await tx.one(people.SET_INSTALLATION, tenant=tenant.id, sealed=None, **row)
     return installation
 
 

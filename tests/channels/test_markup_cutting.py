@@ -6,10 +6,10 @@ import pytest
 from documents import FAMILY
 from html_judge import html, judged, sent
 
-from channels.markup import Plain, document
+from channels.markup import document
 from channels.markup.characters import utf16_length
 from channels.markup.parsing import parse
-from core.messages import Code
+from core.messages import Code, Plain
 
 
 def test_long_paragraph_is_cut_after_a_line_else_after_a_word() -> None:

@@ -7,10 +7,10 @@ from html_judge import html, judged
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from channels.markup import Plain, document, plain_text, telegram_html
+from channels.markup import document, plain_text, telegram_html
 from channels.markup.parsing import parse
 from channels.markup.tree import CodeBlock
-from core.messages import Code
+from core.messages import Code, Plain
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from html_judge import MANY, judged, sent
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from channels.markup import Blocks, Plain, Rest, document, split, telegram_html, telegram_size
+from channels.markup import Blocks, Rest, document, split, telegram_html, telegram_size
 from channels.markup.characters import clean, is_blank
 from channels.markup.parsing import parse
 from channels.markup.tree import (
@@ -23,7 +23,7 @@ from channels.markup.tree import (
     Words,
     text_of,
 )
-from core.messages import Code
+from core.messages import Code, Plain
 
 LIMITS = st.sampled_from([256, 300, 1024, 4096])
 

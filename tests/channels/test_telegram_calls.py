@@ -4,13 +4,12 @@ import json
 
 import pytest
 
-from channels.markup import Plain
 from channels.markup.characters import utf16_length
 from channels.markup.measuring import visible
 from channels.telegram.calls import Call, Extras, answer, edit, messages, take_buttons
 from channels.telegram.keyboard import Key, keyboard
 from channels.telegram.places import Place
-from core.messages import Code
+from core.messages import Code, Plain
 
 HERE = Place(-100123)
 

@@ -1,0 +1,114 @@
+"""What is said in a chat: stored outbounds in the words of their reader, and cards as text with buttons."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.catalogue import Catalogue
+from bot.controls import described
+from bot.visible import in_one_line
+from core.errors import NotFound
+from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
+from core.ports import Label, Message
+from core.store import approvals, fleet, log, outbox, people
+from core.store.database import Transaction
+from core.tenant import Tenants
+from core.texts import LANGUAGES, Language, Say, say
+from core.work import Approval, Risk
+
+MENU = ("help", "servers", "run", "approvals", "stop", "halt", "resume", "language", "doctor")
+
+
+class Chats:
+    """Puts outbounds in words for channels that show finished text."""
+
+    def __init__(self, tenants: Tenants, texts: Catalogue) -> None:
+        self._tenants = tenants
+        self._texts = texts
+
+    async def message(self, sending: Sending) -> Message:
+        """Return an outbound in its reader's words; raises NotFound for an approval that is gone."""
+        if not sending.conversation_id:
+            return self._spoken(sending.body, sending.language)
+        tenant = await self._tenants.by_id(sending.tenant_id)
+        async with tenant.reading() as db:
+            language = await self._language(db, sending.conversation_id)
+            approval_id = sending.body.get("approval_id")
+            if approval_id is None:
+                return self._spoken(sending.body, language)
+            approval = await approvals.get(db, approval_id)
+            if approval is None:
+                raise NotFound("approval.unknown")
+            edits = None
+            if "status" in sending.body:
+                edits = await _card_of(db, sending, approval_id)
+            return await self._card(db, approval, edits, language)
+
+    def sentence(self, what: Say, language: Language) -> str:
+        """Return a sentence in a language."""
+        return self._texts(what, language)
+
+    async def words(self, tenant_id: str, conversation_id: str, what: Say | Mapping[str, Any]) -> str:
+        """Return a sentence in the words of a conversation's reader."""
+        tenant = await self._tenants.by_id(tenant_id)
+        async with tenant.reading() as db:
+            return self._texts(what, await self._language(db, conversation_id))
+
+    async def _language(self, db: Transaction, conversation_id: str) -> Language:
+        row = await log.conversation(db, conversation_id)
+        user = await people.user(db, row["user_id"]) if row and row["user_id"] else None
+        return user.language if user else "en"
+
+    def _spoken(self, body: Mapping[str, Any], language: Language) -> Message:
+        parts = [self._part(part_from_json(each), language) for each in body["parts"]]
+        buttons = [
+            Label(self._texts(each["label"], language), each["value"], each["style"])
+            for each in body.get("buttons", ())
+        ]
+        return Message(parts, buttons, self._texts(say("chat.rest"), language))
+
+    def _part(self, part: Part, language: Language) -> Spoken:
+        match part:
+            case Say(key, params):
+                return Plain(self._texts(Say(key, in_one_line(params)), language))
+            case Code() | str():
+                return part
+
+    async def _card(self, db: Transaction, approval: Approval, edits: Any, language: Language) -> Message:
+        """Return an approval as it stands now: all that a decision needs, and how it was decided."""
+        servers = await fleet.servers_by_id(db, list(approval.action.server_ids))
+        names = {user.id: user.name for user in await people.users(db)}
+        who = names.get(approval.settled_by or "", "it0")
+        head = say(
+            "chat.card",
+            code=approval.code,
+            level=int(approval.level),
+            risk=say(f"level.{int(approval.level)}"),
+            status=say(
+                f"chat.card_{approval.status}", who=who, approvals=approval.approvals, needed=approval.needed
+            ),
+        )
+        parts = [self._part(part, language) for part in (head, *described(approval, servers, names))]
+        if approval.status != "pending":
+            return Message(parts, edits=edits)
+        buttons = (
+            Label(self._texts(say("console.approve"), language), f"approve:{approval.id}", "primary"),
+            Label(self._texts(say("console.reject"), language), f"reject:{approval.id}", "danger"),
+        )
+        return Message(
+            parts, buttons, self._texts(say("chat.rest"), language), edits, approval.level >= Risk.L1
+        )
+
+
+async def _card_of(db: Transaction, sending: Sending, approval_id: str) -> Any:
+    """Return what the platform calls the card that was posted here, None if it is not known."""
+    for place in await db.all(approvals.PLACES, id=approval_id):
+        if place["conversation_id"] == sending.conversation_id:
+            receipt = await outbox.receipt_of(db, sending.tenant_id, sending.conversation_id, place["seq"])
+            if receipt:
+                return receipt
+    return None
+
+
+def menu(texts: Catalogue) -> Mapping[str, Mapping[Language, str]]:
+    """Return the commands with what they do, for platforms that show a menu of them."""
+    return {name: {language: texts(say(f"menu.{name}"), language) for language in LANGUAGES} for name in MENU}

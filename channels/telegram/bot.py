@@ -1,0 +1,248 @@
+"""One bot: its updates in order, its words at the pace that Telegram allows."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from channels.telegram.api import Api, Failed
+from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated
+from channels.telegram.calls import Call, Extras, answer, edit, messages, take_buttons
+from channels.telegram.errors import Outcome, Result
+from channels.telegram.keyboard import Key
+from channels.telegram.menu import commands_menu
+from channels.telegram.pacer import Pacer
+from channels.telegram.places import Json, Me, Place
+from channels.telegram.updates import parse
+from core.errors import Flooded, It0Error, StoreUnavailable, Unavailable, Undeliverable
+from core.messages import Address, Handler, Plain, Reply, Sending
+from core.ports import Installation, Installations, Message, Presents
+from core.texts import Language, Say, say
+
+logger = structlog.get_logger()
+
+POLL_S = 25
+DEAF_S = 90.0
+"""A bot that has heard nothing from the API for so long, not even an empty answer, is deaf."""
+
+KINDS = ("message", "edited_message", "callback_query", "my_chat_member", "channel_post")
+PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+LEASE_S = 3.0
+PATIENCE_S = 30.0
+"""The longest that a call waits for its place in the row; what must wait longer goes back to the outbox."""
+
+ReplyTo = Callable[[Address], Reply]
+
+
+class Bot:
+    """A bot of ours. hook: the address for its webhook, "" to poll; secret: what comes with its updates."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        installations: Installations,
+        presents: Presents,
+        base_url: str,
+        hook: str,
+        secret: str,
+        menu: Mapping[str, Mapping[Language, str]],
+    ) -> None:
+        self.installation = installation
+        self.api = Api(installation.secret, base_url)
+        self.pacer = Pacer()
+        self.state = "starting"
+        self._installations = installations
+        self._presents = presents
+        self._hook = hook
+        self._secret = secret
+        self._menu = menu
+        self._me: Me | None = None
+        self._heard = time.monotonic()
+        self._albums: dict[str, float] = {}
+        self._opening = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.api.close()
+
+    async def run(self, handler: Handler, reply_to: ReplyTo) -> None:
+        """Take updates while this process holds the bot's lease, until cancelled; never give up."""
+        failed = 0
+        while True:
+            try:
+                if not await self._installations.lease(self.installation.id):
+                    self.state = "elsewhere"
+                    await asyncio.sleep(LEASE_S)
+                    continue
+                await self._listen(handler, reply_to)
+            except Failed as error:
+                self.state = error.result.reason or error.result.outcome.value
+                await logger.awarning("telegram_failed", bot=self.installation.id, reason=self.state)
+                pause_s = error.result.retry_after_s or PAUSES_S[min(failed, len(PAUSES_S) - 1)]
+                failed = 0 if time.monotonic() - self._heard < DEAF_S else failed + 1
+                await asyncio.sleep(pause_s * random.uniform(1, 1.3))  # noqa: S311
+            except It0Error as error:
+                await logger.awarning("telegram_waits", bot=self.installation.id, reason=str(error))
+                await asyncio.sleep(PAUSES_S[0])
+
+    async def _me_now(self) -> Me:
+        async with self._opening:
+            if self._me is None:
+                self._me = await self.api.open(self.installation.id)
+        return self._me
+
+    async def _listen(self, handler: Handler, reply_to: ReplyTo) -> None:
+        """Set the bot up and take its updates for as long as the lease is ours; raises Failed."""
+        await self._me_now()
+        for call in commands_menu(self._menu):
+            await self.api.call(call)
+        if self._hook:
+            data = {"url": self._hook, "secret_token": self._secret, "allowed_updates": list(KINDS)}
+            await self.api.call(Call("setWebhook", data))
+            self.state = "ok"
+            while await self._installations.lease(self.installation.id):  # noqa: ASYNC110 (no event tells it)
+                await asyncio.sleep(LEASE_S)
+            return
+        await self.api.call(Call("deleteWebhook", {}))
+        offset = 0
+        while await self._installations.lease(self.installation.id):
+            updates = await self.api.updates(offset, POLL_S, KINDS)
+            self.state, self._heard = "ok", time.monotonic()
+            for update in updates:
+                await self.take(update, handler, reply_to)
+                offset = int(update["update_id"]) + 1
+
+    async def take(self, update: Json, handler: Handler, reply_to: ReplyTo) -> None:
+        """Accept one update; it may be confirmed to Telegram when this returns.
+
+        Raises StoreUnavailable when it cannot be kept: Telegram sends it again.
+        """
+        parsed = parse(update, await self._me_now())
+        match parsed:
+            case Arrival():
+                await self._arrived(parsed, handler, reply_to)
+            case Migrated(_, old, new):
+                await self._installations.moved(self.installation.id, f"{old}:", f"{new}:")
+            case Ignored():
+                self._ignored(parsed)
+            case _:
+                pass
+
+    async def _arrived(self, arrival: Arrival, handler: Handler, reply_to: ReplyTo) -> None:
+        if arrival.callback_id is not None:
+            self._later(answer(arrival.callback_id, self._words(say("telegram.taken"), arrival.language)))
+        address = arrival.inbound.address
+        if arrival.has_words:
+            try:
+                await handler(arrival.inbound, reply_to(address))
+            except StoreUnavailable:
+                raise
+            except It0Error as error:
+                self._tell(address, arrival.message_id, error.say, arrival.language)
+        if arrival.attachments and self._is_first(arrival.album):
+            self._tell(address, arrival.message_id, arrival.attachments[0].note, arrival.language)
+
+    def _is_first(self, album: str) -> bool:
+        """Return whether nothing was said yet of this album, whose pictures come one by one."""
+        now = time.monotonic()
+        self._albums = {each: until for each, until in self._albums.items() if until > now}
+        if album in self._albums:
+            return False
+        if album:
+            self._albums[album] = now + 60
+        return True
+
+    def _ignored(self, ignored: Ignored) -> None:
+        key = TOLD.get(ignored.reason)
+        if ignored.callback_id is not None:
+            self._later(answer(ignored.callback_id, self._words(say(key), "en") if key else ""))
+        elif key and ignored.address is not None and ignored.message_id is not None:
+            self._tell(ignored.address, ignored.message_id, say(key), "en")
+
+    def _words(self, what: Say, language: Language) -> str:
+        return self._presents.sentence(what, language)
+
+    def _tell(self, address: Address, message_id: int, what: Say, language: Language) -> None:
+        """Say something at once that belongs to no conversation."""
+        parts = [Plain(self._words(what, language))]
+        for call in messages(Place.of(address.thread), parts, Extras(reply_to=message_id)):
+            self._later(call)
+
+    def _later(self, call: Call) -> None:
+        task = asyncio.ensure_future(self._try(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _try(self, call: Call) -> None:
+        try:
+            await self._carry_out(call, urgent=True)
+        except It0Error as error:
+            await logger.awarning("telegram_untold", bot=self.installation.id, reason=str(error))
+
+    async def deliver(self, place: Place, sending: Sending) -> None:
+        """Say an outbound, from where an earlier attempt ended; raises Unavailable or Undeliverable."""
+        message = await self._presents.message(sending)
+        for call in _calls(place, message)[len(sending.receipt) :]:
+            result = await self._carry_out(call, message.urgent)
+            sending.receipt.append(result["message_id"] if isinstance(result, dict) else 0)
+
+    async def _carry_out(self, call: Call, urgent: bool = False) -> Any:
+        """Carry a call out at its time, and do what its answer asks for."""
+        try:
+            await self._me_now()
+        except Failed as error:
+            raise _error(error.result) from None
+        chat_id = call.data.get("chat_id")
+        if chat_id is not None:
+            wait_s = self.pacer.wait_s(int(chat_id), urgent)
+            if wait_s > PATIENCE_S:
+                raise Flooded(wait_s)
+            await asyncio.sleep(wait_s)
+        try:
+            return await self.api.call(call)
+        except Failed as error:
+            return await self._after(call, error.result, urgent)
+
+    async def _after(self, call: Call, result: Result, urgent: bool) -> Any:
+        match result.outcome:
+            case Outcome.DONE:
+                return True
+            case Outcome.PLAIN if call.as_plain != call:
+                return await self._carry_out(call.as_plain, urgent)
+            case Outcome.RESEND if call.method == "editMessageText":
+                data = {name: value for name, value in call.data.items() if name != "message_id"}
+                return await self._carry_out(Call("sendMessage", data, call.plain), urgent)
+            case Outcome.MIGRATED if result.chat_id is not None:
+                old, new = f"{call.data['chat_id']}:", f"{result.chat_id}:"
+                await self._installations.moved(self.installation.id, old, new)
+                moved = Call(call.method, {**call.data, "chat_id": result.chat_id}, call.plain, call.file)
+                return await self._carry_out(moved, urgent)
+            case Outcome.WAIT:
+                self.pacer.hold(call.data.get("chat_id"), result.retry_after_s)
+        raise _error(result)
+
+
+def _error(result: Result) -> It0Error:
+    """Return an outcome as what the outbox is to make of it."""
+    match result.outcome:
+        case Outcome.WAIT:
+            return Flooded(result.retry_after_s)
+        case Outcome.LATER | Outcome.CONFLICT | Outcome.BAD_TOKEN:
+            return Unavailable("telegram.failed", reason=result.reason)
+    return Undeliverable("telegram.refused", reason=result.reason)
+
+
+def _calls(place: Place, message: Message) -> list[Call]:
+    """Return what says a message, or takes the place of an earlier one."""
+    extras = Extras([Key(b.label, b.value, b.style) for b in message.buttons], rest=message.rest)
+    match message.edits:
+        case [int(message_id)]:
+            return edit(place, message_id, message.parts, extras)
+        case [*_, int(last)]:  # a long card: its end loses the buttons, and what became of it is said anew
+            return [take_buttons(place, last), *messages(place, message.parts[:1], extras)]
+    return messages(place, message.parts, extras)

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from documents import FAMILY
-from html_judge import html, judged, sent
+from support.documents import FAMILY
+from support.html_judge import html, judged, sent
 
 from channels.markup import document
 from channels.markup.characters import utf16_length

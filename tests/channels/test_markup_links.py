@@ -1,7 +1,7 @@
 """Links lead to web addresses only, and show where they lead."""
 
 import pytest
-from html_judge import html, judged
+from support.html_judge import html, judged
 
 
 @pytest.mark.parametrize(

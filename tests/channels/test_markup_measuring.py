@@ -1,8 +1,8 @@
 """A message is measured as Telegram counts it, or more."""
 
-from documents import DOCUMENTS
-from html_judge import judged, sent
 from hypothesis import given, settings
+from support.documents import DOCUMENTS
+from support.html_judge import judged, sent
 
 from channels.markup import Blocks, telegram_html, telegram_size
 from channels.markup.characters import utf16_length

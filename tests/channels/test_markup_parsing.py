@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from html_judge import html, judged
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.html_judge import html, judged
 
 from channels.markup import document, plain_text, telegram_html
 from channels.markup.parsing import parse

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from documents import DOCUMENTS
-from html_judge import MANY, judged, sent
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from support.documents import DOCUMENTS
+from support.html_judge import MANY, judged, sent
 
 from channels.markup import Blocks, Rest, document, split, telegram_html, telegram_size
 from channels.markup.characters import clean, is_blank

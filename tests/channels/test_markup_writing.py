@@ -1,7 +1,7 @@
 """The tree is written for Telegram and as plain text."""
 
 import pytest
-from html_judge import html, judged
+from support.html_judge import html, judged
 
 from channels.markup import plain_text
 from channels.markup.characters import columns

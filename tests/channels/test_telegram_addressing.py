@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from telegram_updates import GROUP, ME, OURS, PRIVATE, message, named, taken, update, why, words
+from support.telegram_updates import GROUP, ME, OURS, PRIVATE, message, named, taken, update, why, words
 
 from channels.markup.characters import utf16_length
 from channels.telegram.addressing import entity_text

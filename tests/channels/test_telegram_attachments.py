@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from telegram_updates import ME, PRIVATE, message, named, taken, update, why
+from support.telegram_updates import ME, PRIVATE, message, named, taken, update, why
 
 from channels.telegram.arrivals import Attachment, Reason
 from channels.telegram.updates import parse

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telegram_updates import ANN, GROUP, ME, OURS, PRIVATE, click, message, taken, update, why
+from support.telegram_updates import ANN, GROUP, ME, OURS, PRIVATE, click, message, taken, update, why
 
 from channels.telegram.arrivals import TOLD, Arrival, Ignored, Membership, Migrated, Reason
 from channels.telegram.places import Place

@@ -1,5 +1,6 @@
 """Telegram's HTML, held against its written rules by a parser of our own."""
 
+import re
 from html.parser import HTMLParser
 
 from channels.markup import Blocks, Rest, split, telegram_html, telegram_size
@@ -10,6 +11,7 @@ from channels.markup.parsing import parse
 TAGS = {"b", "i", "u", "s", "code", "pre", "a", "blockquote"}
 
 
+_ANY_TAG = re.compile(r"</?[a-z][^<>]*>")
 MANY = 100_000
 
 
@@ -34,6 +36,7 @@ class Judge(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """Check that what was opened last is closed first."""
+        assert self.open, tag
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
@@ -43,6 +46,7 @@ class Judge(HTMLParser):
 
 def judged(html: str) -> str:
     """Return what is seen of Telegram's HTML, after it was found well-formed."""
+    assert "<" not in _ANY_TAG.sub("", html), "a sign that opens no tag"
     judge = Judge()
     judge.feed(html)
     judge.close()

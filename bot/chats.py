@@ -87,7 +87,10 @@ class Chats:
                 f"chat.card_{approval.status}", who=who, approvals=approval.approvals, needed=approval.needed
             ),
         )
-        parts = [self._part(part, language) for part in (head, *described(approval, servers, names))]
+        parts = [
+            self._part(part, language)
+            for part in (head, *described(approval, servers, names, "chat.card_about"))
+        ]
         if approval.status != "pending":
             return Message(parts, edits=edits)
         buttons = (

@@ -196,18 +196,18 @@ class Controls:
 
 
 def described(
-    approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str]
+    approval: Approval, servers: Mapping[str, Server], names: Mapping[str, str], key: str = "approvals.line"
 ) -> tuple[Part, Part]:
     """Return an approval with all that a decision needs: a sentence, and its command.
 
-    The command is data, so that it cannot pass for another approval.
+    The command is data, so that it cannot pass for another approval. key: of the sentence.
     """
     places = [
         _place(servers.get(server_id), user)
         for server_id, user in zip(approval.action.server_ids, approval.action.os_users, strict=True)
     ]
     words = say(
-        "approvals.line",
+        key,
         code=approval.code,
         level=int(approval.level),
         servers=listed(places),

@@ -1,5 +1,6 @@
 """The front: an inbound is accepted when its row is committed, and only then does its platform hear so."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ logger = structlog.get_logger()
 MAX_TEXT = 64_000
 MAX_EVENT_ID = 200
 TITLE_LENGTH = 80
+PAIRING = re.compile(r"[A-Za-z0-9]{5}[- ]?[A-Za-z0-9]{5}")
 IDENTITY_S = 5.0
 STOP_WORDS = ("stop", "停止")
 CONTROL = ("/stop", "/halt", "/resume")
@@ -195,8 +197,8 @@ class Front:
                     language=inbound.sender.language,
                     home=inbound.sender.home or None,
                 )
-            words = None
-            if told is not None:
+            words = say("pair.bad_code") if PAIRING.fullmatch(typed.strip()) else None
+            if told is not None and words is None:
                 asked = await self._knock(await self._tenants.by_id(installation["tenant_id"]), inbound)
                 words = say("pair.asked" if asked else "pair.stranger")
         if words is not None:

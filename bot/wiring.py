@@ -189,7 +189,7 @@ def _assemble(ground: Ground) -> App:
     telegram = Telegram(
         installations,
         Chats(ground.tenants, ground.texts),
-        settings.telegram_api_url,
+        settings.telegram_api_url.get_secret_value(),
         settings.url if settings.telegram_webhook else "",
         menu(ground.texts),
     )

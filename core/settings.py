@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     anthropic_base_url: SecretStr = SecretStr("https://api.anthropic.com")
     anthropic_model: str = "claude-sonnet-5-5"
     telegram_bot_token: SecretStr | None = Field(default=None, description="of the default tenant's bot")
-    telegram_api_url: str = "https://api.telegram.org"
+    telegram_api_url: SecretStr = SecretStr("https://api.telegram.org")
     telegram_webhook: bool = Field(
         default=False, description="Telegram calls PUBLIC_URL instead of being asked"
     )

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -62,8 +61,10 @@ class Telegram:
         self._handler = handler
         try:
             while True:
-                with suppress(It0Error):
+                try:
                     await self._look(handler)
+                except It0Error as error:
+                    await logger.awarning("telegram_waits", reason=str(error))
                 await asyncio.sleep(LOOK_S)
         finally:
             for task in self._tasks.values():

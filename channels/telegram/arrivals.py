@@ -33,7 +33,7 @@ class Arrival:
 
     inbound: its text is "" where only attachments came; message_id: what to reply to, or the card clicked.
     callback_id: to be answered at once, None for a message; quoted: somebody else's words, passed on.
-    album: the same for all messages of one; name and language: what the sender's app says.
+    album: the same for all messages of one.
     """
 
     inbound: Inbound
@@ -42,9 +42,11 @@ class Arrival:
     attachments: tuple[Attachment, ...] = ()
     quoted: bool = False
     album: str = ""
-    name: str = ""
-    language: Language = "en"
-    private: bool = False
+
+    @property
+    def language(self) -> Language:
+        """Return what the sender's app is set to."""
+        return self.inbound.sender.language if self.inbound.sender else "en"
 
     @property
     def has_words(self) -> bool:

@@ -89,6 +89,10 @@ class Bot:
             except It0Error as error:
                 await logger.awarning("telegram_waits", bot=self.installation.id, reason=str(error))
                 await asyncio.sleep(PAUSES_S[0])
+            except Exception as error:  # whatever one update or answer is like, the bot goes on hearing
+                self.state = type(error).__name__
+                await logger.aexception("telegram_broke", bot=self.installation.id)
+                await asyncio.sleep(PAUSES_S[-1])
 
     async def _me_now(self) -> Me:
         async with self._opening:

@@ -22,6 +22,9 @@ TYPING_S = 4.5
 KEPT = 3_000
 """Characters of the end of what is being said, and of output."""
 
+PASSING = ("sendChatAction", "sendMessageDraft")
+"""What leaves no message behind, and does not count as one."""
+
 OUTPUT_LINES = 12
 DRAFTS = 2**31 - 1
 
@@ -72,9 +75,13 @@ class TelegramLive:
     async def _paint(self) -> None:
         """Show what there is, again and again while it changes."""
         is_group = self._place.chat_id < 0
+        pause_s, typed_at = GROUP_PAUSE_S if is_group else PAUSE_S, -TYPING_S
+        clock = asyncio.get_running_loop().time
         while True:
-            await self._try(self._typing())
-            await asyncio.sleep(GROUP_PAUSE_S if is_group else PAUSE_S)
+            if clock() - typed_at >= TYPING_S:
+                typed_at = clock()
+                await self._try(self._typing())
+            await asyncio.sleep(pause_s)
             now = (self._text, self._output, self._state)
             if now != self._shown and any(now):
                 self._shown = now
@@ -121,7 +128,8 @@ class TelegramLive:
         """Carry a call out if there is room for it; what fails is not shown, and nothing more comes of it."""
         try:
             api, pacer = await self._api()
-            if not pacer.may_now(self._place.chat_id):
+            is_message = call.method not in PASSING
+            if pacer.is_held(self._place.chat_id) or (is_message and not pacer.may_now(self._place.chat_id)):
                 return None
             return await api.call(call)
         except Failed as error:

@@ -7,9 +7,9 @@
 import asyncio
 from collections.abc import Callable
 
-CHATTER_HZ = 25.0
-URGENT_HZ = 5.0
-"""Of the 30 a second: what is urgent never stands behind chatter."""
+CHATTER_HZ, CHATTER_BURST = 20.0, 5
+URGENT_HZ, URGENT_BURST = 4.0, 1
+"""Together 30 a second at most; what is urgent never stands behind chatter."""
 
 CHAT_HZ, CHAT_BURST = 1.0, 3
 GROUP_HZ, GROUP_BURST = 20 / 60, 10
@@ -43,8 +43,8 @@ class Pacer:
     def __init__(self, time_s: Callable[[], float] | None = None) -> None:
         self._time_s = time_s or asyncio.get_running_loop().time
         now = self._time_s()
-        self._chatter = Bucket(CHATTER_HZ, CHATTER_HZ, now)
-        self._urgent = Bucket(URGENT_HZ, URGENT_HZ, now)
+        self._chatter = Bucket(CHATTER_HZ, CHATTER_BURST, now)
+        self._urgent = Bucket(URGENT_HZ, URGENT_BURST, now)
         self._chats: dict[int, Bucket] = {}
         self._held: dict[int | None, float] = {}
 
@@ -63,6 +63,10 @@ class Pacer:
         bucket.take(now)
         self._chatter.take(now)
         return True
+
+    def is_held(self, chat_id: int) -> bool:
+        """Return whether Telegram wants to be left alone by us, there or everywhere."""
+        return self._held_s(chat_id, self._time_s()) > 0
 
     def hold(self, chat_id: int | None, seconds: float) -> None:
         """Send nothing to a chat, or None for nothing at all, for so long: Telegram said so."""

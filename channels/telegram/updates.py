@@ -85,9 +85,6 @@ def _arrival(message: Json, event_id: str, me: Me, attachments: tuple[Attachment
         attachments=attachments,
         quoted=quoted,
         album=str(message.get("media_group_id", "")),
-        name=_name(message["from"]),
-        language=_language(message["from"]),
-        private=message["chat"]["type"] == "private",
     )
 
 
@@ -122,9 +119,6 @@ def _click(query: Json, event_id: str, me: Me) -> Arrival | Ignored:
         _inbound(message, event_id, Click(data), user, me),
         int(message["message_id"]),
         callback_id,
-        name=_name(user),
-        language=_language(user),
-        private=message["chat"].get("type") == "private",
     )
 
 

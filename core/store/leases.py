@@ -13,15 +13,17 @@ P = tables.processes
 SENDER = "bot "
 """What the name of a lease on an installation begins with: on its updates, and on sending for it."""
 
+_alive = select(P.c.id).cte("alive")
 TAKE = Statement(
     upsert(L)
     .values({L.c.name: param("name"), L.c.owner: param("me")})
     .on_conflict_do_update(
         index_elements=[L.c.name],
         set_={"owner": param("me"), "since": func.now()},
-        where=or_(L.c.owner == param("me"), L.c.owner.not_in(select(P.c.id).scalar_subquery())),
+        where=or_(L.c.owner == param("me"), L.c.owner.not_in(select(_alive.c.id).scalar_subquery())),
     )
     .returning(L.c.owner)
+    .add_cte(_alive)
 )
 DROP = Statement(delete(L).where(L.c.name == param("name"), L.c.owner == param("me")))
 

@@ -405,7 +405,8 @@ async def test_what_is_over_is_forgotten_and_what_holds_is_not(
             form = {"name": "k", "kind": "ssh_key", "user_id": ann.id, "expires_at": store.clock()}
             await tx.run(fleet.ADD_FORM, token_hash=token_hash(secret), **form)
             place = {"installation_id": "i", "external_id": new_id()}
-            await tx.one(people.TELL_STRANGER, told_at=store.clock(), **place)
+            said = {"name": "Zoe", "language": "en", "home": "1:0"}
+            await tx.one(people.TELL_STRANGER, told_at=store.clock(), **place, **said)
         return secret
 
     await fill()

@@ -17,10 +17,9 @@ def test_private_text_is_for_us_with_all_that_is_known_of_it() -> None:
     arrival = taken(parse(update(**message(" check disk ", PRIVATE)), ME))
     assert arrival.inbound.address == Address("telegram", "inst-1", "7:0")
     assert arrival.inbound.event_id == "1000"
-    assert arrival.inbound.sender == Sender("7")
+    assert arrival.inbound.sender == Sender("7", home="7:0", name="Ann Li", language="zh")
     assert arrival.inbound.body == Text("check disk")
-    assert (arrival.message_id, arrival.name, arrival.language) == (5, "Ann Li", "zh")
-    assert arrival.private
+    assert (arrival.message_id, arrival.language) == (5, "zh")
     assert arrival.has_words
     assert arrival.callback_id is None
 
@@ -45,7 +44,7 @@ def test_edited_message_is_not_run_again_and_its_author_can_be_told() -> None:
 def test_click_is_the_clickers_and_carries_what_the_button_held() -> None:
     arrival = taken(parse(click(), ME))
     assert arrival.inbound.body == Click("a:1")
-    assert arrival.inbound.sender == Sender("7")
+    assert arrival.inbound.sender == Sender("7", name="Ann Li", language="zh")
     assert arrival.inbound.address.thread == thread_of(click()) == "-100123:3"
     assert (arrival.callback_id, arrival.message_id) == ("q1", 44)
 

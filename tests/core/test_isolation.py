@@ -182,7 +182,7 @@ class Life:
             async with tenant.reading() as db:
                 place = await log.conversation(db, parcel.conversation_id)
                 event = await log.event_at(db, parcel.conversation_id, parcel.seq)
-                await outbox.sent(db, "me", parcel)
+                await outbox.sent(db, "me", parcel, [])
             assert set(CANARY.findall(repr((place, event)))) == {parcel.tenant_id}
 
 

@@ -63,7 +63,8 @@ class Flood:
 class TelegramDouble(People):
     """The API. calls: all, in order; violations: those that came before a ``retry_after`` was over.
 
-    per_chat: messages a second, per_group: messages a minute, 0 for no limit.
+    conflicts: polls that another one ended. per_chat: messages a second, per_group: messages a minute, 0 for
+    no limit.
     """
 
     def __init__(self, token: str, username: str, per_chat: int = 20, per_group: int = 300) -> None:
@@ -72,6 +73,7 @@ class TelegramDouble(People):
         self.per_chat, self.per_group = per_chat, per_group
         self.url = ""
         self.retry_pause_s = 0.05
+        self.conflicts = 0
         self.calls: list[Call] = []
         self.violations: list[Call] = []
         self.commands: dict[tuple[str, str], list[Json]] = {}
@@ -209,7 +211,7 @@ class TelegramDouble(People):
     async def _do_get_updates(self, account: Account, data: Json) -> list[Json]:
         if account.hook:
             raise Refused(_HOOKED, 409)
-        _end_poll(account, _POLLED_TWICE)
+        self.conflicts += _end_poll(account, _POLLED_TWICE)
         _allow(account, data)
         offset, limit = data.get("offset", 0), min(max(data.get("limit", 100), 1), 100)
         account.queue = account.queue[offset:] if offset < 0 else _from(account.queue, offset)
@@ -443,9 +445,12 @@ def _dropped(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _end_poll(account: Account, why: str) -> None:
-    if account.poll and not account.poll.done():
-        account.poll.set_result(why)
+def _end_poll(account: Account, why: str) -> int:
+    """End a bot's poll; return how many that were."""
+    if account.poll is None or account.poll.done():
+        return 0
+    account.poll.set_result(why)
+    return 1
 
 
 def _allow(account: Account, data: Json) -> None:

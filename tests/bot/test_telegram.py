@@ -1,0 +1,334 @@
+"""Telegram in front of a real it0: a process of its own, and Telegram's API as a double at its edge."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from support.house import House
+from support.telegram_double import TelegramDouble, serving
+from support.telegram_people import Message
+
+from channels.telegram.adapter import SECRET_HEADER, webhook_secret
+
+TOKEN = "1234:TEST"
+CODE = re.compile(r"[A-Z0-9]{5}-[A-Z0-9]{5}")
+ANN, BOB, GROUP, FORUM = 7, 8, -100, -1001234567890
+
+
+@dataclass
+class Desk:
+    """A running it0 with its bot, and Ann, its admin, in a private chat."""
+
+    house: House
+    double: TelegramDouble
+    marks: Path
+
+    def write(self, seconds: float = 0) -> tuple[str, Path]:
+        """Return a command of level 2 that leaves a line in a file of its own, and the file."""
+        mark = self.marks / str(len(list(self.marks.iterdir())))
+        mark.touch()
+        return f"sh -c 'sleep {seconds}; echo x >> {mark}'", mark
+
+    async def ask(self, text: str, chat: int = ANN, user: int = ANN, topic: int | None = None) -> Message:
+        """Say something and return what it0 says next in that place."""
+        before = len(self.double.messages(chat, topic))
+        self.double.say(chat, user, text, topic_id=topic)
+        return await self.next(before, chat, topic)
+
+    async def next(self, before: int, chat: int = ANN, topic: int | None = None) -> Message:
+        """Return the message that comes after so many."""
+        said = await self.double.until(lambda: self.double.messages(chat, topic)[before:])
+        return said[0]
+
+    async def command(self, *words: str) -> str:
+        """Run ``it0 …`` beside it."""
+        return (await asyncio.to_thread(self.house.command, *words)).stdout
+
+
+async def paired(house: House, double: TelegramDouble, user_id: int, name: str) -> None:
+    """Let a chat account be one of it0's users."""
+    code = (await asyncio.to_thread(house.command, "pair", "new", "--user", name)).stdout
+    before = len(double.messages(user_id))
+    double.say(user_id, user_id, f"/start {CODE.search(code)[0]}")  # type: ignore[index]
+    await double.until(lambda: [m for m in double.messages(user_id)[before:] if "paired" in m.visible])
+
+
+@pytest.fixture(scope="module")
+async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """Yield a running it0 with a bot."""
+    folder = tmp_path_factory.mktemp("telegram")
+    (folder / "marks").mkdir()
+    async with serving(TelegramDouble(token=TOKEN, username="it0_bot")) as double:
+        house = House(folder / "home", TELEGRAM_BOT_TOKEN=TOKEN, TELEGRAM_API_URL=double.url)
+        await asyncio.to_thread(house.start)
+        try:
+            double.private(ANN, "Ann Lee")
+            await paired(house, double, ANN, "admin")
+            yield Desk(house, double, folder / "marks")
+        finally:
+            house.close()
+
+
+async def test_a_read_is_answered_with_its_output_as_data(desk: Desk) -> None:
+    reply = await desk.ask("/run local echo '<b>not bold</b> *nor this*'")
+    assert "<b>not bold</b> *nor this*" in reply.visible
+    assert "<pre>" in reply.text
+
+
+async def test_a_change_is_a_card_with_buttons_and_runs_once_after_the_tap(desk: Desk) -> None:
+    command, mark = desk.write()
+    card = await desk.ask(f"/run local {command}")
+    assert command in card.visible
+    assert "waits for approval" in card.visible
+    assert [[label for label, _ in row] for row in card.buttons] == [["Approve", "Reject"]]
+    before = len(desk.double.messages(ANN))
+    for _ in range(3):
+        desk.double.click(card, "Approve", ANN)
+    await desk.double.until(lambda: len(desk.double.messages(ANN)) == before + 3)
+    said = [m.visible for m in desk.double.messages(ANN)[before:]]
+    assert sum("carried out" in text for text in said) == 1
+    assert sum("your decision changed nothing" in text for text in said) == 2
+    await desk.double.until(lambda: not now(desk.double, card).buttons)
+    assert "approved by admin" in now(desk.double, card).visible
+    assert mark.read_text() == "x\n"
+
+
+def now(double: TelegramDouble, message: Message) -> Message:
+    """Return a message as it stands now."""
+    return next(m for m in double.messages(message.chat_id) if m.message_id == message.message_id)
+
+
+async def test_a_button_passes_by_a_running_turn(desk: Desk) -> None:
+    command, mark = desk.write()
+    card = await desk.ask(f"/run local {command}")
+    desk.double.say(ANN, ANN, "/run local sleep 4")
+    await asyncio.sleep(0.5)
+    desk.double.click(card, "Approve", ANN)
+    async with asyncio.timeout(3):
+        while mark.read_text() != "x\n":
+            await asyncio.sleep(0.05)
+    await desk.double.until(lambda: "sleep 4" in desk.double.messages(ANN)[-1].visible)
+
+
+async def test_an_update_that_comes_again_is_answered_once(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    update = desk.double.say(ANN, ANN, "/run local echo once-only")
+    await desk.next(before)
+    for _ in range(3):
+        desk.double.repeat(update)
+    await desk.ask("/run local echo after")
+    said = [m.visible for m in desk.double.messages(ANN)[before:]]
+    assert sum("once-only" in text for text in said) == 1
+
+
+async def test_long_output_is_split_or_sent_as_a_file_and_nothing_is_lost(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    await desk.ask("/run local seq 1 2500")
+    said = await desk.double.until(lambda: whole(desk.double.messages(ANN)[before:], 2500))
+    assert all(len(m.visible) <= 4096 for m in said)
+    before = len(desk.double.messages(ANN))
+    await desk.ask("/run local seq 100000 109000")
+    file = await desk.double.until(lambda: [m for m in desk.double.messages(ANN)[before:] if m.file])
+    assert file[0].file is not None
+    assert "109000" in file[0].file.content.decode()
+
+
+def whole(messages: list[Message], last: int) -> list[Message]:
+    """Return ``messages`` if they hold every number up to ``last``, in order."""
+    numbers = [int(n) for m in messages for n in re.findall(r"^\d+$", m.visible, re.MULTILINE)]
+    return messages if numbers == list(range(1, last + 1)) else []
+
+
+async def test_flood_control_is_waited_out_and_the_message_comes_once(desk: Desk) -> None:
+    desk.double.flood(2, ANN)
+    reply = await desk.ask("/run local echo patience")
+    assert "patience" in reply.visible
+    assert desk.double.violations == []
+
+
+@pytest.mark.parametrize("fault", ["fail", "cut"])
+async def test_a_fault_of_telegram_delays_a_reply_and_does_not_lose_it(desk: Desk, fault: str) -> None:
+    more = (502, "Bad Gateway") if fault == "fail" else ()
+    getattr(desk.double, fault)("sendMessage", *more)
+    before = len(desk.double.messages(ANN))
+    desk.double.say(ANN, ANN, f"/run local echo late-{fault}")
+    reply = await desk.next(before)
+    assert f"late-{fault}" in reply.visible
+
+
+async def test_form_that_telegram_cannot_read_is_sent_as_plain_text(desk: Desk) -> None:
+    desk.double.fail("sendMessage", 400, "Bad Request: can't parse entities: unexpected end tag")
+    reply = await desk.ask("/run local echo plain")
+    assert "plain" in reply.visible
+    assert "<pre>" not in reply.text
+
+
+async def test_a_stranger_knocks_and_an_admins_tap_lets_them_in(desk: Desk) -> None:
+    desk.double.private(BOB, "Bob Stone", "zh")
+    before = len(desk.double.messages(ANN))
+    desk.double.say(BOB, BOB, "/run local id")
+    knock = await desk.next(before)
+    assert "Bob Stone (8)" in knock.visible
+    desk.double.say(BOB, BOB, "hello?")  # told once, asked once
+    desk.double.click(knock, "Operator", ANN)
+    admitted = await desk.next(before + 1)
+    assert "Bob Stone is let in as" in admitted.visible
+    await desk.double.until(lambda: len(desk.double.messages(BOB)) == 2)
+    assert "配对成功" in desk.double.messages(BOB)[-1].visible
+    reply = await desk.ask("/run local echo bob", BOB, BOB)
+    assert "bob" in reply.visible
+    assert [row for row in await audit(desk) if row.startswith("user.admit admin")]
+
+
+async def audit(desk: Desk) -> list[str]:
+    """Return the audit's rows as "action actor"."""
+    async with desk.house.database() as db:
+        schema = await desk.house.schema()
+        rows = await db.fetch(
+            f"SELECT a.action, u.name FROM {schema}.audit a LEFT JOIN {schema}.user u ON u.id = a.actor_id"
+        )
+    return [f"{row['action']} {row['name']}" for row in rows]
+
+
+async def test_a_wrong_pairing_code_is_said_so(desk: Desk) -> None:
+    desk.double.private(10, "Max")
+    reply = await desk.ask("/start AAAAA-BBBBB", 10, 10)
+    assert "does not hold" in reply.visible
+
+
+async def test_in_a_group_it_hears_who_means_it_and_each_topic_is_a_conversation(desk: Desk) -> None:
+    desk.double.group(GROUP, "ops", [ANN])
+    desk.double.say(GROUP, ANN, "/run@other_bot local id")
+    desk.double.say(GROUP, ANN, "nice weather")
+    reply = await desk.ask("@it0_bot /run local echo meant", GROUP)
+    assert "meant" in reply.visible
+    assert len(desk.double.messages(GROUP)) == 1
+    desk.double.group(FORUM, "forum", [ANN], forum=True)
+    one, two = desk.double.topic(FORUM, "one"), desk.double.topic(FORUM, "two")
+    for topic, word in ((one, "first"), (two, "second")):
+        reply = await desk.ask(f"/run@it0_bot local echo {word}", FORUM, ANN, topic)
+        assert word in reply.visible
+        assert len(desk.double.messages(FORUM, topic)) == 1
+
+
+async def test_a_stranger_in_a_group_leaves_no_content_and_runs_nothing(desk: Desk) -> None:
+    desk.double.group(-200, "open", [ANN, 11])
+    desk.double.person(11, "Mallory")
+    desk.double.say(-200, 11, "@it0_bot /run local echo secret-of-mallory")
+    await desk.ask("@it0_bot /run local echo ann", -200)
+    async with desk.house.database() as db:
+        schema = await desk.house.schema()
+        held = await db.fetchval(f"SELECT count(*) FROM {schema}.event WHERE body::text LIKE '%mallory%'")
+    assert held == 0
+
+
+async def test_a_photo_is_said_not_to_be_read(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    desk.double.send_photo(ANN, ANN)
+    assert "photo" in (await desk.next(before)).visible
+
+
+async def test_an_admin_elsewhere_gets_the_card_and_every_card_shows_the_outcome(desk: Desk) -> None:
+    command, mark = desk.write()
+    before = len(desk.double.messages(ANN))
+    desk.double.say(BOB, BOB, f"/run local {command}")
+    card = await desk.next(before)
+    assert command in card.visible
+    theirs = await desk.double.until(lambda: [m for m in desk.double.messages(BOB) if command in m.visible])
+    desk.double.click(card, "Approve", ANN)
+    await desk.double.until(lambda: "approved by admin" in now(desk.double, card).visible)
+    await desk.double.until(lambda: "admin" in now(desk.double, theirs[0]).visible)
+    await desk.double.until(lambda: mark.read_text() == "x\n")
+
+
+async def test_a_turn_that_runs_is_shown_as_a_draft_in_a_private_chat(desk: Desk) -> None:
+    desk.double.drafts.clear()
+    before = len(desk.double.messages(ANN))
+    command = "for i in 1 2 3 4 5 6; do echo tick-$i; sleep 0.5; done"
+    desk.double.say(ANN, ANN, f"/run local {command}")
+    card = await desk.next(before)
+    desk.double.click(card, "Approve", ANN)
+    await desk.double.until(lambda: any("tick" in text for text in desk.double.drafts.values()))
+    reply = await desk.next(before + 1)
+    assert "tick-6" in reply.visible
+
+
+async def test_the_menu_has_the_commands_in_both_languages(desk: Desk) -> None:
+    languages = {language for (_, language), _ in desk.double.commands.items()}
+    assert languages == {"", "zh"}
+
+
+async def test_readiness_and_doctor_tell_of_the_bot(desk: Desk) -> None:
+    async with aiohttp.ClientSession() as session, session.get(desk.house.url + "/readyz") as response:
+        assert (await response.json())["channels"]["telegram-default"] == "ok"
+    assert "telegram-default" in (await desk.ask("/doctor")).visible
+
+
+async def test_the_token_stands_nowhere(desk: Desk) -> None:
+    shown = desk.house.log.read_text() + await desk.command("doctor") + await desk.command("audit", "export")
+    assert TOKEN not in shown
+
+
+async def test_a_kill_between_message_and_answer_loses_and_doubles_nothing(desk: Desk) -> None:
+    command, mark = desk.write(1)
+    card = await desk.ask(f"/run local {command}")
+    before = len(desk.double.messages(ANN))
+    desk.double.click(card, "Approve", ANN)
+    await desk.double.until(lambda: "approved" in now(desk.double, card).visible)
+    desk.house.kill()
+    desk.double.say(ANN, ANN, "/run local echo while-dead")
+    await asyncio.to_thread(desk.house.start)
+    said = await desk.double.until(
+        lambda: len(found := desk.double.messages(ANN)[before:]) >= 2 and found, timeout_s=30
+    )
+    assert sum("while-dead" in m.visible for m in said) == 1
+    assert sum("carried out" in m.visible for m in said) == 1
+    assert mark.read_text() == "x\n"
+
+
+async def test_a_second_bot_stands_back_while_the_first_one_hears(desk: Desk) -> None:
+    second = desk.house.replica()
+    await asyncio.to_thread(second.start, "bot")
+    try:
+        before = desk.double.conflicts
+        await asyncio.sleep(4)
+        assert "one-poller" in (await desk.ask("/run local echo one-poller")).visible
+        assert desk.double.conflicts == before
+    finally:
+        second.close()
+
+
+@pytest.fixture
+async def hooked(tmp_path: Path) -> AsyncIterator[tuple[House, TelegramDouble]]:
+    """Yield an it0 that Telegram calls."""
+    async with serving(TelegramDouble(token=TOKEN, username="it0_bot")) as double:
+        house = House(tmp_path / "home", TELEGRAM_BOT_TOKEN=TOKEN, TELEGRAM_API_URL=double.url)
+        house.environment |= {"TELEGRAM_WEBHOOK": "true", "PUBLIC_URL": house.url}
+        await asyncio.to_thread(house.start)
+        try:
+            yield house, double
+        finally:
+            house.close()
+
+
+async def test_by_webhook_it_hears_telegram_and_nobody_else(hooked: tuple[House, TelegramDouble]) -> None:
+    house, double = hooked
+    double.private(ANN, "Ann")
+    await double.until(lambda: [c for c in double.calls if c.method == "setwebhook"])
+    await paired(house, double, ANN, "admin")
+    update = {"update_id": 1, "message": {"message_id": 1, "text": "/run local id"}}
+    url = f"{house.url}/telegram/telegram-default"
+    async with aiohttp.ClientSession() as session:
+        for secret in ("", "wrong", webhook_secret("other:token")):
+            async with session.post(url, json=update, headers={SECRET_HEADER: secret}) as response:
+                assert response.status == 403
+        async with session.post(f"{house.url}/telegram/nobody", json=update) as response:
+            assert response.status == 404
+        headers = {SECRET_HEADER: webhook_secret(TOKEN)}
+        async with session.post(url, json={"garbage": 1}, headers=headers) as response:
+            assert response.status == 200
+    assert [c for c in double.calls if c.method == "getupdates"] == []

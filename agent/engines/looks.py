@@ -53,7 +53,8 @@ def search(sentence: Sentence) -> Reading:
     """Read "search /var/log/nginx for “timeout” on web-1": the quoted text, as it is."""
     path, text = sentence.of("path"), sentence.quoted
     kinds = ("search", "path", "look", "mark", *SERVERS)
-    if others := sentence.of("other"):
+    others = sentence.of("other")
+    if others and text is not None:
         return stray(sentence, others, "search")
     if text is None or len(path) != 1 or not sentence.has_only(*kinds):
         return not_understood(sentence, name="search")

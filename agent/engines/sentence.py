@@ -35,8 +35,8 @@ _NOTHING = re.compile(r"[\s.。;；:()]+")
 class Token:
     """A word or phrase at [start, end) of the text.
 
-    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, range, lines, other (a word that may be a
-    name), stop (what the grammar does not know), or double (a server that is called like a group).
+    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, range, lines, other (a word that
+    may be a name), stop (what the grammar does not know), or double (a server that is called like a group).
     """
 
     kind: str

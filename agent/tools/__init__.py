@@ -26,6 +26,6 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         AddServer(gate, fleet),
         CheckHttp(fleet),
         CheckTcp(fleet),
-        AskAudit(clock),
+        AskAudit(gate, clock),
     ]
     return {tool.name: tool for tool in tools}

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
+from agent.gate.gate import Gate
+from agent.redaction.redact import Redact
 from core.audit import Wanted
 from core.clock import Clock
 from core.errors import BadInput, NotAllowed
@@ -61,7 +63,8 @@ class AskAudit:
     )
     arguments = AuditArguments
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, gate: Gate, clock: Clock) -> None:
+        self._gate = gate
         self._clock = clock
 
     async def __call__(self, call: Call, arguments: AuditArguments) -> Answer:
@@ -82,7 +85,8 @@ class AskAudit:
         names = {user.id: user.name for user in users}
         async with tenant.reading() as db:
             names |= await fleet.names_by_id(db, sorted({each for row in rows for each in _servers_in(row)}))
-        return _told([_row(row, names) for row in rows], arguments.limit)
+        redact = await self._gate.redact(tenant)  # a secret may have been stored after the row was written
+        return _told([_row(row, names, redact) for row in rows], arguments.limit)
 
 
 def moment_of(text: str | None, now: datetime) -> datetime | None:
@@ -131,7 +135,7 @@ def _servers_in(row: Row) -> list[str]:
     return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
 
 
-def _row(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
+def _row(row: Row, names: Mapping[str, str], redact: Redact) -> dict[str, Any]:
     """Return what a row says, with names where it has ids."""
     detail = row["detail"]
     actor = names.get(row["actor_id"] or "") or names.get(str(detail.get("requester", ""))) or "it0"
@@ -144,7 +148,7 @@ def _row(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
         "action": row["action"],
         "code": str(detail.get("code", "")),
         "servers": [names.get(each, each) for each in _servers_in(row)],
-        "command": _in_line(str(about)),
+        "command": _in_line(redact(str(about))),
     }
 
 

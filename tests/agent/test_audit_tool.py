@@ -70,7 +70,8 @@ async def test_fate_of_a_request_belongs_to_its_server(bench: Bench) -> None:
 
 
 async def test_removed_server_can_be_asked_for(bench: Bench) -> None:
-    await bench.fleet.remove(bench.work.tenant, bench.work.user, "web")
+    tenant, user = bench.work.tenant, bench.work.user
+    await bench.fleet.remove_server(tenant, user, await bench.fleet.server(tenant, "web"))
     assert len(rows_of(await bench("ask_audit", server="web"))) == 5
 
 

@@ -120,9 +120,10 @@ class Renderer:
         servers = arguments.get("servers") or []
         shown = joined(servers[:5], self.language) + (f" +{len(servers) - 5}" if len(servers) > 5 else "")
         what = arguments.get("command") or arguments.get("path") or arguments.get("url") or ""
+        what = what or arguments.get("host") or ""
         if "host" in arguments and "port" in arguments:
             what = f"{arguments['host']}:{arguments['port']}"
-        params = {"what": what, "servers": shown}
+        params = {"what": what, "servers": shown, "text": arguments.get("pattern") or ""}
         return self._texts(Say(f"console.tool.{body['tool']}", params), self.language).strip()
 
     async def cards(

@@ -292,7 +292,9 @@ def _hands(ground: Ground, desk: Desk) -> Hands:
         settings.command_timeout_approved_s,
     )
     pick = pick_engine(ground.engines, default_of(settings, ground.engines))
-    turns = Turns(desk, gate, fleet, all_tools(gate, fleet), ground.engines, pick, settings.turn_timeout_s)
+    turns = Turns(
+        desk, gate, fleet, all_tools(gate, fleet, desk.clock), ground.engines, pick, settings.turn_timeout_s
+    )
     return Hands(fleet, approvals, executor, gate, turns, Acts(desk, gate))
 
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, func, or_, select
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BIG, LOCK, TEXT, insert_row, of_tenant
+from core.store.statements import BIG, LOCK, MOMENT, TEXT, TEXTS, insert_row, of_tenant, param
 from core.work import canonical
 
 T = tables.audit
@@ -35,6 +35,45 @@ PAGE = Statement(
 NEWEST = Statement(
     select(*COLUMNS)
     .where(of_tenant(T), T.c.seq < bindparam("before", type_=BIG))
+    .order_by(T.c.seq.desc())
+    .limit(bindparam("count", type_=BIG))
+)
+
+_ASKED = T.alias("asked")
+_WORD = func.unnest(param("words", TEXTS)).column_valued("word")
+_OF_USER = or_(
+    T.c.actor_id == param("user_id"),
+    T.c.approver_id == param("user_id"),
+    T.c.detail["requester"].astext == param("user_id"),
+)
+_OF_SERVER = or_(
+    T.c.detail["servers"].has_any(param("servers", TEXTS)),
+    and_(T.c.resource_type == "server", T.c.resource_id == func.any(param("servers", TEXTS))),
+    and_(  # what became of a request names the request only
+        T.c.resource_type == "approval",
+        select(_ASKED.c.seq)
+        .where(
+            _ASKED.c.tenant_id == param("tenant_id"),
+            _ASKED.c.resource_type == "approval",
+            _ASKED.c.resource_id == T.c.resource_id,
+            _ASKED.c.detail["servers"].has_any(param("servers", TEXTS)),
+        )
+        .exists(),
+    ),
+)
+FOUND = Statement(
+    select(*COLUMNS)
+    .where(
+        of_tenant(T),
+        or_(param("user_id").is_(None), _OF_USER),
+        or_(func.cardinality(param("servers", TEXTS)) == 0, _OF_SERVER),
+        or_(
+            func.cardinality(param("words", TEXTS)) == 0,
+            select(_WORD).where(func.strpos(T.c.action, _WORD) > 0).exists(),
+        ),
+        or_(param("since", MOMENT).is_(None), T.c.at >= param("since", MOMENT)),
+        or_(param("until", MOMENT).is_(None), T.c.at < param("until", MOMENT)),
+    )
     .order_by(T.c.seq.desc())
     .limit(bindparam("count", type_=BIG))
 )
@@ -77,6 +116,21 @@ class Entry:
     ip: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows are asked for; what is left out narrows nothing.
+
+    user_id: who did it, asked for it or approved it; servers: a server's name and ids; words: of which one
+    stands in the action; until: exclusive.
+    """
+
+    user_id: str | None = None
+    servers: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +196,19 @@ class AuditLog:
         """Return the newest rows below ``before``, newest first."""
         async with self._tenant.transaction() as tx:
             return await tx.all(NEWEST, before=before or 2**62, count=count)
+
+    async def find(self, wanted: Wanted, count: int) -> list[Row]:
+        """Return the newest ``count`` rows that are ``wanted``, newest first."""
+        async with self._tenant.transaction() as tx:
+            return await tx.all(
+                FOUND,
+                user_id=wanted.user_id,
+                servers=list(wanted.servers),
+                words=list(wanted.words),
+                since=wanted.since,
+                until=wanted.until,
+                count=count,
+            )
 
     async def rows(self, batch: int = 500) -> AsyncIterator[Row]:
         """Yield every row in order, also one whose number the log itself would never give."""

@@ -1,38 +1,33 @@
 """The slash commands: one table, from which they are read and from which ``/help`` is made."""
 
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agent.engines import looking
+from agent.engines.slash import line_of, number, on_servers, split, usage
 from agent.engines.targets import (
     Intent,
     Reading,
     Suggestion,
-    Targets,
-    Unknown,
     Why,
     example,
-    listed,
     named,
     nearest,
     only,
-    select,
     shown,
 )
-from agent.engines.words import MAX_LINES, TOPICS, Topic, environment_of
+from agent.engines.words import TOPICS, Topic, environment_of
 from core.texts import Say, say
 from core.work import ENVIRONMENTS, SERVER_ROLES, Role, Server
 
 Read = Callable[[str, Sequence[Server]], Reading]
 Group = Literal["work", "manage", "control"]
 GROUPS: tuple[Group, ...] = ("work", "manage", "control")
-SAMPLES = ("disk", "status", "logs", "restart", "run", "tail", "port", "http", "list")
+SAMPLES = ("disk", "status", "logs", "restart", "run", "tail", "search", "port", "http", "list", "touched")
 """Sentences that ``/help`` shows; the words for the rest stand in one line below them."""
 
-_SELECTOR = re.compile(r"[^\s,，、]+(?:\s*[,，、]\s*[^\s,，、]+)*")
-_PATH = re.compile(r"/[^\0\n\r]{0,4095}")
 _OPTION = re.compile(r"--(\w+)(?:=| +|$)(\S*)\s*")
 _SPAN = re.compile(r"(\d{1,6})(s|m|h)?", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -56,7 +51,7 @@ class Command:
     @property
     def line(self) -> Say:
         """Return how it is written and what it does."""
-        return say(f"command.{self.name}", slash=f"/{self.name}")
+        return line_of(self.name)
 
 
 def is_command(text: str) -> bool:
@@ -85,43 +80,10 @@ def _unknown(word: str, servers: Sequence[Server]) -> Suggestion:
     return only(say("direct.unknown_command_near", slash=shown(f"/{word}"), near=f"/{near}"))
 
 
-def _usage(name: str) -> Suggestion:
-    return only(say("direct.usage", usage=COMMANDS[name].line))
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of ``text``, quoted ones whole; [] where a quote is not closed."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return []
-
-
 def _bare(command: str) -> str:
     """Return a command without the backticks around the whole of it."""
     whole = len(command) > 2 and command[0] == command[-1] == "`" and command.count("`") == 2
     return command[1:-1].strip() if whole else command
-
-
-def _on_servers(name: str, rest: str, servers: Sequence[Server]) -> tuple[Targets, str] | Suggestion:
-    """Return the servers at the head of ``rest``, and what follows them."""
-    found = _SELECTOR.match(rest)
-    if found is None or not (after := rest[found.end() :].strip()):
-        return _usage(name)
-    if not servers:
-        return only(say("servers.none"))
-    targets = select(found[0], servers)
-    match targets:
-        case Say():
-            return only(targets)
-        case Unknown(word, near) if near:
-            ready = f"/{name} {found[0].replace(word, near, 1)} {after}"
-            return only(say("direct.unknown_server_near", word=shown(word), near=near, ready=shown(ready)))
-        case Unknown(word):
-            known = listed([server.name for server in servers])
-            return only(say("direct.unknown_server", word=shown(word), servers=known))
-        case Targets():
-            return targets, after
 
 
 def _run(rest: str, servers: Sequence[Server]) -> Reading:
@@ -131,7 +93,7 @@ def _run(rest: str, servers: Sequence[Server]) -> Reading:
         if option[1] != "timeout" or seconds is None:
             return only(say("direct.bad_run_option", option=shown(option[0].strip())))
         limit, rest = {"timeout_s": seconds}, rest[option.end() :]
-    found = _on_servers("run", rest, servers)
+    found = on_servers("run", rest, servers)
     if isinstance(found, Suggestion):
         return found
     targets, command = found
@@ -146,29 +108,6 @@ def _seconds(text: str) -> int | None:
     return seconds or None
 
 
-def _tail(rest: str, servers: Sequence[Server]) -> Reading:
-    found = _on_servers("tail", rest, servers)
-    if isinstance(found, Suggestion):
-        return found
-    targets, after = found
-    words = _words(after)
-    if not 1 <= len(words) <= 2 or not _PATH.fullmatch(words[0]):
-        return _usage("tail")
-    arguments: dict[str, Any] = {"path": words[0], "servers": list(targets.names)}
-    if len(words) == 2:
-        lines = _number(words[1], MAX_LINES)
-        if lines is None:
-            return only(say("direct.bad_lines", limit=MAX_LINES))
-        arguments["lines"] = lines
-    return Intent("tail_file", arguments, targets.notes)
-
-
-def _number(text: str, most: int) -> int | None:
-    """Return a number from 1 to ``most``, None if ``text`` is none."""
-    good = text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most
-    return int(text) if good else None
-
-
 def _servers(rest: str, servers: Sequence[Server]) -> Reading:
     if not rest:
         return Intent("list_servers", {})
@@ -180,14 +119,14 @@ def _servers(rest: str, servers: Sequence[Server]) -> Reading:
 
 def _http(rest: str, servers: Sequence[Server]) -> Reading:
     good = len(rest.split()) == 1 and rest.lower().startswith(("http://", "https://"))
-    return Intent("check_http", {"url": rest}) if good else _usage("http")
+    return Intent("check_http", {"url": rest}) if good else usage("http")
 
 
 def _tcp(rest: str, servers: Sequence[Server]) -> Reading:
     words = rest.split()
     if len(words) != 2:
-        return _usage("tcp")
-    port = _number(words[1], 65535)
+        return usage("tcp")
+    port = number(words[1], 65535)
     if port is None:
         return only(say("direct.bad_port", port=shown(words[1])))
     name = named(words[0], servers)
@@ -196,9 +135,9 @@ def _tcp(rest: str, servers: Sequence[Server]) -> Reading:
 
 
 def _server(rest: str, servers: Sequence[Server]) -> Reading:
-    words = _words(rest)
+    words = split(rest)
     if len(words) < 3 or words[0] != "add" or "=" in words[1] or "=" in words[2]:
-        return _usage("server")
+        return usage("server")
     arguments: dict[str, Any] = {"name": words[1], "host": words[2]}
     for word in words[3:]:
         key, _, value = word.partition("=")
@@ -206,7 +145,7 @@ def _server(rest: str, servers: Sequence[Server]) -> Reading:
             return only(say("direct.bad_option", option=shown(word), allowed=", ".join(_OPTIONS)))
         arguments[key] = value
     if "user" not in arguments or "credential" not in arguments:
-        return _usage("server")
+        return usage("server")
     return _checked(arguments)
 
 
@@ -216,7 +155,7 @@ _OPTIONS = ("user", "credential", "port", "environment", "role", "jump")
 def _checked(arguments: dict[str, Any]) -> Reading:
     """Return the call that adds a server, its few-valued fields checked here for a sentence of our own."""
     if "port" in arguments:
-        port = _number(arguments["port"], 65535)
+        port = number(arguments["port"], 65535)
         if port is None:
             return only(say("direct.bad_port", port=shown(arguments["port"])))
         arguments["port"] = port
@@ -231,7 +170,7 @@ def _checked(arguments: dict[str, Any]) -> Reading:
 
 
 def _why(rest: str, servers: Sequence[Server]) -> Reading:
-    return Why(_bare(rest)) if rest else _usage("why")
+    return Why(_bare(rest)) if rest else usage("why")
 
 
 def _help(rest: str, servers: Sequence[Server]) -> Reading:
@@ -288,13 +227,17 @@ def _overview(servers: Sequence[Server]) -> list[Say]:
 _TABLE = (
     Command("servers", "work", Role.VIEWER, _servers, "prod"),
     Command("run", "work", Role.OPERATOR, _run, "{server} df -h"),
-    Command("tail", "work", Role.OPERATOR, _tail, "{server} /var/log/syslog 100"),
+    Command("tail", "work", Role.OPERATOR, looking.tail, "{server} /var/log/syslog 100"),
+    Command("read", "work", Role.OPERATOR, looking.read, "{server} /var/log/syslog 100-150"),
+    Command("search", "work", Role.OPERATOR, looking.search, "{server} /var/log/nginx timeout"),
+    Command("ping", "work", Role.OPERATOR, looking.ping, "{server} example.com"),
     Command("http", "work", Role.OPERATOR, _http, "https://example.com"),
     Command("tcp", "work", Role.OPERATOR, _tcp, "{server} 5432"),
     Command("why", "work", Role.VIEWER, _why, "systemctl restart nginx"),
     Command("server", "manage", Role.ADMIN, _server, "add web-9 10.0.0.9 user=ops credential=ops-key"),
     Command("credential", "manage", Role.ADMIN),
     Command("approvals", "manage", Role.VIEWER),
+    Command("audit", "manage", Role.ADMIN, looking.audit, "server={server} since=24h"),
     Command("doctor", "manage", Role.ADMIN),
     Command("stop", "control", Role.VIEWER),
     Command("halt", "control", Role.OPERATOR),

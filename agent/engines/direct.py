@@ -115,11 +115,22 @@ def _header(intent: Intent) -> tuple[Part, ...]:
     """Return a line that tells what ran where, for calls that ran something."""
     if "servers" not in intent.arguments:
         return intent.notes
-    what = shown(intent.arguments.get("command") or intent.arguments["path"])
+    what = shown(_what(intent))
     servers = intent.arguments["servers"]
     if len(servers) == 1:  # the line of its result has the name
         return (what, *intent.notes)
     return (say("direct.ran", command=what, servers=listed(servers)), *intent.notes)
+
+
+def _what(intent: Intent) -> str:
+    """Return what a call does in a few signs of data."""
+    arguments = intent.arguments
+    match intent.tool:
+        case "ping":
+            return f"ping {arguments['host']}"
+        case "search_files":
+            return f"{arguments['path']}: {arguments['pattern']}"
+    return str(arguments.get("command") or arguments["path"])
 
 
 def _run_parts(outcome: Outcome) -> Iterator[Part]:

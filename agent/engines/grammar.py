@@ -8,8 +8,9 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
-from agent.engines import commands
+from agent.engines import commands, looks
 from agent.engines.cmdline import behind_run, is_command_line, is_unquoted, with_quotes
+from agent.engines.looks import lines_of
 from agent.engines.sentence import (
     SERVERS,
     Sentence,
@@ -31,14 +32,12 @@ from agent.engines.targets import (
     only,
     shown,
 )
-from agent.engines.words import MAX_LINES, OVERVIEW, TOPICS, WHOLE, narrow
+from agent.engines.words import OVERVIEW, TOPICS, WHOLE, narrow
 from core.texts import say
 from core.work import Server
 
 LONGEST = 2000
 """Characters in a sentence; longer texts are no sentences, and their commands belong behind ``/run``."""
-LINES = 50
-"""Lines of a log when no number is named."""
 
 _DECISION = re.compile(r"(?:approve|reject|deny|批准|同意|拒绝) ?[a-z0-9-]+")
 _ASKING = ("look", "ask", "mark", "opening")
@@ -105,7 +104,7 @@ def _joined(names: Sequence[str]) -> str:
 
 def _of_unit(sentence: Sentence, name: str) -> Reading:
     """Read a unit's status or logs; without a unit, the server's."""
-    lines = _lines(sentence)
+    lines = lines_of(sentence)
     if isinstance(lines, Suggestion):
         return lines
     if name == "status" and sentence.of("lines"):
@@ -183,24 +182,6 @@ def _port(sentence: Sentence) -> Reading:
     return Intent("check_tcp", {"host": host, "port": port})
 
 
-def _tail(sentence: Sentence) -> Reading:
-    """Read "tail /var/log/syslog on web-1"."""
-    path, lines = sentence.of("path"), _lines(sentence)
-    if isinstance(lines, Suggestion):
-        return lines
-    if others := sentence.of("other"):
-        return stray(sentence, others)
-    wrong = {token.value for token in sentence.of("topic")} - {"logs"}
-    kinds = ("path", "tail", "topic", "lines", "look", "ask", "mark", *SERVERS)
-    if wrong or len(path) != 1 or not sentence.has_only(*kinds):
-        return not_understood(sentence)
-    targets = targets_of(sentence, "tail")
-    if isinstance(targets, Suggestion):
-        return targets
-    arguments = {"path": path[0].value, "servers": list(targets.names), "lines": lines}
-    return Intent("tail_file", arguments, targets.notes)
-
-
 def _run(sentence: Sentence) -> Reading:
     """Read "run `systemctl list-timers` on web-1": the quoted command, as it is."""
     if others := sentence.of("other"):
@@ -228,17 +209,6 @@ def _list(sentence: Sentence) -> Reading:
     return Intent("list_servers", {"environment": environments.pop()} if environments else {})
 
 
-def _ping(sentence: Sentence) -> Reading:
-    """Read "ping": is the bot there, or with servers, do they answer a command."""
-    if others := sentence.of("other"):
-        return stray(sentence, others)
-    if not sentence.has_only("ping", *SERVERS, *_ASKING):
-        return not_understood(sentence)
-    if not sentence.of(*SERVERS):
-        return only(say("direct.pong", example=example("ping", sentence.servers)))
-    return _on_servers(sentence, TOPICS["uptime"].command, "ping")
-
-
 def _reboot(sentence: Sentence) -> Suggestion:
     return only(say("direct.no_reboot", example=example("restart", sentence.servers)))
 
@@ -257,17 +227,6 @@ def _overview(sentence: Sentence) -> Reading:
     return _on_servers(sentence, _joined(OVERVIEW), "overview")
 
 
-def _lines(sentence: Sentence) -> int | Suggestion:
-    """Return how many lines are asked for."""
-    found = sentence.of("lines")
-    if not found:
-        return LINES
-    count = int(found[0].value)
-    if len(found) == 1 and 1 <= count <= MAX_LINES:
-        return count
-    return only(say("direct.bad_lines", limit=MAX_LINES))
-
-
 def _on_servers(sentence: Sentence, command: str, name: str, skip: Token | None = None) -> Reading:
     """Return the call that runs ``command`` on the servers that the sentence means."""
     targets = targets_of(sentence, name, skip)
@@ -281,18 +240,28 @@ _READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
     frozenset({"topic"}): _topics,
     frozenset({"topic", "tail"}): _topics,
     frozenset({"change"}): _change,
-    frozenset({"path"}): _tail,
-    frozenset({"path", "tail"}): _tail,
-    frozenset({"path", "topic"}): _tail,
-    frozenset({"path", "topic", "tail"}): _tail,
+    frozenset({"path"}): looks.file,
+    frozenset({"path", "tail"}): looks.file,
+    frozenset({"path", "topic"}): looks.file,
+    frozenset({"path", "topic", "tail"}): looks.file,
+    frozenset({"path", "range"}): looks.file,
+    frozenset({"path", "range", "topic"}): looks.file,
+    frozenset({"search"}): looks.search,
+    frozenset({"search", "path"}): looks.search,
+    frozenset({"search", "quoted"}): looks.search,
+    frozenset({"search", "path", "quoted"}): looks.search,
+    frozenset({"touched"}): looks.touched,
     frozenset({"url"}): _url,
     frozenset({"url", "topic"}): _url,
     frozenset({"url", "ping"}): _url,
     frozenset({"list"}): _list,
-    frozenset({"ping"}): _ping,
+    frozenset({"ping"}): looks.ping,
     frozenset({"reboot"}): _reboot,
     frozenset({"quoted"}): with_quotes,
     frozenset({"run"}): with_quotes,
     frozenset({"run", "quoted"}): _run,
 }
-_ACTS = ("topic", "change", "run", "tail", "list", "ping", "reboot", "path", "url")
+_ACTS = (
+    *("topic", "change", "run", "tail", "list", "ping", "reboot", "path", "url"),
+    *("range", "search", "touched"),
+)

@@ -16,7 +16,7 @@ from agent.engines.targets import (
     only,
     shown,
 )
-from agent.engines.words import TOPICS, in_chinese, phrase_at
+from agent.engines.words import SPECIAL, TOPICS, in_chinese, phrase_at
 from core.texts import Say, say
 from core.work import Server
 
@@ -26,15 +26,6 @@ SERVERS = ("server", "env", "role", "all")
 _LOOSE = frozenset({"polite", "noun", "and", "on", "of", "the", "de", "request"})
 _QUOTES = (("`", "`"), ("“", "”"), ('"', '"'))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SPECIAL = (
-    ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
-    ("path", re.compile(r"(?<![A-Za-z0-9_.])/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
-    (
-        "lines",
-        re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I),
-    ),
-    ("lines", re.compile(r"(?:最近|最后|最新|末尾|后)的? ?(\d{1,9}) ?[行条]|(\d{1,9}) ?[行条]")),
-)
 _HAN = re.compile("[\u4e00-\u9fff]")
 _OTHER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9@._:-]*[A-Za-z0-9_])?")
 _NOTHING = re.compile(r"[\s.。;；:()]+")
@@ -44,8 +35,8 @@ _NOTHING = re.compile(r"[\s.。;；:()]+")
 class Token:
     """A word or phrase at [start, end) of the text.
 
-    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, lines, other (a word that may be a
-    name), stop (what the grammar does not know), or double (a server that is called like a group).
+    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, range, lines, other (a word that
+    may be a name), stop (what the grammar does not know), or double (a server that is called like a group).
     """
 
     kind: str
@@ -118,7 +109,7 @@ def cut(text: str, servers: Sequence[Server]) -> list[Token]:
 
 
 def _special(text: str, at: int) -> Token | None:
-    for kind, pattern in _SPECIAL:
+    for kind, pattern in SPECIAL:
         if match := pattern.match(text, at):
             value = next(filter(None, match.groups()), "") or match[0].rstrip(".,;:!?)")
             return Token(kind, value, at, match.end())
@@ -270,7 +261,9 @@ def not_understood(sentence: Sentence, word: Token | None = None, name: str = ""
     word: what was not understood, if it is known; name: of the example, "" for the closest.
     """
     about_unit = sentence.of("topic", "change")
-    word = word or next(iter(sentence.of("stop") or ([] if about_unit else sentence.of("other"))), None)
+    word = word or next(
+        iter(sentence.of("stop", "when") or ([] if about_unit else sentence.of("other"))), None
+    )
     near = _nearest_topic(sentence) if not name or _is_slip(word) else name
     if not near:
         return only(say("direct.not_understood_at_all"))
@@ -294,7 +287,7 @@ def _nearest_topic(sentence: Sentence) -> str:
     """
     named = [token.value for token in sentence.of("topic", "change")]
     named += ["http" for _ in sentence.of("url")]
-    named += [token.kind for token in sentence.of("tail", "run", "ping", "list")]
+    named += [token.kind for token in sentence.of("tail", "run", "ping", "list", "search", "touched")]
     unknown = [token.value for token in sentence.of("other", "stop")[:4] if len(token.value.encode()) > 2]
     named += [_PHRASES[near] for word in unknown if (near := nearest(word, _PHRASES))]
     return named[0] if named else "overview" if sentence.of(*SERVERS) else ""

@@ -30,7 +30,8 @@ class Intent:
     @property
     def role(self) -> Role:
         """Return who may ask for it."""
-        return {"list_servers": Role.VIEWER, "add_server": Role.ADMIN}.get(self.tool, Role.OPERATOR)
+        known = {"list_servers": Role.VIEWER, "add_server": Role.ADMIN, "ask_audit": Role.ADMIN}
+        return known.get(self.tool, Role.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)

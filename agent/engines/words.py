@@ -116,6 +116,8 @@ _IN_CHINESE = {
     "http": "检查 https://example.com",
     "list": "服务器列表",
     "ping": "ping {server}",
+    "search": "在 {server} 的 /var/log 里搜索“timeout”",
+    "touched": "昨天谁动过 {server}",
 }
 
 
@@ -128,6 +130,19 @@ def in_chinese(name: str, server: str, unit: str) -> str:
     return f"{first} {server} 的 {unit}" if topic.changes else f"{server} 的 {first}"
 
 
+SPECIAL = (
+    ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
+    ("path", re.compile(r"(?<![A-Za-z0-9_.])/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
+    ("range", re.compile(r"(?:the )?lines (\d{1,9} ?(?:-|–|to|through) ?\d{1,9})(?![\w.-])", re.I)),
+    ("range", re.compile(r"第? ?(\d{1,9} ?行? ?(?:-|–|~|到|至) ?第? ?\d{1,9}) ?行")),
+    (
+        "lines",
+        re.compile(r"(?:the )?(?:last|latest) (\d{1,9})(?: lines?)?(?![\w.-])|(\d{1,9}) lines?(?!\w)", re.I),
+    ),
+    ("lines", re.compile(r"(?:最近|最后|最新|末尾|后)的? ?(\d{1,9}) ?[行条]|(\d{1,9}) ?[行条]")),
+)
+"""Tokens that are known by their form."""
+
 OVERVIEW = ("uptime", "memory", "disk")
 """What is looked at when only a server is named."""
 
@@ -135,6 +150,9 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("run", "run;execute;exec;执行;运行"),
     ("tail", "tail;末尾;最后几行"),
     ("ping", "ping"),
+    ("search", "search;search for;search in;搜索;查找;搜"),
+    ("touched", "who touched;who changed;who worked on;谁动过;谁改过;谁动了;谁改了;谁操作过"),
+    ("when", "today;yesterday;今天;昨天"),
     ("reboot", "reboot;shutdown;shut down;poweroff;power off;关机;重启服务器;重启机器"),
     ("list", "list servers;list all servers;list the servers;show servers;show all servers;show the servers"),
     ("list", "which servers;what servers;list of servers;server list;servers list;list hosts;list machines"),
@@ -166,7 +184,7 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("polite", "请;请你;请问;麻烦;麻烦你;帮我;帮忙;帮;给我;把;将;一下;下;现在;吧;你好;您好;我想;我要;服务;!"),
     ("noun", "server;servers;host;hosts;machine;machines;box;服务器;机器;主机"),
     ("and", "and;&;,;、;和;与;跟;以及;及"),
-    ("on", "on;in;at;from;在"),
+    ("on", "on;in;at;from;在;从"),
     ("of", "of;for;'s"),
     ("the", "上;上的;里;里的;中的;上面的"),
     ("de", "的"),
@@ -175,11 +193,11 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("stop", "not;no;never;dont;cannot;cant;maybe;if;when;unless;except;without;but;or;then;why;should;must"),
     (
         "stop",
-        "it;them;they;that;this;these;those;i;we;you;my;everything;nothing;later;today;tomorrow;tonight",
+        "it;them;they;that;this;these;those;i;we;you;my;everything;nothing;later;tomorrow;tonight",
     ),
     (
         "stop",
-        "yesterday;again;after;before;until;because;need;needs;want;did;was;were;had;has been;to;be;ever",
+        "again;after;before;until;because;need;needs;want;did;was;were;had;has been;to;be;ever",
     ),
     ("stop", "web server;db server;database server;cache server;other;others;only;just"),
 )

@@ -5,19 +5,27 @@ from collections.abc import Mapping
 from agent.fleet.servers import Fleet
 from agent.gate.gate import Gate
 from agent.toolbox import Tool
+from agent.tools.audit import AskAudit
 from agent.tools.checks import CheckHttp, CheckTcp
 from agent.tools.commands import RunCommand, TailFile
+from agent.tools.files import ReadFile, SearchFiles
+from agent.tools.ping import Ping
 from agent.tools.servers import AddServer, ListServers
+from core.clock import Clock, system_clock
 
 
-def all_tools(gate: Gate, fleet: Fleet) -> Mapping[str, Tool]:
+def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[str, Tool]:
     """Return every tool by name."""
     tools: list[Tool] = [
         RunCommand(gate),
         TailFile(gate),
+        ReadFile(gate),
+        SearchFiles(gate),
+        Ping(gate, fleet),
         ListServers(fleet),
         AddServer(gate, fleet),
         CheckHttp(fleet),
         CheckTcp(fleet),
+        AskAudit(gate, clock),
     ]
     return {tool.name: tool for tool in tools}

@@ -25,6 +25,8 @@ HOLD_BY_IDS = Statement(
     .with_for_update(read=True)
 )
 NAMED = Statement(select(S).where(of_tenant(S), S.c.name == param("name"), S.c.status != "removed"))
+IDS_NAMED = Statement(select(S.c.id).where(of_tenant(S), S.c.name == param("name")))
+NAMES = Statement(select(S.c.id, S.c.name).where(of_tenant(S), S.c.id == func.any(param("ids", TEXTS))))
 TRUST = Statement(
     update(S)
     .where(
@@ -139,6 +141,16 @@ async def server_named(tx: Transaction, name: str) -> Server | None:
     """Return a server by name."""
     row = await tx.one(NAMED, name=name)
     return server_of(row) if row else None
+
+
+async def ids_named(tx: Transaction, name: str) -> list[str]:
+    """Return the ids of all servers that are or were called ``name``."""
+    return [row["id"] for row in await tx.all(IDS_NAMED, name=name)]
+
+
+async def names_by_id(tx: Transaction, ids: list[str]) -> dict[str, str]:
+    """Return the names of those of ``ids`` that exist or were removed."""
+    return {row["id"]: row["name"] for row in await tx.all(NAMES, ids=ids)}
 
 
 def change_row(server: Server) -> dict[str, Any]:

@@ -21,8 +21,11 @@ from agent.engines.direct import Direct, read
 from agent.engines.targets import Intent, Suggestion, Why
 from agent.engines.words import DF, TOPICS, in_chinese
 from agent.risk import classify
+from agent.tools.audit import AuditArguments
 from agent.tools.checks import HttpArguments, TcpArguments
 from agent.tools.commands import RunArguments, TailArguments
+from agent.tools.files import ReadArguments, SearchArguments
+from agent.tools.ping import PingArguments
 from agent.tools.servers import AddArguments, ListArguments
 from core.messages import Code
 from core.texts import Say, say
@@ -37,6 +40,10 @@ ARGUMENTS: dict[str, Any] = {
     "add_server": AddArguments,
     "check_http": HttpArguments,
     "check_tcp": TcpArguments,
+    "read_file": ReadArguments,
+    "search_files": SearchArguments,
+    "ping": PingArguments,
+    "ask_audit": AuditArguments,
 }
 OPERATOR = User("u1", "Ann", Role.OPERATOR, "en")
 ADMIN = replace(OPERATOR, role=Role.ADMIN)
@@ -414,7 +421,9 @@ def test_a_slash_run_may_set_its_limit(text: str, seconds: int) -> None:
     assert reading == Intent("run_command", arguments)
 
 
-@pytest.mark.parametrize("name", [*TOPICS, "overview", "run", "tail", "list", "port", "http", "ping"])
+@pytest.mark.parametrize(
+    "name", [*TOPICS, "overview", "run", "tail", "list", "port", "http", "ping", "search", "touched"]
+)
 def test_whoever_types_chinese_is_shown_a_chinese_sentence_that_works(name: str) -> None:
     shown = in_chinese(name, "web-1", "nginx")
     assert isinstance(grammar.read(shown, FLEET), Intent), shown
@@ -480,6 +489,21 @@ _PIECES += [
 _PIECES += [
     "/run",
     "/tail",
+    "/read",
+    "/search",
+    "/ping",
+    "/audit",
+    "search",
+    "ping",
+    "from",
+    "从",
+    "example.com",
+    "“x”",
+    "lines 3-9",
+    "第 3 到 9 行",
+    "who touched",
+    "昨天",
+    "since=24h",
     "/var/log/x",
     "last 5 lines",
     "$(id)",

@@ -3,34 +3,19 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
-import asyncssh
 import pytest
 from aiohttp import web
-from fakes.desk import make_desk, taken_work
-from fakes.shell import ScriptedShell
-from support.store import Store, actions, add_user
+from support.bench import KEY, Bench, key_of, make_bench
+from support.store import Store, actions
 
-from agent.context import Desk, Work
-from agent.engine import Answer
 from agent.fleet.forms import NewServer
-from agent.fleet.servers import Fleet
-from agent.gate.approvals import Approvals
-from agent.gate.execution import Executor
-from agent.gate.gate import Gate
-from agent.redaction.redactions import Redactions
-from agent.risk import classify
-from agent.shell.hostkeys import fingerprint, one_line
-from agent.toolbox import Toolbox
-from agent.tools import all_tools
+from agent.shell.hostkeys import fingerprint
 from agent.tools.checks import may_reach
 from bot.catalogue import load_catalogue
-from core.ports import Target
-from core.store import approvals as stored_approvals
 from core.texts import Say
-from core.work import Approval, Role
+from core.work import Role
 
 PRIVATE = [
     "127.0.0.1",
@@ -53,74 +38,10 @@ PRIVATE = [
 ]
 
 
-KEY = one_line(asyncssh.generate_private_key("ssh-ed25519"))
-
-
-class Showing(ScriptedShell):
-    """A shell to which every server shows ``KEY``."""
-
-    async def host_key(self, target: Target) -> str:
-        """Return the key."""
-        return KEY
-
-
-class Bench:
-    """A turn's toolbox for an admin, whose calls are numbered by themselves."""
-
-    def __init__(
-        self, store: Store, work: Work, desk: Desk, fleet: Fleet, gate: Gate, shell: "Showing"
-    ) -> None:
-        self.store, self.work, self.desk, self.fleet, self.gate, self.shell = (
-            store,
-            work,
-            desk,
-            fleet,
-            gate,
-            shell,
-        )
-        self.steps = 0
-        self.as_role(Role.ADMIN)
-
-    def as_role(self, role: Role) -> None:
-        """Make the user one of ``role``."""
-        work = replace(self.work, user=replace(self.work.user, role=role))
-        tools = all_tools(self.gate, self.fleet)
-        self.box = Toolbox(work, self.desk, self.gate, self.fleet, tools, "direct", self.desk.clock())
-
-    async def __call__(self, tool: str, **arguments: Any) -> Answer:
-        """Call a tool."""
-        self.steps += 1
-        return await self.box.call(self.steps, tool, arguments)
-
-    async def asked(self, answer: Answer) -> Approval:
-        """Return the request that an answer waits for."""
-        async with self.work.tenant.reading() as db:
-            found = await stored_approvals.get(db, answer.approval_id or "")
-        assert found is not None
-        return found
-
-    async def knows(self, host: str) -> None:
-        """Put a host into the inventory."""
-        tenant, user = self.work.tenant, self.work.user
-        await self.fleet.add_server(tenant, user, NewServer("web", host, connection="local"))
-
-
-def key_of(answer: Answer) -> str:
-    """Return the key of an answer's first sentence."""
-    first = answer.parts[0]
-    assert isinstance(first, Say)
-    return first.key
-
-
 @pytest.fixture
 async def bench(store: Store) -> Bench:
     """Return a bench on a database of its own."""
-    tenant, desk, shell = await store.first(), make_desk(store.clock), Showing()
-    ann = await add_user(tenant, store.clock, "ann")
-    fleet, approvals = Fleet(shell, store.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet.credentials), 10)
-    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600, 600)
-    return Bench(store, await taken_work(tenant, ann, desk), desk, fleet, gate, shell)
+    return await make_bench(store)
 
 
 @pytest.fixture

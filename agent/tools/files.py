@@ -1,0 +1,103 @@
+"""Looking into files on servers: a range of lines, and a search below a path."""
+
+import shlex
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agent.context import Call
+from agent.engine import Answer
+from agent.gate.gate import Gate
+
+USUAL_LINES = 200
+MAX_LINES = 5_000
+LAST_LINE = 1_000_000_000
+USUAL_HITS = 100
+MAX_HITS = 1_000
+
+ServerNames = Annotated[list[str], Field(description="Names of the servers.", min_length=1)]
+FilePath = Annotated[str, Field(pattern=r"^/[^\x00\n\r]*$", max_length=4096)]
+
+
+class ReadArguments(BaseModel):
+    """What ``read_file`` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: FilePath = Field(description="Absolute path of the file.")
+    servers: ServerNames
+    first: int = Field(default=1, ge=1, le=LAST_LINE, description="Number of the first line, from 1.")
+    last: int | None = Field(
+        default=None,
+        ge=1,
+        le=LAST_LINE + MAX_LINES,
+        description=f"Number of the last line; {USUAL_LINES} lines if not given, {MAX_LINES} at most.",
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if not 0 <= self.end - self.first < MAX_LINES:
+            raise ValueError(f"last must be from first to first + {MAX_LINES - 1}")
+        return self
+
+    @property
+    def end(self) -> int:
+        """Return the number of the last line that is shown."""
+        return self.first + USUAL_LINES - 1 if self.last is None else self.last
+
+
+class ReadFile:
+    """Shows a range of a file's lines."""
+
+    name = "read_file"
+    description = (
+        "Show a range of lines of a text file on one or many servers, the beginning if no range is given."
+        " For the newest lines of a log use tail_file."
+    )
+    arguments = ReadArguments
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, call: Call, arguments: ReadArguments) -> Answer:
+        """Answer with the lines; past the file's end there are none."""
+        lines = f"{arguments.first},{arguments.end}p;{arguments.end}q"
+        command = f"sed -n {shlex.quote(lines)} {shlex.quote(arguments.path)}"
+        return await self._gate.command(call, command, arguments.servers)
+
+
+class SearchArguments(BaseModel):
+    """What ``search_files`` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pattern: str = Field(
+        description="The text to find, in one line.", pattern=r"^[^\x00\n\r]+$", max_length=1000
+    )
+    path: FilePath = Field(description="Absolute path of a file, or of a folder to search with all below it.")
+    servers: ServerNames
+    regex: bool = Field(default=False, description="Whether the text is an extended regular expression.")
+    limit: int = Field(default=USUAL_HITS, ge=1, le=MAX_HITS, description="The most lines shown of a server.")
+
+
+class SearchFiles:
+    """Finds lines in files."""
+
+    name = "search_files"
+    description = (
+        "Search a file, or all text files below a folder, for a text on one or many servers; answers lines"
+        " with path and line number. Prefer a narrow path such as /var/log/nginx: searching widely must be"
+        " approved."
+    )
+    arguments = SearchArguments
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, call: Call, arguments: SearchArguments) -> Answer:
+        """Answer with the lines that were found; none is an empty answer, not a failure."""
+        kind, limit = "E" if arguments.regex else "F", arguments.limit
+        what = f"{shlex.quote(arguments.pattern)} {shlex.quote(arguments.path)}"
+        # grep counts its hits for each file, head over all of them
+        command = f"grep -rnI{kind} -m {limit} -- {what} | head -n {limit}"
+        return await self._gate.command(call, command, arguments.servers)

@@ -176,7 +176,25 @@ async def revoke_credential(slug: str, name: str, is_sure: bool) -> Sequence[str
 async def rotate(slug: str) -> int:
     """Seal every secret under the newest key."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.credentials.reseal(tenant, None)
+        return await app.installations.reseal(tenant) + await app.fleet.credentials.reseal(tenant, None)
+
+
+async def add_channel(slug: str, channel: str, secret: bytes) -> str:
+    """Seal a bot's token; return the installation's id."""
+    async with at(slug) as (app, tenant):
+        return await app.installations.add(tenant, channel, secret)
+
+
+async def channels(slug: str) -> list[dict[str, Any]]:
+    """Return a tenant's bots on platforms."""
+    async with at(slug) as (app, tenant):
+        return await app.installations.listed(tenant)
+
+
+async def remove_channel(slug: str, installation_id: str) -> None:
+    """Destroy a bot's token."""
+    async with at(slug) as (app, tenant):
+        await app.installations.remove(tenant, installation_id)
 
 
 async def servers(slug: str) -> list[dict[str, Any]]:

@@ -1,17 +1,22 @@
 """The bots of ours on platforms: sealed in the database, and the one that the settings name."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
+from core.audit import Entry
 from core.clock import Clock
-from core.errors import NotFound, VaultError
+from core.errors import BadInput, NotFound, Refused, VaultError
 from core.ports import Installation
 from core.settings import Settings
 from core.store import leases, log, people
-from core.store.database import Database, Row
+from core.store.database import Database, Row, Transaction
 from core.tenant import Tenant, Tenants
 from core.vault import Place
 
 DEFAULT_TENANT = "default"
+TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,200}")
+"""Telegram's: the bot's number, and its secret."""
 
 
 def place_of(tenant: Tenant, installation_id: str, channel: str) -> Place:
@@ -69,6 +74,55 @@ class DatabaseInstallations:
                 created_at=self._clock(),
             )
         self._written.add(channel)
+
+    async def add(self, tenant: Tenant, channel: str, secret: bytes) -> str:
+        """Seal a bot's token and return the installation's id; it begins within seconds.
+
+        Raises BadInput for what is no token, Refused for a bot that is another tenant's.
+        """
+        token = secret.decode("ascii", "replace").strip()
+        if not TOKEN.fullmatch(token):
+            raise BadInput("channel.no_token")
+        installation_id = f"{channel}-{token.partition(':')[0]}"
+        place = place_of(tenant, installation_id, channel)
+        row = {"id": installation_id, "channel": channel, "name": channel, "created_at": self._clock()}
+        async with tenant.transaction() as tx:
+            sealed = tenant.vault.seal(token.encode(), place)
+            if await tx.one(people.SET_INSTALLATION, tenant=tenant.id, sealed=sealed, **row) is None:
+                raise Refused("channel.of_another")
+            await self._note(tx, tenant, "channel.add", installation_id)
+        return installation_id
+
+    async def remove(self, tenant: Tenant, installation_id: str) -> None:
+        """Destroy a bot's token; raises NotFound."""
+        async with tenant.transaction() as tx:
+            if await tx.one(people.END_INSTALLATION, id=installation_id, tenant=tenant.id) is None:
+                raise NotFound("channel.unknown", channel=installation_id)
+            await self._note(tx, tenant, "channel.remove", installation_id)
+
+    async def listed(self, tenant: Tenant) -> list[dict[str, Any]]:
+        """Return what is known of a tenant's bots."""
+        async with tenant.reading() as db:
+            rows = await db.all(people.INSTALLATIONS_OF, tenant=tenant.id)
+        return [{key: row[key] for key in ("id", "channel", "created_at")} for row in rows]
+
+    async def reseal(self, tenant: Tenant) -> int:
+        """Seal every token anew under the newest master key; return how many were under an older one."""
+        async with tenant.reading() as db:
+            rows = await db.all(people.INSTALLATIONS_OF, tenant=tenant.id)
+        count = 0
+        for row in rows:
+            if row["sealed"] is not None and not tenant.vault.is_current(row["sealed"]):
+                place = place_of(tenant, row["id"], row["channel"])
+                fresh = tenant.vault.seal(tenant.vault.open(row["sealed"], place), place)
+                async with tenant.transaction() as tx:
+                    found = {"id": row["id"], "old": row["sealed"], "new": fresh}
+                    count += await tx.run(people.RESEAL_INSTALLATION, **found)
+        return count
+
+    async def _note(self, tx: Transaction, tenant: Tenant, action: str, installation_id: str) -> None:
+        entry = Entry(action, "system", None, None, "installation", installation_id)
+        await tenant.audit.append_in(tx, entry, self._clock())
 
     async def lease(self, installation_id: str) -> bool:
         """Take the lease on a bot's updates and on sending for it, or keep it; return whether we hold it."""

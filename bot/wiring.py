@@ -98,6 +98,7 @@ class App:
     web: Web
     doctor: Doctor
     heads: Heads
+    installations: DatabaseInstallations
     background: list[Callable[[], Any]]
 
 
@@ -251,6 +252,7 @@ def _assemble(ground: Ground) -> App:
         web=site,
         doctor=doctor,
         heads=heads,
+        installations=installations,
         background=[],
     )
 

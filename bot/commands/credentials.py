@@ -17,7 +17,8 @@ def credential() -> None:
     """Credentials: add, list, revoke, rotate. A secret comes from a file or stdin, never as an argument."""
 
 
-def _secret(path: str) -> bytes:
+def secret_of(path: str) -> bytes:
+    """Return the secret in a file, or on standard input for ``-``; ends the command if it cannot be read."""
     if path == "-":
         return sys.stdin.buffer.read(SECRET_LIMIT + 1)
     try:
@@ -37,7 +38,7 @@ def _secret(path: str) -> bytes:
 @data_options
 def credential_add(name: str, kind: str, path: str, tenant: str, as_json: bool) -> None:
     """Seal a secret in the vault."""
-    secret = _secret(path)
+    secret = secret_of(path)
     from bot import admin
 
     shown = run(lambda: admin.add_credential(tenant, name, kind, secret))

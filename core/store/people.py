@@ -116,6 +116,14 @@ INSTALLATIONS = Statement(
     .order_by(N.c.id)
 )
 """Every active one of a channel, of tenants that are not deleted."""
+INSTALLATIONS_OF = Statement(
+    select(N).where(N.c.tenant_id == param("tenant"), N.c.active, N.c.channel != "console").order_by(N.c.id)
+)
+RESEAL_INSTALLATION = Statement(
+    update(N)
+    .where(N.c.id == param("id"), N.c.sealed == param("old", N.c.sealed.type))
+    .values(sealed=param("new", N.c.sealed.type))
+)
 INSTALLATION = Statement(select(N).where(N.c.id == param("id"), N.c.active))
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
-from support.house import House
+from support.house import Client, House
 from support.telegram_double import TelegramDouble, serving
 from support.telegram_people import Message
 
@@ -300,6 +301,63 @@ async def test_a_second_bot_stands_back_while_the_first_one_hears(desk: Desk) ->
         assert desk.double.conflicts == before
     finally:
         second.close()
+
+
+async def test_what_another_process_says_is_sent_by_the_one_that_has_the_bot(desk: Desk) -> None:
+    second = desk.house.replica()
+    await asyncio.to_thread(second.start, "bot")
+    client = Client(second)
+    try:
+        await client.sign_in(
+            (await desk.command("user", "link", "Bob Stone")).strip().rpartition("token=")[2]
+        )
+        await client.connect()
+        command, _ = desk.write()
+        before = len(desk.double.messages(ANN))
+        began = time.monotonic()
+        await client.say(f"/run local {command}")
+        card = await desk.next(before)
+        assert command in card.visible
+        assert time.monotonic() - began < 5
+    finally:
+        await client.close()
+        second.close()
+
+
+async def test_a_further_tenants_bot_comes_and_goes_without_a_restart(desk: Desk) -> None:
+    for words in (
+        ("tenant", "create", "other"),
+        ("user", "add", "zoe", "--role", "admin", "--tenant", "other"),
+    ):
+        await desk.command(*words)
+    token, zoe = "777:OTHER-token", 70
+    desk.double.add_bot(token, "other_bot")
+    desk.double.private(zoe, "Zoe")
+    add = ("channel", "add", "telegram", "--tenant", "other")
+    added = await asyncio.to_thread(desk.house.command, *add, given=token)
+    assert "telegram-777" in added.stdout
+    await desk.double.until(lambda: [c for c in desk.double.calls if c.token == token], timeout_s=15)
+    code = CODE.search(await desk.command("pair", "new", "--user", "zoe", "--tenant", "other"))
+    assert code
+    desk.double.say(zoe, zoe, f"/start {code[0]}")
+    theirs = await desk.double.until(
+        lambda: [m for m in desk.double.messages(zoe) if "paired" in m.visible and m.token == token]
+    )
+    assert theirs
+    reply = await desk.ask("/servers", zoe, zoe)
+    assert reply.token in (token, TOKEN)
+    assert "local" not in reply.visible  # another tenant's
+    taken = await asyncio.to_thread(desk.house.command, "channel", "add", "telegram", given=token)
+    assert taken.returncode == 1
+    assert "another tenant" in taken.stderr
+    await desk.command("channel", "remove", "telegram-777", "--tenant", "other")
+    await asyncio.sleep(7)
+    before = len([c for c in desk.double.calls if c.token == token])
+    await asyncio.sleep(1)
+    assert len([c for c in desk.double.calls if c.token == token]) == before
+    wrong = await asyncio.to_thread(desk.house.command, "channel", "add", "telegram", given="nonsense")
+    assert wrong.returncode == 1
+    assert "BotFather" in wrong.stderr
 
 
 @pytest.fixture

@@ -96,13 +96,14 @@ class StoreUnavailable(Unavailable):
 
 
 class Flooded(Unavailable):
-    """A platform takes nothing from us for a while. wait_s: as long as it says."""
+    """A platform takes nothing from us for a while: for so many ``seconds`` as it says."""
 
     key = "error.flooded"
 
-    def __init__(self, wait_s: float) -> None:
-        super().__init__(None, seconds=round(wait_s))
-        self.wait_s = wait_s
+    @property
+    def wait_s(self) -> float:
+        """Return how long to wait."""
+        return float(self.say.params.get("seconds", 1))
 
 
 class Undeliverable(It0Error):

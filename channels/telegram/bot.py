@@ -205,7 +205,7 @@ class Bot:
         if chat_id is not None:
             wait_s = self.pacer.wait_s(int(chat_id), urgent)
             if wait_s > PATIENCE_S:
-                raise Flooded(wait_s)
+                raise Flooded(seconds=round(wait_s, 1))
             await asyncio.sleep(wait_s)
         try:
             return await self.api.call(call)
@@ -235,7 +235,7 @@ def _error(result: Result) -> It0Error:
     """Return an outcome as what the outbox is to make of it."""
     match result.outcome:
         case Outcome.WAIT:
-            return Flooded(result.retry_after_s)
+            return Flooded(seconds=result.retry_after_s)
         case Outcome.LATER | Outcome.CONFLICT | Outcome.BAD_TOKEN:
             return Unavailable("telegram.failed", reason=result.reason)
     return Undeliverable("telegram.refused", reason=result.reason)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     and_,
     bindparam,
     case,
@@ -60,13 +61,16 @@ _something_is_ahead = exists(
 )
 
 
+_sender: ColumnElement[str] = literal_column(f"'{leases.SENDER}'")
+
+
 def _is_sent_elsewhere(installation_id: Any) -> Any:
     """Return the condition that another process, which is alive, holds the lease on sending for it."""
     return exists(
         select(literal_column("1"))
         .select_from(L)
         .where(
-            L.c.name == literal_column(f"'{leases.SENDER}'").op("||")(installation_id),
+            L.c.name == _sender.op("||")(installation_id),
             L.c.owner != param("me"),
             L.c.owner.in_(select(P.c.id).scalar_subquery()),
         )

@@ -266,7 +266,9 @@ def test_stream_shows_whole_lines_at_once_and_holds_back_the_rest() -> None:
     assert stream.end() == ""
 
 
-@pytest.mark.parametrize("guess", ["S3cr3t/wi", "S", "another", LINES[1][:30], "äääää"])
+@pytest.mark.parametrize(
+    "guess", ["S3cr3t/wi", "S", "another", pytest.param(LINES[1][:30], id="half a line"), "äääää"]
+)
 def test_part_of_a_secret_is_treated_as_any_other_text(guess: str) -> None:
     """Else whoever can print would guess a secret piece by piece."""
     other = "".join("x" if letter.isascii() else letter for letter in guess)

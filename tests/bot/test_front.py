@@ -100,7 +100,7 @@ async def test_pairing_code_links_once_and_never_again(store: Store, place: Plac
     assert await mine.say(f"  {code.lower()} ") is None
     assert mine.reply.told == ["pair.welcome"]
     assert await other.say(code) is None
-    assert other.reply.told == ["pair.stranger"]
+    assert other.reply.told == ["pair.bad_code"]
     accepted = await mine.say("/servers")
     assert accepted is not None
     assert (await place.replies(accepted))[0][0] == "servers.count"
@@ -124,7 +124,7 @@ async def test_expired_pairing_code_links_nobody(store: Store) -> None:
     async with built(store, pairing_code_minutes=-1) as place:
         chat = Chat(place, await install(place.tenant, store), "late")
         await chat.say(await place.app.staff.pairing_code(place.tenant, place.ann, "ann"))
-        assert chat.reply.told == ["pair.stranger"]
+        assert chat.reply.told == ["pair.bad_code"]
 
 
 async def test_installation_that_does_not_exist_takes_nothing(store: Store, place: Place) -> None:
@@ -230,7 +230,7 @@ async def test_code_typed_by_many_at_once_pairs_one(store: Store, place: Place) 
     await asyncio.gather(*(chat.say(code) for chat in chats))
     told = [chat.reply.told for chat in chats]
     assert told.count(["pair.welcome"]) == 1
-    assert told.count(["pair.stranger"]) == 7
+    assert told.count(["pair.bad_code"]) == 7
     assert (await actions(place.tenant)).count("user.paired") == 1
 
 

@@ -11,13 +11,12 @@ import aiohttp
 import pytest
 from support.house import Client, House
 from support.telegram_double import TelegramDouble, serving
+from support.telegram_pairing import ANN, CODE, TOKEN, paired
 from support.telegram_people import Message
 
 from channels.telegram.adapter import SECRET_HEADER, webhook_secret
 
-TOKEN = "1234:TEST"
-CODE = re.compile(r"[A-Z0-9]{5}-[A-Z0-9]{5}")
-ANN, BOB, GROUP, FORUM = 7, 8, -100, -1001234567890
+BOB, GROUP, FORUM = 8, -100, -1001234567890
 
 
 @dataclass
@@ -48,14 +47,6 @@ class Desk:
     async def command(self, *words: str) -> str:
         """Run ``it0 …`` beside it."""
         return (await asyncio.to_thread(self.house.command, *words)).stdout
-
-
-async def paired(house: House, double: TelegramDouble, user_id: int, name: str) -> None:
-    """Let a chat account be one of it0's users."""
-    code = (await asyncio.to_thread(house.command, "pair", "new", "--user", name)).stdout
-    before = len(double.messages(user_id))
-    double.say(user_id, user_id, f"/start {CODE.search(code)[0]}")  # type: ignore[index]
-    await double.until(lambda: [m for m in double.messages(user_id)[before:] if "paired" in m.visible])
 
 
 @pytest.fixture(scope="module")

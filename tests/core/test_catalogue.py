@@ -19,7 +19,7 @@ from core.texts import LANGUAGES, Say, say
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "bot" / "texts"
-FILES = ("agent", "bot", "console", "risk", "setup", "shell")
+FILES = ("agent", "bot", "chat", "console", "risk", "setup", "shell")
 ROOMS = ("agent", "bot", "channels", "core", "scheduler", "skills", "voice")
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 SENTENCES = dict(load_catalogue().items())
@@ -188,7 +188,9 @@ ERRORS = [each for each in vars(errors).values() if is_error(each)]
 def test_every_error_can_be_said_in_both_languages(error: type[errors.It0Error]) -> None:
     for language in LANGUAGES:
         with capture_logs() as logs:
-            words = load_catalogue()(error(reason="r", server="s", expected="e", seen="f").say, language)
+            words = load_catalogue()(
+                error(reason="r", server="s", expected="e", seen="f", seconds=3).say, language
+            )
         assert logs == []
         assert words
 

@@ -29,6 +29,7 @@ BESIDE = (
     "bot.running.",
     "bot.wiring.",
     "bot.front.Front.__call__",
+    "bot.installations.",
     "bot.workers.Workers._once",
     "channels.delivery.Delivery.sweep",
     "core.audit.AuditLog.head",

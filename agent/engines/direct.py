@@ -21,7 +21,7 @@ from agent.engines import commands, grammar
 from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, shown
 from core.messages import Part
 from core.texts import Say, say
-from core.work import Approval, Risk, Role, Server, User, Verdict
+from core.work import Approval, Risk, Role, RunTarget, Server, User, Verdict
 
 STEP = 0
 
@@ -133,6 +133,13 @@ def _what(intent: Intent) -> str:
     return str(arguments.get("command") or arguments["path"])
 
 
+def _went(results: Sequence[RunTarget]) -> str:
+    """Return how an approved command went on all its servers together."""
+    if all(result.ok for result in results):
+        return "ran"
+    return "refused" if all(result.state == "failed" for result in results) else "began"
+
+
 def _run_parts(outcome: Outcome) -> Iterator[Part]:
     """Yield what became of an approved command."""
     approval = outcome.approval
@@ -143,8 +150,7 @@ def _run_parts(outcome: Outcome) -> Iterator[Part]:
     elif not outcome.results:
         yield say("direct.approved_no_record", **params)
     else:
-        went_well = all(result.ok for result in outcome.results)
-        yield say("direct.approved_ran" if went_well else "direct.approved_began", **params)
+        yield say(f"direct.approved_{_went(outcome.results)}", **params)
         yield from outputs(outcome.results)
     unclear = [result.server for result in outcome.results if result.state == "unknown"]
     if unclear:

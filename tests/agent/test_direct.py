@@ -713,6 +713,11 @@ async def test_what_did_not_end_well_is_not_called_carried_out(state: Any, code:
     assert "carried out" not in text
 
 
+async def test_what_never_started_is_called_not_run() -> None:
+    found, _ = await told(Outcome(approval("approved"), (RunTarget("a", "web-1", "failed"),)))
+    assert found[0] == "direct.approved_refused"
+
+
 @pytest.mark.parametrize("status", ["rejected", "expired", "cancelled"])
 async def test_what_was_not_approved_was_not_run(status: str) -> None:
     found, text = await told(Outcome(approval(status)))

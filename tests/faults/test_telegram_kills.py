@@ -44,7 +44,7 @@ def through(double: TelegramDouble):
         double.say(ANN, ANN, f"/run local {command}")
         cards = await double.until(lambda: told(double, mark, "waits for approval"), PATIENT_S)
         double.click(cards[0], "Approve", ANN)
-        await double.until(lambda: told(double, mark, "carried out"), PATIENT_S)
+        await double.until(lambda: told(double, mark, " was approved"), PATIENT_S)
         await double.until(lambda: told(double, mark, "approved by admin"), PATIENT_S)
 
     return chat

@@ -15,7 +15,20 @@ from core.tenant import Tenants
 from core.texts import LANGUAGES, Language, Say, say
 from core.work import Approval, Risk
 
-MENU = ("help", "servers", "run", "approvals", "stop", "halt", "resume", "language", "doctor")
+MENU = (
+    "help",
+    "servers",
+    "run",
+    "approvals",
+    "stop",
+    "engine",
+    "console",
+    "usage",
+    "halt",
+    "resume",
+    "language",
+    "doctor",
+)
 
 
 class Chats:

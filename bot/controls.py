@@ -32,7 +32,7 @@ SHOWN = 20
 
 
 class Controls:
-    """The commands. url: the console's address; doctor: returns the report's lines."""
+    """The commands. url: the console's address; doctor: returns the report's lines; more: others by name."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Controls:
         stop_here: Callable[[str, str | None], int],
         url: str,
         doctor: Callable[[Tenant], Awaitable[Sequence[Part]]],
+        more: Mapping[str, Command] | None = None,
     ) -> None:
         self._desk = desk
         self._approvals = approvals
@@ -56,6 +57,7 @@ class Controls:
             "/language": self.language,
             "/credential": self.credential,
             "/doctor": self.report,
+            **(more or {}),
         }
 
     def find(self, text: str) -> Command | None:

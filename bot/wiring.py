@@ -25,6 +25,7 @@ from agent.tools import all_tools
 from agent.turns import Turns
 from bot.about import About, Command
 from bot.admission import Admission
+from bot.beginnings import Beginnings
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chats import Chats, menu
@@ -41,6 +42,7 @@ from bot.front import Front
 from bot.heads import Heads
 from bot.installations import DatabaseInstallations
 from bot.shares import Shares
+from bot.talks import Talks
 from bot.web import Web
 from bot.workers import Workers
 from channels.console import Console, log_topic
@@ -211,7 +213,16 @@ def _assemble(ground: Ground) -> App:
     staff = Staff(clock, settings.pairing_code_minutes)
     admission = Admission(desk, staff)
     workers = _workers(ground, desk, hands, controls, admission, channels)
-    front = Front(ground.me, ground.database, ground.tenants, clock, new_id, workers.start, admission.knock)
+    front = Front(
+        ground.me,
+        ground.database,
+        ground.tenants,
+        clock,
+        new_id,
+        workers.start,
+        admission.knock,
+        Beginnings(new_id, settings.conversation_silence_hours),
+    )
     heads = Heads(settings.home / "audit")
     sockets = _sockets(ground, sessions, front)
     api = Api(
@@ -268,7 +279,8 @@ def _sessions(ground: Ground) -> Sessions:
 
 def _more_commands(ground: Ground, desk: Desk, sessions: Sessions) -> Mapping[str, Command]:
     engines, settings = ground.engines, ground.settings
-    return About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url).commands()
+    about = About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url)
+    return {**about.commands(), **Talks(desk).commands()}
 
 
 def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:

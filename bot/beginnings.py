@@ -38,7 +38,7 @@ class Beginnings:
         elif text and address.channel != CONSOLE and self._silence:
             await self._close_if_silent(tx, address, at)
         found = await log.open_conversation(tx, self._ids(), address, event.user_id, at, title)
-        if title:
+        if title and address.channel != CONSOLE:  # there a conversation is never begun without words
             await tx.run(log.TITLE, id=found, new_title=title)
         if not is_new:
             return found, None

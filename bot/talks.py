@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from agent.context import Desk, Work
 from bot.about import CONSOLE, Command, is_private
-from bot.visible import in_one_line
 from core.audit import Entry
 from core.errors import BadInput, NotFound, Refused
 from core.messages import Address, Part
@@ -45,7 +44,12 @@ class Talks:
         async with work.tenant.reading() as db:
             found = await talks.mine(db, work.user.id, words[:MOST_WORDS], only_at, SHOWN + 1)
         if not found:
-            return [say("conversations.none_with" if words else "conversations.none", words=" ".join(words))]
+            return [
+                say(
+                    "conversations.none_with" if words else "conversations.none",
+                    words=log.title_of(" ".join(words)),
+                )
+            ]
         more = [say("conversations.more")] if len(found) > SHOWN else []
         return [say("conversations.head"), *(_line(work, row) for row in found[:SHOWN]), *more]
 
@@ -95,12 +99,15 @@ class Talks:
                 await talks.close_at(tx, here)
             if not await talks.bring(tx, row["id"], user.id, place, now):
                 raise NotFound("open.unknown", code=talks.code_of(row["id"]))
+            # Asked once more: nothing is accepted in it any longer, now that its row is held.
+            if log.address_of(row) != here and await talks.is_busy(tx, row["id"]):
+                raise Refused("open.busy")
             tx.after_commit.append(lambda: self._desk.changed(tenant.id, "conversations"))
             await tenant.audit.append_in(tx, entry, now)
 
 
 def _title(row: Row) -> Say | str:
-    return str(in_one_line(row["title"])) if row["title"] else say("conversations.untitled")
+    return str(row["title"]) if row["title"] else say("conversations.untitled")
 
 
 def _line(work: Work, row: Row) -> Say:

@@ -10,8 +10,10 @@ from support.chat import Chat, chat_at
 from support.place import Place, at_work
 from support.store import Store, actions, add_user
 
+from agent.engines.commands import COMMANDS
 from agent.memory import told
 from bot.catalogue import load_catalogue
+from bot.chats import MENU, menu
 from core.clock import system_clock
 from core.store import preferences, usage
 from core.texts import LANGUAGES, Say
@@ -146,6 +148,12 @@ async def test_console_link_is_not_made_where_others_read_it(store: Store, place
         assert await chat.ask(place.ann, "/console", thread) == ["console_link.ask_in_private"]
     assert await asked(place, "/console") == ["console_link.here"]
     assert await sign_ins(chat) == 0
+
+
+def test_menu_of_chats_has_commands_only_and_all_of_these_in_both_languages() -> None:
+    assert set(MENU) <= set(COMMANDS)
+    assert {"new", "conversations", "open", "usage", "engine", "console"} <= set(MENU)
+    assert all(set(words) == set(LANGUAGES) for words in menu(load_catalogue()).values())
 
 
 def test_no_model_is_told_a_one_time_link() -> None:

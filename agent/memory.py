@@ -4,6 +4,7 @@ The log is the truth and is never rewritten (decision 6): the same log always gi
 a turn goes on after a restart where it stood, and what was sent before is found in the model's cache.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ CHARACTERS = 400_000
 
 LEFT_OUT = "[Earlier messages of this conversation are left out here.]"
 NO_ANSWER = "[This call was not answered: the turn ended before.]"
+_LINK = re.compile(r"(/login\?token=|/secret/[\w-]+\.)[\w-]+")
+"""One-time links, which sign in whoever has them: no model is told what they hold."""
+
 UNREADABLE = "unreadable_arguments"
 """The argument that stands for arguments which were no JSON: no tool takes it, so nothing runs."""
 
@@ -149,7 +153,7 @@ def _words(part: Part, words: Words) -> str:
         case Code():
             return f"[{part.title}]\n{part.code}" if part.title else part.code
         case str():
-            return part
+            return _LINK.sub(r"\1…", part)
 
 
 def framed(text: str, nonce: str) -> str:

@@ -15,7 +15,23 @@ from core.tenant import Tenants
 from core.texts import LANGUAGES, Language, Say, say
 from core.work import Approval, Risk
 
-MENU = ("help", "servers", "run", "approvals", "stop", "halt", "resume", "language", "doctor")
+MENU = (
+    "help",
+    "servers",
+    "run",
+    "approvals",
+    "stop",
+    "new",
+    "conversations",
+    "open",
+    "engine",
+    "console",
+    "usage",
+    "halt",
+    "resume",
+    "language",
+    "doctor",
+)
 
 
 class Chats:

@@ -7,6 +7,7 @@ from agent.context import Desk, Work
 from agent.fleet.forms import NAME
 from agent.gate.approvals import Approvals
 from agent.people import set_language
+from bot.about import CONSOLE, Command
 from bot.console.limits import Tally
 from bot.front import STOP_WORDS
 from bot.visible import in_one_line, listed, visible
@@ -17,14 +18,12 @@ from core.ids import new_token
 from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
 from core.store import fleet as fleet_store
-from core.store import inbox, log, people, preferences
+from core.store import inbox, log, people, preferences, talks
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
 from core.texts import LANGUAGES, say
 from core.work import Approval, Role, Server, User
-
-Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
 
 FORM_MINUTES = 10
 SHOWN = 20
@@ -32,7 +31,7 @@ SHOWN = 20
 
 
 class Controls:
-    """The commands. url: the console's address; doctor: returns the report's lines."""
+    """The commands. url: the console's address; doctor: returns the report's lines; more: others by name."""
 
     def __init__(
         self,
@@ -41,6 +40,7 @@ class Controls:
         stop_here: Callable[[str, str | None], int],
         url: str,
         doctor: Callable[[Tenant], Awaitable[Sequence[Part]]],
+        more: Mapping[str, Command] | None = None,
     ) -> None:
         self._desk = desk
         self._approvals = approvals
@@ -56,6 +56,7 @@ class Controls:
             "/language": self.language,
             "/credential": self.credential,
             "/doctor": self.report,
+            **(more or {}),
         }
 
     def find(self, text: str) -> Command | None:
@@ -94,8 +95,24 @@ class Controls:
         return list(self._commands)
 
     async def stop(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
-        """End what runs in this conversation, or withdraw what waits in it."""
-        tenant, conversation = work.tenant, work.conversation_id
+        """End what runs at this place, or withdraw what waits there; also of conversations closed before."""
+        closed: list[str] = []
+        if work.address.channel != CONSOLE:
+            async with work.tenant.reading() as db:
+                closed = [
+                    each for each in await talks.busy_at(db, work.address) if each != work.conversation_id
+                ]
+        busy, withdrawn = False, 0
+        for conversation in (work.conversation_id, *closed):
+            stopped, count = await self._stop_in(work, conversation)
+            busy, withdrawn = busy or stopped, withdrawn + count
+        if busy:
+            return [say("stop.stopping")]
+        return [say("stop.withdrawn", count=withdrawn)] if withdrawn else [say("stop.nothing")]
+
+    async def _stop_in(self, work: Work, conversation: str) -> tuple[bool, int]:
+        """Return whether something ran in a conversation, and how many requests were withdrawn."""
+        tenant = work.tenant
         async with tenant.transaction() as tx:
             busy = await inbox.ask_to_stop(tx, tenant.id, conversation)
             waiting = await tx.all(approval_store.PENDING_IN, conversation=conversation)
@@ -106,10 +123,7 @@ class Controls:
             await self._desk.bus.publish(CONTROL_TOPIC, {"stop": [tenant.id, conversation]})
             # What the turn has just asked for goes with it: its card may be seen before its end is written.
             waiting = [row for row in waiting if running and row["turn_id"] == running["turn_id"]]
-        withdrawn = await self._withdraw(work, waiting)
-        if busy:
-            return [say("stop.stopping")]
-        return [say("stop.withdrawn", count=withdrawn)] if withdrawn else [say("stop.nothing")]
+        return busy, await self._withdraw(work, waiting)
 
     async def _withdraw(self, work: Work, waiting: Sequence[Row]) -> int:
         """Take back the requests that ``work``'s user may take back; return how many that were."""

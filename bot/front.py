@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from bot.beginnings import Beginnings
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
@@ -36,7 +37,6 @@ logger = structlog.get_logger()
 
 MAX_TEXT = 64_000
 MAX_EVENT_ID = 200
-TITLE_LENGTH = 80
 PAIRING = re.compile(r"[A-Za-z0-9]{5}[- ]?[A-Za-z0-9]{5}")
 IDENTITY_S = 5.0
 STOP_WORDS = ("stop", "停止")
@@ -75,7 +75,7 @@ class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
     start: takes the accepted work on in this process. knock: tells admins of a stranger; returns whether
-    there is anybody to tell.
+    there is anybody to tell. beginnings: finds a message's conversation.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Front:
         ids: Ids,
         start: Callable[[Arrived], None],
         knock: Callable[[Tenant, Inbound], Awaitable[bool]],
+        beginnings: Beginnings,
     ) -> None:
         self._me = me
         self._database = database
@@ -95,6 +96,7 @@ class Front:
         self._ids = ids
         self._start = start
         self._knock = knock
+        self._beginnings = beginnings
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
 
     async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
@@ -126,14 +128,14 @@ class Front:
         now = self._clock()
         address = inbound.address
         async with tenant.transaction() as tx:
-            conversation_id = await log.open_conversation(
-                tx, self._ids(), address, event.user_id, now, _title(event)
-            )
+            conversation_id, entry = await self._beginnings.conversation(tx, tenant, address, event, now)
             seq = await log.append(tx, conversation_id, [event], now)
             arrival = Arrival(
                 tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
             )
             taken = await inbox.accept(tx, arrival, self._me)
+            if entry is not None:
+                await tenant.audit.append_in(tx, entry, now)
         if taken is not None:
             sender = inbound.sender
             more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
@@ -235,8 +237,3 @@ class Front:
 
 class _LinkedMeanwhile(Exception):
     """The sender was paired by another code at this moment: this one is not used up."""
-
-
-def _title(event: Event) -> str:
-    text = str(event.body.get("text", ""))
-    return " ".join(text.split())[:TITLE_LENGTH]

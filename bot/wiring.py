@@ -23,7 +23,9 @@ from agent.risk import classify
 from agent.shell.ssh import SshShell
 from agent.tools import all_tools
 from agent.turns import Turns
+from bot.about import About, Command
 from bot.admission import Admission
+from bot.beginnings import Beginnings
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chats import Chats, menu
@@ -40,6 +42,7 @@ from bot.front import Front
 from bot.heads import Heads
 from bot.installations import DatabaseInstallations
 from bot.shares import Shares
+from bot.talks import Talks
 from bot.web import Web
 from bot.workers import Workers
 from channels.console import Console, log_topic
@@ -199,20 +202,27 @@ def _assemble(ground: Ground) -> App:
     desk = _desk(ground, delivery, lambda: workers.wake())
     hands = _hands(ground, desk)
     doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, ground.engines, telegram.states)
+    sessions = _sessions(ground)
     controls = Controls(
-        desk, hands.approvals, lambda tenant, c: workers.stop_where(tenant, c), settings.url, doctor.say
+        desk,
+        hands.approvals,
+        lambda tenant, c: workers.stop_where(tenant, c),
+        settings.url,
+        doctor.say,
+        _more_commands(ground, desk, sessions),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
     admission = Admission(desk, staff)
     workers = _workers(ground, desk, hands, controls, admission, channels)
-    front = Front(ground.me, ground.database, ground.tenants, clock, new_id, workers.start, admission.knock)
-    sessions = Sessions(
+    front = Front(
+        ground.me,
         ground.database,
         ground.tenants,
         clock,
-        link_minutes=settings.login_link_minutes,
-        session_hours=settings.session_hours,
-        secure=settings.url.startswith("https:"),
+        new_id,
+        workers.start,
+        admission.knock,
+        Beginnings(new_id, settings.conversation_silence_hours),
     )
     heads = Heads(settings.home / "audit")
     sockets = _sockets(ground, sessions, front)
@@ -255,6 +265,24 @@ def _assemble(ground: Ground) -> App:
         installations=installations,
         background=[],
     )
+
+
+def _sessions(ground: Ground) -> Sessions:
+    settings = ground.settings
+    return Sessions(
+        ground.database,
+        ground.tenants,
+        ground.clock,
+        link_minutes=settings.login_link_minutes,
+        session_hours=settings.session_hours,
+        secure=settings.url.startswith("https:"),
+    )
+
+
+def _more_commands(ground: Ground, desk: Desk, sessions: Sessions) -> Mapping[str, Command]:
+    engines, settings = ground.engines, ground.settings
+    about = About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url)
+    return {**about.commands(), **Talks(desk).commands()}
 
 
 def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:

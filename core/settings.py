@@ -90,6 +90,9 @@ class Settings(BaseSettings):
 
     login_link_minutes: int = Field(default=10, ge=1)
     session_hours: int = Field(default=12, ge=1)
+    conversation_silence_hours: int = Field(
+        default=12, ge=0, description="then a chat's next message begins another conversation; 0: never"
+    )
     pairing_code_minutes: int = Field(default=60, ge=1)
     inbox_keep_hours: int = Field(default=48, ge=25)
     audit_head_minutes: int = Field(default=60, ge=1)

@@ -89,24 +89,27 @@ class Sessions:
         """Return how long a sign-in link holds."""
         return int(self._link_life.total_seconds() // 60)
 
-    async def make_link(self, tenant: Tenant, user: User, url: str, by: "Visitor | None" = None) -> str:
+    async def make_link(
+        self, tenant: Tenant, user: User, url: str, by: "Visitor | None" = None, own_channel: str = ""
+    ) -> str:
         """Return a one-time sign-in link for ``user``, and record who made it.
 
-        by: the visitor who asked for it, None for the owner at the command line. Raises BadInput for one
-        who was let out.
+        by: the visitor who asked for it, None for the owner at the command line; own_channel: where ``user``
+        asked for it themselves, "" elsewhere. Raises BadInput for one who was let out.
         """
         if not user.active:
             raise BadInput("people.inactive", name=user.name)
         token, now = new_token(), self._clock()
-        actor: Literal["user", "system"] = "user" if by else "system"
+        asker = by.user.id if by else user.id if own_channel else None
+        actor: Literal["user", "system"] = "user" if asker else "system"
         entry = Entry(
             "user.link",
             actor,
-            by.user.id if by else None,
+            asker,
             None,
             "user",
             user.id,
-            "console" if by else None,
+            "console" if by else own_channel or None,
             by.ip if by else None,
             {"name": user.name},
         )

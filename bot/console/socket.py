@@ -154,7 +154,6 @@ class Page:
         self._renderer = Renderer(sockets.texts, visitor.user)
         self._followed: dict[str, tuple[asyncio.Task[None], Subscription]] = {}
         self._sent: dict[str, int] = {}
-        self._threads: dict[str, str] = {}
         self._shown_running: dict[str, str | None] = {}
         self._acting: set[str] = set()
         self._clicks: dict[str, str] = {}
@@ -273,12 +272,10 @@ class Page:
         await self._sockets.bus.publish(topic, {"changed": changed, "user": self._visitor.user.id})
 
     async def _thread_of(self, conversation_id: str) -> str:
-        """Return where a conversation of mine takes place; neither its place nor its person ever changes."""
-        if conversation_id not in self._threads:
-            async with self._visitor.tenant.reading() as db:
-                row = await self._mine(db, conversation_id)
-            self._threads[conversation_id] = row["thread"]
-        return self._threads[conversation_id]
+        """Return where a conversation of mine takes place; /open may have taken it to another channel."""
+        async with self._visitor.tenant.reading() as db:
+            row = await self._mine(db, conversation_id)
+        return str(row["thread"])
 
     async def _follow_feed(self, accepted: Accepted) -> None:
         """Tell the page what a click came to when that is a sentence: such as who was first."""

@@ -80,6 +80,7 @@ MOVE = Statement(
     .values(thread=param("new").op("||")(func.substr(C.c.thread, func.length(param("old")) + 1)))
 )
 """Lets conversations go on at another place, as those of a group do that became a supergroup."""
+SET_ENGINE = Statement(update(C).where(of_tenant(C), C.c.id == param("id")).values(engine=param("engine")))
 TITLE = Statement(
     update(C).where(of_tenant(C), C.c.id == param("id"), C.c.title == "").values(title=param("new_title"))
 )

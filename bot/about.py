@@ -1,0 +1,145 @@
+"""Commands about what stands behind a conversation: its engine, what was used, the way to the console."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import date, timedelta
+
+from agent.context import Desk, Work
+from bot.console.auth import Sessions
+from bot.visible import listed
+from core.audit import Entry
+from core.errors import BadInput, NotAllowed, Refused
+from core.messages import Address, Part
+from core.store import log, people, preferences, usage
+from core.store.database import Row, Transaction
+from core.tenant import Tenant
+from core.texts import Say, say
+from core.work import Role, User
+
+Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
+
+CONSOLE = "console"
+DEFAULT = "default"
+"""Takes an engine's choice back."""
+USAGE_DAYS = 7
+MOST_DAYS = 366
+SHOWN = 40
+
+
+async def is_private(tenant: Tenant, user: User, address: Address) -> bool:
+    """Return whether nobody but ``user`` reads what is said at ``address``."""
+    if address.channel == CONSOLE:
+        return True
+    async with tenant.reading() as db:
+        homes = await people.homes(db, tenant.id, [user.id])
+    return any(home == address for _, home in homes)
+
+
+class About:
+    """The commands. engines: their names; default: of who has chosen none; url: the console's address."""
+
+    def __init__(
+        self, desk: Desk, engines: Collection[str], default: str, sessions: Sessions, url: str
+    ) -> None:
+        self._desk = desk
+        self._engines = engines
+        self._default = default
+        self._sessions = sessions
+        self._url = url
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return the commands by name."""
+        return {"/usage": self.usage, "/engine": self.engine, "/console": self.console}
+
+    async def usage(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
+        """Tell what the models have cost, a line for each day, engine and model."""
+        if not work.user.role.covers(Role.ADMIN):
+            raise NotAllowed("error.admins_only")
+        word = words[0] if words else str(USAGE_DAYS)
+        good = word.isascii() and word.isdigit() and len(word) < 4 and 1 <= int(word) <= MOST_DAYS
+        if not good or len(words) > 1:
+            raise BadInput("usage.bad_days", most=MOST_DAYS)
+        first: date = self._desk.clock().date() - timedelta(days=int(word) - 1)
+        async with work.tenant.reading() as db:
+            rows = await usage.since(db, first)
+        if not rows:
+            return [say("usage.none", days=int(word))]
+        lines = [
+            say(
+                "usage.line",
+                day=row["day"].isoformat(),
+                engine=row["engine"],
+                model=row["model"],
+                **sums([row]),
+            )
+            for row in rows[:SHOWN]
+        ]
+        more = [say("list.more", count=len(rows) - SHOWN)] if len(rows) > SHOWN else []
+        return [say("usage.total", first=first.isoformat(), **sums(rows)), *lines, *more]
+
+    async def engine(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
+        """Say which engine answers here, or choose another for this conversation or the tenant."""
+        if not words:
+            return await self._engine_now(work)
+        name, scope = words[0].lower(), words[1].lower() if len(words) > 1 else ""
+        if len(words) > 2 or scope not in ("", "tenant"):
+            raise BadInput("engine.usage")
+        role = Role.ADMIN if scope else Role.OPERATOR
+        if not work.user.role.covers(role):
+            raise NotAllowed("error.admins_only" if scope else "engine.operators_only")
+        if name != DEFAULT and name not in self._engines:
+            raise Refused("engine.unknown", engine=words[0][:40], engines=listed(list(self._engines)))
+        chosen = None if name == DEFAULT else name
+        await (self._set_for_tenant if scope else self._set_here)(work, chosen)
+        return await self._engine_now(work)
+
+    async def _engine_now(self, work: Work) -> Sequence[Say]:
+        async with work.tenant.reading() as db:
+            row = await log.conversation(db, work.conversation_id)
+            wishes = await preferences.load(db)
+        own = row["engine"] if row else None
+        why = "conversation" if own else "tenant" if wishes.engine else "default"
+        here = say(f"engine.of_{why}", engine=own or wishes.engine or self._default)
+        return [here, say("engine.there", engines=listed(list(self._engines)))]
+
+    async def _set_here(self, work: Work, engine: str | None) -> None:
+        async with work.tenant.transaction() as tx:
+            await tx.run(log.SET_ENGINE, id=work.conversation_id, engine=engine)
+            detail = {"engine": engine, "name": engine or DEFAULT}
+            await self._record(tx, work, "conversation.engine", "conversation", detail)
+
+    async def _set_for_tenant(self, work: Work, engine: str | None) -> None:
+        async with work.tenant.transaction() as tx:
+            await preferences.put(tx, "engine", engine, self._desk.clock(), work.user.id)
+            await self._record(tx, work, "tenant.set", "", {"key": "engine", "value": engine})
+        self._desk.changed(work.tenant.id, "people")
+
+    async def _record(
+        self, tx: Transaction, work: Work, action: str, kind: str, detail: Mapping[str, str | None]
+    ) -> None:
+        ref = work.conversation_id if kind else ""
+        entry = Entry(action, "user", work.user.id, None, kind, ref, work.address.channel, detail=detail)
+        await work.tenant.audit.append_in(tx, entry, self._desk.clock())
+
+    async def console(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """Make a one-time sign-in link, where nobody else reads it."""
+        channel = work.address.channel
+        if channel == CONSOLE:
+            return [say("console_link.here", url=self._url)]
+        if not await is_private(work.tenant, work.user, work.address):
+            raise Refused("console_link.ask_in_private")
+        link = await self._sessions.make_link(work.tenant, work.user, self._url, own_channel=channel)
+        return [say("console_link.made", minutes=self._sessions.link_minutes), link]
+
+
+def sums(rows: Sequence[Row]) -> Mapping[str, str]:
+    """Return calls, tokens and dollars of ``rows`` together, as they are written."""
+    total = {
+        name: sum(row[name] for row in rows)
+        for name in ("calls", "input_tokens", "output_tokens", "micro_usd")
+    }
+    return {
+        "calls": f"{total['calls']:,}",
+        "input": f"{total['input_tokens']:,}",
+        "output": f"{total['output_tokens']:,}",
+        "usd": f"{total['micro_usd'] / 1_000_000:,.4f}",
+    }

@@ -713,8 +713,11 @@ async def test_what_did_not_end_well_is_not_called_carried_out(state: Any, code:
     assert "carried out" not in text
 
 
+NEVER = RunTarget("a", "web-1", "failed", error=say("gate.server_gone").as_json())
+
+
 async def test_what_never_started_is_called_not_run() -> None:
-    found, _ = await told(Outcome(approval("approved"), (RunTarget("a", "web-1", "failed"),)))
+    found, _ = await told(Outcome(approval("approved"), (NEVER,)))
     assert found[0] == "direct.approved_refused"
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from core.work import Server
 DISK_LOW_BYTES = 500_000_000
 WATCH_S = 10.0
 PATIENCE_S = 5.0
+ELSEWHERE = "elsewhere"
 NAMED = 5
 """So many servers or credentials are named; the others are counted."""
 
@@ -60,6 +61,7 @@ class Doctor:
         texts: Catalogue,
         engines: Mapping[str, Engine],
         bots: Callable[[], Mapping[str, str]],
+        held: Callable[[], Awaitable[Mapping[str, bool]]],
     ) -> None:
         self._settings = settings
         self._database = database
@@ -67,6 +69,7 @@ class Doctor:
         self._texts = texts
         self._engines = engines
         self._bots = bots
+        self._held = held
         self._seen = 0.0
 
     async def findings(self, of: Tenant | None = None) -> Sequence[Finding]:
@@ -85,7 +88,10 @@ class Doctor:
                 if trouble
                 else Finding(f"engine {name}", "ok", say("doctor.engine_ok", engine=name))
             )
-        found += [_bot(name, state) for name, state in self._bots().items()]
+        if found[0].state != "failed":
+            here = self._bots()
+            held = await self._held()
+            found += [_bot(name, here.get(name, ELSEWHERE if held[name] else "—")) for name in held]
         if not self._settings.url.startswith("https:") and self._settings.it0_http_host not in (
             "127.0.0.1",
             "localhost",
@@ -224,7 +230,7 @@ def _names(kept: Sequence[Kept], found: Sequence[tuple[Tenant, str]]) -> Any:
 
 def _bot(name: str, state: str) -> Finding:
     """Return how a bot on a platform is."""
-    if state in ("ok", "elsewhere"):
+    if state in ("ok", ELSEWHERE):
         return Finding(name, "ok", say(f"doctor.telegram_{state}"))
     return Finding(name, "warning", say("doctor.telegram_trouble", reason=state))
 

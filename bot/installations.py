@@ -1,7 +1,7 @@
 """The bots of ours on platforms: sealed in the database, and the one that the settings name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.audit import Entry
@@ -128,6 +128,13 @@ class DatabaseInstallations:
         """Take the lease on a bot's updates and on sending for it, or keep it; return whether we hold it."""
         async with self._database.transaction() as tx:
             return await leases.take(tx, leases.sender(installation_id), self._me)
+
+    async def states(self, channel: str) -> Mapping[str, bool]:
+        """Return for each bot whether a process that is alive looks after it."""
+        bots = await self.of(channel)
+        async with self._database.reading() as db:
+            held = {row["name"] for row in await db.all(leases.HELD)}
+        return {bot.id: leases.sender(bot.id) in held for bot in bots}
 
     async def moved(self, installation_id: str, old: str, new: str) -> None:
         """Let conversations whose thread begins with ``old`` go on under ``new``."""

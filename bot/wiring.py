@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -102,6 +103,7 @@ class App:
     doctor: Doctor
     heads: Heads
     installations: DatabaseInstallations
+    telegram: Telegram
     background: list[Callable[[], Any]]
 
 
@@ -147,6 +149,7 @@ async def build(
         engines = await stack.enter_async_context(engines_of(settings, texts, parts.clock, parts.engines))
         ground = Ground(settings, parts, me, role, database, tenants, bus, queue, shell, texts, engines)
         app = _assemble(ground)
+        stack.push_async_callback(app.telegram.close)
         app.background += background
         if redis_url:
             app.background.append(lambda: run_worker(arq_settings, app.timers.wake))
@@ -201,7 +204,15 @@ def _assemble(ground: Ground) -> App:
     delivery = Delivery(ground.me, ground.database, ground.tenants, channels, ground.bus, settings.sweep_s)
     desk = _desk(ground, delivery, lambda: workers.wake())
     hands = _hands(ground, desk)
-    doctor = Doctor(settings, ground.database, ground.tenants, ground.texts, ground.engines, telegram.states)
+    doctor = Doctor(
+        settings,
+        ground.database,
+        ground.tenants,
+        ground.texts,
+        ground.engines,
+        telegram.states,
+        partial(installations.states, "telegram"),
+    )
     sessions = _sessions(ground)
     controls = Controls(
         desk,
@@ -263,6 +274,7 @@ def _assemble(ground: Ground) -> App:
         doctor=doctor,
         heads=heads,
         installations=installations,
+        telegram=telegram,
         background=[],
     )
 

@@ -111,6 +111,10 @@ class Installations(Protocol):
         """Take the lease on a bot's updates and on sending for it, or keep it; return whether we hold it."""
         ...
 
+    async def states(self, channel: str) -> Mapping[str, bool]:
+        """Return for each bot whether a process that is alive looks after it."""
+        ...
+
     async def moved(self, installation_id: str, old: str, new: str) -> None:
         """Let conversations whose thread begins with ``old`` go on under ``new``."""
         ...

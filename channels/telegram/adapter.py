@@ -70,8 +70,11 @@ class Telegram:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            for bot in self._bots.values():
-                await bot.close()
+
+    async def close(self) -> None:
+        """Close every bot's connections."""
+        for bot in self._bots.values():
+            await bot.close()
 
     async def _look(self, handler: Handler) -> None:
         """Begin with bots that are new, end those that are gone or have another token."""

@@ -31,6 +31,7 @@ DEAF_S = 90.0
 KINDS = ("message", "edited_message", "callback_query", "my_chat_member", "channel_post")
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 LEASE_S = 3.0
+CLOSE_S = 1.0
 PATIENCE_S = 30.0
 """The longest that a call waits for its place in the row; what must wait longer goes back to the outbox."""
 
@@ -66,8 +67,11 @@ class Bot:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
-        """Close the connections."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Let what is being said go out, for a moment, and close the connections."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        for task in self._tasks:
+            task.cancel()
         await self.api.close()
 
     async def run(self, handler: Handler, reply_to: ReplyTo) -> None:
@@ -107,7 +111,8 @@ class Bot:
             await self.api.call(call)
         if self._hook:
             data = {"url": self._hook, "secret_token": self._secret, "allowed_updates": list(KINDS)}
-            await self.api.call(Call("setWebhook", data))
+            # One at a time, or what is said in a chat might come in another order.
+            await self.api.call(Call("setWebhook", {**data, "max_connections": 1}))
             self.state = "ok"
             while await self._installations.lease(self.installation.id):  # noqa: ASYNC110 (no event tells it)
                 await asyncio.sleep(LEASE_S)

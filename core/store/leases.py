@@ -25,6 +25,7 @@ TAKE = Statement(
     .returning(L.c.owner)
     .add_cte(_alive)
 )
+HELD = Statement(select(L.c.name).where(L.c.owner.in_(select(P.c.id).scalar_subquery())))
 DROP = Statement(delete(L).where(L.c.name == param("name"), L.c.owner == param("me")))
 
 

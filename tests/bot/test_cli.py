@@ -729,12 +729,17 @@ async def test_doctor_misses_the_heads_of_an_audit_log_that_nobody_keeps(
     assert (await report(beside, 0))["audit heads"][0] == "ok"
 
 
+async def no_bots() -> dict[str, bool]:
+    """Return that there are no bots on platforms."""
+    return {}
+
+
 async def test_doctor_in_a_chat_names_nothing_of_another_tenant(store: Store, tmp_path: Path) -> None:
     await put_server(await store.second(), store.clock, server_of("theirs"))
     await put_server(await store.first(), store.clock, server_of("ours"))
     texts = terminal.load_catalogue()
     at_home = load_settings(it0_home=tmp_path / "home")
-    looks = Doctor(at_home, store.database, store.tenants, texts, {}, dict)
+    looks = Doctor(at_home, store.database, store.tenants, texts, {}, dict, no_bots)
     said = " ".join(
         texts(part, "en") for part in await looks.say(await store.first()) if isinstance(part, Say)
     )

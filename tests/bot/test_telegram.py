@@ -257,7 +257,8 @@ async def test_the_menu_has_the_commands_in_both_languages(desk: Desk) -> None:
 async def test_readiness_and_doctor_tell_of_the_bot(desk: Desk) -> None:
     async with aiohttp.ClientSession() as session, session.get(desk.house.url + "/readyz") as response:
         assert (await response.json())["channels"]["telegram-default"] == "ok"
-    assert "telegram-default" in (await desk.ask("/doctor")).visible
+    assert "telegram-default: hears" in (await desk.ask("/doctor")).visible.replace("  ", " ")
+    assert re.search(r"OK +telegram-default +another process", await desk.command("doctor"))
 
 
 async def test_the_token_stands_nowhere(desk: Desk) -> None:

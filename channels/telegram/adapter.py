@@ -4,17 +4,20 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from channels.telegram.bot import Bot
-from channels.telegram.live import TelegramLive
 from channels.telegram.places import CHANNEL, Json, Place
 from core.errors import It0Error, NotAllowed, NotFound, Undeliverable
 from core.messages import Address, Handler, Sending
 from core.ports import Installation, Installations, Presents
 from core.texts import Language
+
+if TYPE_CHECKING:
+    from channels.telegram.bot import Bot
+    from channels.telegram.live import TelegramLive
 
 logger = structlog.get_logger()
 
@@ -94,19 +97,21 @@ class Telegram:
             await asyncio.gather(task, return_exceptions=True)
         await bot.close()
 
-    async def _bot(self, installation_id: str) -> Bot:
+    async def _bot(self, installation_id: str) -> "Bot":
         """Return a bot; raises Undeliverable for one that is not ours any more."""
         async with self._making:
             if installation_id not in self._bots:
                 found = {each.id: each for each in await self._installations.of(CHANNEL)}
                 if installation_id not in found:
                     raise Undeliverable("telegram.no_bot")
-                self._bots[installation_id] = self._make(found[installation_id])
+                # Only who has a bot pays for what it needs: a start is not slowed by it.
+                room = await asyncio.to_thread(import_module, "channels.telegram.bot")
+                self._bots[installation_id] = self._make(room.Bot, found[installation_id])
         return self._bots[installation_id]
 
-    def _make(self, installation: Installation) -> Bot:
+    def _make(self, kind: "type[Bot]", installation: Installation) -> "Bot":
         hook = f"{self._webhook_url}/telegram/{installation.id}" if self._webhook_url else ""
-        return Bot(
+        return kind(
             installation,
             self._installations,
             self._presents,
@@ -136,7 +141,7 @@ class Telegram:
         """Return the way back to ``address``."""
         return TelegramReply(self, address)
 
-    def live(self, address: Address, tenant_id: str, conversation_id: str, turn_id: str) -> TelegramLive:
+    def live(self, address: Address, tenant_id: str, conversation_id: str, turn_id: str) -> "TelegramLive":
         """Return what shows a running turn."""
 
         async def words(what: Any) -> str:
@@ -146,7 +151,10 @@ class Telegram:
             bot = await self._bot(address.installation_id)
             return bot.api, bot.pacer
 
-        return TelegramLive(api, Place.of(address.thread), turn_id, words)
+        shown: TelegramLive = import_module("channels.telegram.live").TelegramLive(
+            api, Place.of(address.thread), turn_id, words
+        )
+        return shown
 
     async def deliver(self, address: Address, sending: Sending) -> None:
         """Say an outbound in a chat."""
@@ -161,7 +169,7 @@ class TelegramReply:
         self._telegram = telegram
         self.address = address
 
-    def live(self, tenant_id: str, conversation_id: str, turn_id: str) -> TelegramLive:
+    def live(self, tenant_id: str, conversation_id: str, turn_id: str) -> "TelegramLive":
         """Return the growing reply of a turn."""
         return self._telegram.live(self.address, tenant_id, conversation_id, turn_id)
 

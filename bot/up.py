@@ -3,9 +3,9 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import structlog
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bot.wiring import App, Parts
 
 logger = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 def with_keys(settings: Settings, keys: Keys) -> Settings:
@@ -61,12 +63,12 @@ async def everything(
             _tell_of_lost_data(settings)
         settings = with_keys(settings, make_keys(home))
         imports = _Imports(first)
+        given = settings.redis_url.get_secret_value() if settings.redis_url else None
+        valkey = await stack.enter_async_context(beside(Valkey(home))) if given is None else None
         if database_url is None:
             postgres = await stack.enter_async_context(Postgres(home))
             database_url, admin_url = postgres.app_url, postgres.owner_url
-        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        if redis_url is None:
-            redis_url = (await stack.enter_async_context(Valkey(home))).url
+        redis_url = (await valkey).url if valkey is not None else given
         await imports.upgrading
         from bot.upgrading import upgrade
 
@@ -89,6 +91,18 @@ async def everything(
             tenant = await app.tenants.by_slug("default")
             link = await app.sessions.make_link(tenant, user, _url(settings, port))
         yield app, port, link
+
+
+@asynccontextmanager
+async def beside(context: AbstractAsyncContextManager[T]) -> AsyncIterator["asyncio.Task[T]"]:
+    """Enter a context beside what comes next; yield what tells that it is entered, or why not."""
+    entering = asyncio.ensure_future(context.__aenter__())
+    try:
+        yield entering
+    finally:
+        await asyncio.wait({entering})
+        if not entering.cancelled() and entering.exception() is None:
+            await context.__aexit__(None, None, None)
 
 
 class _Imports:

@@ -37,7 +37,7 @@ Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f
 class AuditArguments(BaseModel):
     """What ``ask_audit`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     who: Word | None = Field(
         default=None, description="Name of a person: what they did, asked for or approved."

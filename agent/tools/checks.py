@@ -96,7 +96,7 @@ class _Checked(AbstractResolver):
 class TcpArguments(BaseModel):
     """What ``check_tcp`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(ge=1, le=65535)
@@ -133,7 +133,7 @@ class CheckTcp:
 class HttpArguments(BaseModel):
     """What ``check_http`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     url: str = Field(max_length=2048)
 

@@ -12,7 +12,7 @@ from agent.gate.gate import Gate
 class RunArguments(BaseModel):
     """What ``run_command`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     command: str = Field(description="The exact shell command line.", min_length=1)
     servers: list[str] = Field(description="Names of the servers to run it on.", min_length=1)
@@ -42,7 +42,7 @@ class RunCommand:
 class TailArguments(BaseModel):
     """What ``tail_file`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     path: str = Field(description="Absolute path of the file.", pattern=r"^/[^\x00\n\r]*$", max_length=4096)
     servers: list[str] = Field(description="Names of the servers.", min_length=1)

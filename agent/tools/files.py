@@ -22,7 +22,7 @@ FilePath = Annotated[str, Field(pattern=r"^/[^\x00\n\r]*$", max_length=4096)]
 class ReadArguments(BaseModel):
     """What ``read_file`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     path: FilePath = Field(description="Absolute path of the file.")
     servers: ServerNames
@@ -69,7 +69,7 @@ class ReadFile:
 class SearchArguments(BaseModel):
     """What ``search_files`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     pattern: str = Field(
         description="The text to find, in one line.", pattern=r"^[^\x00\n\r]+$", max_length=1000

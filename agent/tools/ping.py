@@ -16,7 +16,7 @@ HOST_FORM = r"^[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}$"
 class PingArguments(BaseModel):
     """What ``ping`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     host: str = Field(
         description="Host name or IP address that is pinged, or the name of one of the servers.",

@@ -16,7 +16,7 @@ from core.work import Server
 class ListArguments(BaseModel):
     """What ``list_servers`` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     environment: Literal["dev", "staging", "prod"] | None = None
 
@@ -56,7 +56,7 @@ def line_of(server: Server) -> str:
 class AddArguments(BaseModel):
     """What ``add_server`` takes; never a secret: the credential is named."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: str
     host: str

@@ -72,7 +72,7 @@ async def everything(
         await imports.upgrading
         from bot.upgrading import upgrade
 
-        await upgrade(database_url, admin_url or database_url)
+        await upgrade(database_url, admin_url or database_url, first and settings.database_url is None)
         await imports.house
         from bot import metrics
         from bot.first import first_start

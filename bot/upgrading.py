@@ -21,12 +21,13 @@ def role_in(url: str) -> str:
     return unquote(urlsplit(url).username or "")
 
 
-async def upgrade(database_url: str, admin_url: str) -> None:
+async def upgrade(database_url: str, admin_url: str, is_new: bool = False) -> None:
     """Bring every schema to this version if one is not there yet.
 
-    Raises SetupError naming the schemas that could not be upgraded.
+    is_new: nothing is there, so that nobody needs to look. Raises SetupError naming the schemas that could not
+    be upgraded.
     """
-    if await _is_current(admin_url):
+    if not is_new and await _is_current(admin_url):
         return
     report = await upgrade_report(database_url, admin_url)
     failed = [line for line in report if line.error]

@@ -24,8 +24,8 @@ def role_in(url: str) -> str:
 async def upgrade(database_url: str, admin_url: str, is_new: bool = False) -> None:
     """Bring every schema to this version if one is not there yet.
 
-    is_new: nothing is there, so that nobody needs to look. Raises SetupError naming the schemas that could not
-    be upgraded.
+    is_new: nothing is there, so that nobody needs to look. Raises SetupError naming the schemas that could
+    not be upgraded.
     """
     if not is_new and await _is_current(admin_url):
         return

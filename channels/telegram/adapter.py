@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from channels.telegram.places import CHANNEL, Json, Place
-from core.errors import It0Error, NotAllowed, NotFound, Undeliverable
+from core.errors import It0Error, NotAllowed, NotFound, Unavailable, Undeliverable
 from core.messages import Address, Handler, Sending
 from core.ports import Installation, Installations, Presents
 from core.texts import Language
@@ -121,8 +121,8 @@ class Telegram:
             self._menu,
         )
 
-    async def take(self, installation_id: str, secret: str, update: Json) -> None:
-        """Take an update that Telegram has brought; raises NotFound and NotAllowed for anybody else's."""
+    async def admit(self, installation_id: str, secret: str) -> "Bot":
+        """Return the bot that an update is for; raises NotFound, or NotAllowed for who is not Telegram."""
         try:
             bot = await self._bot(installation_id)
         except Undeliverable as error:
@@ -130,7 +130,12 @@ class Telegram:
         expected = webhook_secret(bot.installation.secret)
         if not hmac.compare_digest(secret.encode(), expected.encode()):
             raise NotAllowed("error.not_allowed")
-        assert self._handler is not None
+        return bot
+
+    async def take(self, bot: "Bot", update: Json) -> None:
+        """Take an update that Telegram has brought; raises Unavailable before this process takes any."""
+        if self._handler is None:
+            raise Unavailable("error.unavailable", reason="")
         await bot.take(update, self._handler, self.reply_to)
 
     def states(self) -> Mapping[str, str]:

@@ -6,12 +6,14 @@ turn is over. What counts comes by the outbox.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from channels.telegram.api import Api, Failed
 from channels.telegram.calls import Call, messages
 from channels.telegram.pacer import Pacer
 from channels.telegram.places import Place
+from core.errors import It0Error
 from core.messages import Code, Plain, Progress, Spoken
 
 PAUSE_S = 1.2
@@ -26,17 +28,28 @@ PASSING = ("sendChatAction", "sendMessageDraft")
 """What leaves no message behind, and does not count as one."""
 
 OUTPUT_LINES = 12
+ERASE_TRIES = 3
 DRAFTS = 2**31 - 1
 
 Words = Callable[[Any], Awaitable[str]]
 
 
 class TelegramLive:
-    """What is shown of a running turn. words: puts a sentence in the reader's words."""
+    """What is shown of a running turn.
+
+    words: puts a sentence in the reader's words; pause_s: between two strokes, None for the chat's own.
+    """
 
     def __init__(
-        self, api: Callable[[], Awaitable[tuple[Api, Pacer]]], place: Place, turn_id: str, words: Words
+        self,
+        api: Callable[[], Awaitable[tuple[Api, Pacer]]],
+        place: Place,
+        turn_id: str,
+        words: Words,
+        pause_s: float | None = None,
     ) -> None:
+        self._is_group = place.chat_id < 0
+        self._pause_s = pause_s or (GROUP_PAUSE_S if self._is_group else PAUSE_S)
         self._api = api
         self._place = place
         self._draft_id = int(turn_id[-8:] or "1", 16) % DRAFTS + 1
@@ -45,7 +58,7 @@ class TelegramLive:
         self._message_id: int | None = None
         self._shown: Any = None
         self._painter: asyncio.Task[None] | None = None
-        self._closed = False
+        self._over = asyncio.Event()
 
     async def update(self, progress: Progress) -> None:
         """Take a piece in; it is painted with the next stroke."""
@@ -58,34 +71,31 @@ class TelegramLive:
             case "state" if data.get("again"):
                 self._text = ""
             case "state" if "say" in data:
-                self._state = await self._words(data)
-        if self._painter is None and not self._closed and progress.kind != "thinking":
+                with suppress(It0Error):
+                    self._state = await self._words(data)
+        if self._painter is None and not self._over.is_set() and progress.kind != "thinking":
             self._painter = asyncio.ensure_future(self._paint())
 
     async def close(self) -> None:
-        """Take away what was shown."""
-        self._closed = True
-        if self._painter is not None:
-            self._painter.cancel()
-            await asyncio.gather(self._painter, return_exceptions=True)
-        if self._message_id is not None:
-            data = {"chat_id": self._place.chat_id, "message_id": self._message_id}
-            await self._try(Call("deleteMessage", data))
+        """Have what was shown taken away, beside what comes next: nobody waits for it."""
+        self._over.set()
 
     async def _paint(self) -> None:
         """Show what there is, again and again while it changes."""
-        is_group = self._place.chat_id < 0
-        pause_s, typed_at = GROUP_PAUSE_S if is_group else PAUSE_S, -TYPING_S
-        clock = asyncio.get_running_loop().time
-        while True:
+        typed_at, clock = -TYPING_S, asyncio.get_running_loop().time
+        while not self._over.is_set():
             if clock() - typed_at >= TYPING_S:
                 typed_at = clock()
                 await self._try(self._typing())
-            await asyncio.sleep(pause_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s):
+                    await self._over.wait()
             now = (self._text, self._output, self._state)
-            if now != self._shown and any(now):
+            if now != self._shown and any(now) and not self._over.is_set():
                 self._shown = now
-                await (self._edit() if is_group else self._draft())
+                await (self._edit() if self._is_group else self._draft())
+        if self._message_id is not None:
+            await self._erase(self._message_id)
 
     def _parts(self) -> list[Spoken]:
         output = "\n".join(self._output.splitlines()[-OUTPUT_LINES:])
@@ -124,12 +134,29 @@ class TelegramLive:
             where["message_thread_id"] = self._place.topic_id
         return Call("sendChatAction", {**where, "action": "typing"})
 
+    async def _erase(self, message_id: int) -> None:
+        """Delete the message of a group; where Telegram wants patience, afterwards."""
+        call = Call("deleteMessage", {"chat_id": self._place.chat_id, "message_id": message_id})
+        for _ in range(ERASE_TRIES):
+            try:
+                api, pacer = await self._api()
+                await asyncio.sleep(pacer.held_s(self._place.chat_id))
+                await api.call(call)
+                return
+            except Failed as error:
+                pacer.hold(self._place.chat_id, error.result.retry_after_s)
+            except It0Error:
+                return
+
     async def _try(self, call: Call) -> Any:
         """Carry a call out if there is room for it; what fails is not shown, and nothing more comes of it."""
         try:
             api, pacer = await self._api()
+        except It0Error:
+            return None
+        try:
             is_message = call.method not in PASSING
-            if pacer.is_held(self._place.chat_id) or (is_message and not pacer.may_now(self._place.chat_id)):
+            if pacer.held_s(self._place.chat_id) or (is_message and not pacer.may_now(self._place.chat_id)):
                 return None
             return await api.call(call)
         except Failed as error:

@@ -64,9 +64,9 @@ class Pacer:
         self._chatter.take(now)
         return True
 
-    def is_held(self, chat_id: int) -> bool:
-        """Return whether Telegram wants to be left alone by us, there or everywhere."""
-        return self._held_s(chat_id, self._time_s()) > 0
+    def held_s(self, chat_id: int) -> float:
+        """Return for how many seconds Telegram wants to be left alone by us, there or everywhere."""
+        return self._held_s(chat_id, self._time_s())
 
     def hold(self, chat_id: int | None, seconds: float) -> None:
         """Send nothing to a chat, or None for nothing at all, for so long: Telegram said so."""

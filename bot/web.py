@@ -181,7 +181,8 @@ class Web:
     async def telegram(self, request: web.Request) -> web.Response:
         """Take an update that Telegram brings; it is accepted once this is answered."""
         secret = request.headers.get(SECRET_HEADER, "")
-        await self._telegram.take(request.match_info["installation"], secret, await json_of(request))
+        bot = await self._telegram.admit(request.match_info["installation"], secret)  # before a byte is read
+        await self._telegram.take(bot, await json_of(request))
         return web.json_response({})
 
     async def metrics(self, _: web.Request) -> web.Response:

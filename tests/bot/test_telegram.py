@@ -376,6 +376,8 @@ async def test_by_webhook_it_hears_telegram_and_nobody_else(hooked: tuple[House,
         for secret in ("", "wrong", webhook_secret("other:token")):
             async with session.post(url, json=update, headers={SECRET_HEADER: secret}) as response:
                 assert response.status == 403
+            async with session.post(url, data=b"\xff", headers={SECRET_HEADER: secret}) as response:
+                assert response.status == 403
         async with session.post(f"{house.url}/telegram/nobody", json=update) as response:
             assert response.status == 404
         headers = {SECRET_HEADER: webhook_secret(TOKEN)}

@@ -29,8 +29,3 @@ async def speak(
     parcel = await outbox.put(tx, desk.me, tenant.id, address, conversation_id, seq, said.body)
     tx.after_commit.append(lambda: desk.post(parcel))
     return seq
-
-
-def noted(desk: Desk, tx: Transaction, tenant: Tenant, conversation_id: str) -> None:
-    """Tell onlookers, once the transaction is committed, that the log has grown."""
-    tx.after_commit.append(lambda: desk.grown(tenant.id, conversation_id))

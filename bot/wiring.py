@@ -193,13 +193,7 @@ class Hands:
 def _assemble(ground: Ground) -> App:
     settings, clock = ground.settings, ground.clock
     installations = DatabaseInstallations(ground.me, ground.database, ground.tenants, settings, clock)
-    telegram = Telegram(
-        installations,
-        Chats(ground.tenants, ground.texts),
-        settings.telegram_api_url.get_secret_value(),
-        settings.url if settings.telegram_webhook else "",
-        menu(ground.texts),
-    )
+    telegram = _telegram(ground, installations)
     channels: Mapping[str, Channel] = {"console": Console(ground.bus), "telegram": telegram}
     delivery = Delivery(ground.me, ground.database, ground.tenants, channels, ground.bus, settings.sweep_s)
     desk = _desk(ground, delivery, lambda: workers.wake())
@@ -276,6 +270,17 @@ def _assemble(ground: Ground) -> App:
         installations=installations,
         telegram=telegram,
         background=[],
+    )
+
+
+def _telegram(ground: Ground, installations: DatabaseInstallations) -> Telegram:
+    settings = ground.settings
+    return Telegram(
+        installations,
+        Chats(ground.tenants, ground.texts),
+        settings.telegram_api_url.get_secret_value(),
+        settings.url if settings.telegram_webhook else "",
+        menu(ground.texts),
     )
 
 

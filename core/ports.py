@@ -228,19 +228,3 @@ class Queue(Protocol):
     async def wake(self, timer_id: int, delay_s: float = 0) -> None:
         """Ask for the timer to be looked at after ``delay_s`` seconds."""
         ...
-
-
-class Redactor(Protocol):
-    """Takes secrets out of text before it is shown, stored or logged."""
-
-    def __call__(self, text: str) -> str:
-        """Return ``text`` with every known secret replaced."""
-        ...
-
-
-class Recipients(Protocol):
-    """Where people are reached."""
-
-    async def places(self, tenant_id: str, user_ids: Sequence[str]) -> Sequence[tuple[str, Address]]:
-        """Return (user id, address) of every one of ``user_ids`` who can be reached now."""
-        ...

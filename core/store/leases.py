@@ -1,6 +1,6 @@
 """What one process at a time may do, such as taking a bot's updates: held as long as its owner is alive."""
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -26,7 +26,6 @@ TAKE = Statement(
     .add_cte(_alive)
 )
 HELD = Statement(select(L.c.name).where(L.c.owner.in_(select(P.c.id).scalar_subquery())))
-DROP = Statement(delete(L).where(L.c.name == param("name"), L.c.owner == param("me")))
 
 
 def sender(installation_id: str) -> str:
@@ -40,8 +39,3 @@ async def take(tx: Transaction, name: str, me: str) -> bool:
     Its owner is alive while its heartbeat row stands; whoever removes that row frees the lease.
     """
     return await tx.one(TAKE, name=name, me=me) is not None
-
-
-async def drop(tx: Transaction, name: str, me: str) -> None:
-    """Let a lease go."""
-    await tx.run(DROP, name=name, me=me)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 from sqlalchemy import case, update
 
+from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NewServer
 from agent.gate.approvals import Approvals, Click
 from agent.shell.hostkeys import fingerprint
@@ -144,10 +145,11 @@ async def pairing_code(slug: str, name: str) -> str:
         return await app.staff.pairing_code(tenant, None, name)
 
 
-async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:
-    """Seal a secret; return its fingerprint."""
+async def add_credential(slug: str, name: str, kind: str, secret: bytes, expires: str = "") -> str:
+    """Seal a secret; return its fingerprint. expires: a day or a moment in ISO 8601, "" for never."""
+    until = expiry_of(expires)
     async with at(slug) as (app, tenant):
-        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret)
+        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret, until)
 
 
 async def credentials(slug: str) -> list[dict[str, Any]]:

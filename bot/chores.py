@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from agent.fleet.credentials import EXPIRES
+from agent.fleet.expiry import Expiry
 from agent.gate.approvals import EXPIRY, Approvals
 from bot.heads import Heads
 from core.clock import Clock
@@ -33,6 +35,7 @@ def timer_handlers(
     clock: Clock,
     approvals: Approvals,
     heads: Heads,
+    expiry: Expiry,
 ) -> Mapping[str, OnTimer]:
     """Return what each kind of timer does."""
 
@@ -55,4 +58,4 @@ def timer_handlers(
         await heads.write(await tenants.all(), clock())
         return clock() + timedelta(minutes=settings.audit_head_minutes)
 
-    return {EXPIRY: expire, PURGE: purge, HEADS: write_heads}
+    return {EXPIRY: expire, EXPIRES: expiry.warn, PURGE: purge, HEADS: write_heads}

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from agent.acts import Acts
 from agent.context import Desk
 from agent.engine import Engine
+from agent.fleet.expiry import Expiry
 from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
@@ -246,7 +247,8 @@ def _assemble(ground: Ground) -> App:
     )
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
     site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
-    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
+    expiry = Expiry(desk, ground.tenants)
+    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads, expiry)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
         me=ground.me,
@@ -330,7 +332,8 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 
 def _hands(ground: Ground, desk: Desk) -> Hands:
     settings, shell = ground.settings, ground.shell
-    fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
+    warn_days = sorted({settings.credential_warning_days, settings.credential_last_warning_days})
+    fleet, approvals = Fleet(shell, ground.clock, warn_days), Approvals(desk)
     executor = Executor(shell, desk, Redactions(fleet.credentials), settings.fan_out)
     gate = Gate(
         desk,

@@ -221,15 +221,20 @@ async def servers(slug: str) -> list[dict[str, Any]]:
             "restricted": server.restricted,
             "shell": server.shell,
             "ssh_options": dict(server.ssh_options),
+            "read_user": server.read_user,
+            "read_credential": credentials.get(server.read_credential_id or ""),
+            "accounts": dict(server.accounts),
         }
         for server in found
     ]
 
 
-async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str]:
-    """Add a server; pin its key if it has the fingerprint ``trust``."""
+async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str, Sequence[Say]]:
+    """Add a server; pin its key if it has the fingerprint ``trust``, and tell what it0 can do there."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.add_server(tenant, OWNER, new, trust)
+        server, shown = await app.fleet.add_server(tenant, OWNER, new, trust)
+        can = await app.probing.learn(tenant, OWNER, server) if server.host_key else ()
+        return server, shown, can
 
 
 async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str:
@@ -239,10 +244,11 @@ async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str
         return (await app.fleet.change_server(tenant, OWNER, server, changes)).status
 
 
-async def trust_server(slug: str, name: str, fingerprint: str) -> None:
-    """Pin the key that a server shows."""
+async def trust_server(slug: str, name: str, fingerprint: str) -> Sequence[Say]:
+    """Pin the key that a server shows; return what it0 can do there."""
     async with at(slug) as (app, tenant):
         await app.fleet.trust(tenant, OWNER, await app.fleet.server(tenant, name), fingerprint)
+        return await app.probing.learn(tenant, OWNER, await app.fleet.server(tenant, name))
 
 
 async def distrust_server(slug: str, name: str) -> str:
@@ -253,10 +259,16 @@ async def distrust_server(slug: str, name: str) -> str:
         return (await app.fleet.shown_key(tenant, server))[1]
 
 
-async def check_server(slug: str, name: str) -> tuple[bool, Say, str]:
-    """Connect and log in."""
+async def check_server(slug: str, name: str) -> tuple[bool, Sequence[Say], str]:
+    """Connect, log in, and ask what the accounts can do."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.check(tenant, OWNER, await app.fleet.server(tenant, name))
+        return await app.probing.check(tenant, OWNER, await app.fleet.server(tenant, name))
+
+
+async def harden_server(slug: str, name: str, kinds: Sequence[str]) -> str:
+    """Return the script that narrows what it0 can do on a server."""
+    async with at(slug) as (app, tenant):
+        return await app.fleet.hardening(tenant, OWNER, await app.fleet.server(tenant, name), kinds)
 
 
 async def remove_server(slug: str, name: str) -> None:

@@ -18,6 +18,7 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.gate.probing import Probing
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
@@ -89,6 +90,7 @@ class App:
     texts: Catalogue
     clock: Clock
     fleet: Fleet
+    probing: Probing
     staff: Staff
     sessions: Sessions
     shell: Shell
@@ -240,6 +242,7 @@ def _assemble(ground: Ground) -> App:
         settings.url,
         default_of(settings, ground.engines),
         desk.changed,
+        hands.gate.probing,
     )
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
     site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
@@ -254,6 +257,7 @@ def _assemble(ground: Ground) -> App:
         texts=ground.texts,
         clock=clock,
         fleet=hands.fleet,
+        probing=hands.gate.probing,
         staff=staff,
         sessions=sessions,
         shell=ground.shell,

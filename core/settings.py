@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     )
     pairing_code_minutes: int = Field(default=60, ge=1)
     inbox_keep_hours: int = Field(default=48, ge=25)
+    tenant_keep_days: int = Field(
+        default=30, ge=7, description="of a deleted tenant's data; the database keeps it 7 in any case"
+    )
     audit_head_minutes: int = Field(default=60, ge=1)
     command_timeout_s: int = Field(default=60, ge=1)
     command_timeout_approved_s: int = Field(default=600, ge=1)

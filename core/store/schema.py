@@ -93,7 +93,10 @@ def _grant(connection: Connection, schema: str, role: str) -> None:
         f'REVOKE INSERT, UPDATE, DELETE ON "{schema}".{VERSION_TABLE} FROM {quoted}',
     ):
         connection.execute(text(statement))
-    if schema != SHARED_SCHEMA:
+    if schema == SHARED_SCHEMA:
+        drop = f"{SHARED_SCHEMA}.drop_tenant(text, integer)"
+        connection.execute(text(f"GRANT EXECUTE ON FUNCTION {drop} TO {quoted}"))
+    else:
         connection.execute(text(f'REVOKE UPDATE, DELETE, TRUNCATE ON "{schema}".audit FROM {quoted}'))
 
 

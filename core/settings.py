@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     it0_home: Path = Path("~/.it0")
     it0_http_host: str = "127.0.0.1"
     it0_http_port: int = Field(default=8080, ge=0, le=65535)
+    it0_worker_port: int = Field(
+        default=0, ge=0, le=65535, description="where `it0 worker` tells of its health; 0: nowhere"
+    )
     public_url: Annotated[str, AfterValidator(_web_address)] = ""
     database_url: SecretStr | None = None
     database_admin_url: SecretStr | None = None

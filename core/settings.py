@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     it0_home: Path = Path("~/.it0")
     it0_http_host: str = "127.0.0.1"
     it0_http_port: int = Field(default=8080, ge=0, le=65535)
+    it0_worker_port: int = Field(
+        default=0, ge=0, le=65535, description="where `it0 worker` tells of its health; 0: nowhere"
+    )
     public_url: Annotated[str, AfterValidator(_web_address)] = ""
     database_url: SecretStr | None = None
     database_admin_url: SecretStr | None = None
@@ -95,6 +98,9 @@ class Settings(BaseSettings):
     )
     pairing_code_minutes: int = Field(default=60, ge=1)
     inbox_keep_hours: int = Field(default=48, ge=25)
+    tenant_keep_days: int = Field(
+        default=30, ge=7, description="of a deleted tenant's data; the database keeps it 7 in any case"
+    )
     audit_head_minutes: int = Field(default=60, ge=1)
     command_timeout_s: int = Field(default=60, ge=1)
     command_timeout_approved_s: int = Field(default=600, ge=1)

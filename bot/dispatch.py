@@ -14,6 +14,7 @@ from agent.gate.approvals import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.admission import VERB, Admission
+from bot.beginnings import NEW
 from bot.controls import Controls
 from bot.front import STOP_WORDS
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
@@ -90,7 +91,7 @@ def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) 
             if kind == "said" and not work.is_control:
                 async with work.tenant.reading() as db:
                     wishes = await preferences.load(db)
-                if wishes.halted_by:
+                if wishes.halted_by and command_word(event["body"]["text"]) != NEW:
                     return await turn_away(work, say("error.halted"))
                 work = replace(work, wishes=wishes)
             return await inner(work, event)

@@ -6,6 +6,7 @@ from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
@@ -153,12 +154,27 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, _Toml(settings_cls)
 
 
+def _check_dotenv(path: Path) -> None:
+    """Raise SetupError for a line that says nothing: its setting would silently keep its default."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as stream:
+        wrong_ones = [each.original for each in parse_stream(stream) if each.error]
+    if wrong_ones:
+        # Empty lines before it belong to a statement.
+        empty = [each.string[: -len(each.string.lstrip())].count("\n") for each in wrong_ones]
+        lines = ", ".join(str(each.line + more) for each, more in zip(wrong_ones, empty, strict=True))
+        wrong = f".env, line {lines}: it is not NAME=value, or a quote is not closed"
+        raise SetupError("setup.bad_settings", wrong=wrong)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings in force.
 
     Raises SetupError naming the setting that is wrong, never its value.
     """
     try:
+        _check_dotenv(Path(".env"))
         return Settings(**overrides)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())

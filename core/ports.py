@@ -115,6 +115,10 @@ class Installations(Protocol):
         """Return for each bot whether a process that is alive looks after it."""
         ...
 
+    async def follows(self, installation_id: str, thread: str, external_id: str) -> bool:
+        """Return whether a conversation goes on in ``thread``, and its bot knows the person."""
+        ...
+
     async def moved(self, installation_id: str, old: str, new: str) -> None:
         """Let conversations whose thread begins with ``old`` go on under ``new``."""
         ...

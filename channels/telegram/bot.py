@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from channels.telegram.api import Api, Failed
-from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated
+from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated, Reason
 from channels.telegram.calls import Call, Extras, answer, edit, messages, take_buttons
 from channels.telegram.errors import Outcome, Result
 from channels.telegram.keyboard import Key
@@ -131,7 +131,10 @@ class Bot:
 
         Raises StoreUnavailable when it cannot be kept: Telegram sends it again.
         """
-        parsed = parse(update, await self._me_now())
+        me = await self._me_now()
+        parsed = parse(update, me)
+        if isinstance(parsed, Ignored) and parsed.reason is Reason.NOT_ADDRESSED:
+            parsed = await self._followed(update, me) or parsed
         match parsed:
             case Arrival():
                 await self._arrived(parsed, handler, reply_to)
@@ -141,6 +144,20 @@ class Bot:
                 self._ignored(parsed)
             case _:
                 pass
+
+    async def _followed(self, update: Json, me: Me) -> Arrival | None:
+        """Return words that name nobody, where they stand in a topic whose conversation goes on.
+
+        A group without topics is one place for everything that is said in it, so there one has to name us.
+        """
+        parsed = parse(update, me, followed=True)
+        if not isinstance(parsed, Arrival) or not parsed.has_words or parsed.inbound.sender is None:
+            return None
+        thread, person = parsed.inbound.address.thread, parsed.inbound.sender.external_id
+        if not Place.of(thread).topic_id:
+            return None
+        follows = await self._installations.follows(self.installation.id, thread, person)
+        return parsed if follows else None
 
     async def _arrived(self, arrival: Arrival, handler: Handler, reply_to: ReplyTo) -> None:
         if arrival.callback_id is not None:

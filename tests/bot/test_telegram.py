@@ -207,6 +207,20 @@ async def test_in_a_group_it_hears_who_means_it_and_each_topic_is_a_conversation
         assert len(desk.double.messages(FORUM, topic)) == 1
 
 
+async def test_a_topic_is_followed_once_it_was_addressed_there_and_other_topics_are_not(desk: Desk) -> None:
+    forum = -1001234567891
+    desk.double.group(forum, "second forum", [ANN, 12], forum=True)
+    ours, theirs = desk.double.topic(forum, "ours"), desk.double.topic(forum, "theirs")
+    await desk.ask("/run@it0_bot local echo begun", forum, ANN, ours)
+    desk.double.say(forum, ANN, "/run local echo unheard", topic_id=theirs)
+    desk.double.say(forum, 12, "check disk on local", topic_id=ours)
+    desk.double.say(forum, ANN, "@bob_1 your turn", topic_id=ours)
+    reply = await desk.ask("/run local echo followed", forum, ANN, ours)
+    assert "followed" in reply.visible
+    assert len(desk.double.messages(forum, ours)) == 2
+    assert not desk.double.messages(forum, theirs)
+
+
 async def test_a_stranger_in_a_group_leaves_no_content_and_runs_nothing(desk: Desk) -> None:
     desk.double.group(-200, "open", [ANN, 11])
     desk.double.person(11, "Mallory")

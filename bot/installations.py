@@ -37,6 +37,7 @@ class DatabaseInstallations:
         self._clock = clock
         token = settings.telegram_bot_token
         self._of_settings = {"telegram": token.get_secret_value()} if token else {}
+        self._own = settings.secrets
         self._silence = timedelta(hours=settings.conversation_silence_hours)
         self._written: set[str] = set()
 
@@ -58,6 +59,13 @@ class DatabaseInstallations:
             return tenant.vault.open(row["sealed"], place_of(tenant, row["id"], row["channel"])).decode()
         except VaultError:  # doctor says so
             return ""
+
+    async def own_secrets(self, tenant: Tenant) -> Sequence[bytes]:
+        """Return what opens it0's own doors: the settings' secrets, and the tokens of the tenant's bots."""
+        async with self._database.reading() as db:
+            rows = await db.all(people.INSTALLATIONS_OF, tenant=tenant.id)
+        tokens = [await self._secret(row) for row in rows]
+        return [*self._own, *(token.encode() for token in tokens if token)]
 
     async def _write_default(self, channel: str) -> None:
         """Keep a row for the bot of the settings: it is the default tenant's."""

@@ -62,6 +62,7 @@ class Message:
 
     rest: the words for what is too long to be read in a chat and goes as a file. edits: what the platform
     calls the message that this takes the place of, None for a new one. urgent: it goes before chatter.
+    takes_back: what it calls a person's message that is to be deleted; not_taken: added where it cannot be.
     """
 
     parts: Sequence[Spoken]
@@ -69,6 +70,8 @@ class Message:
     rest: str = ""
     edits: Any = None
     urgent: bool = False
+    takes_back: str = ""
+    not_taken: str = ""
 
 
 class Presents(Protocol):

@@ -4,13 +4,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from channels.telegram.api import Api, Failed
 from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated, Reason
-from channels.telegram.calls import Call, Extras, answer, edit, messages, take_buttons
+from channels.telegram.calls import Call, Extras, answer, edit, messages, take_away, take_buttons
 from channels.telegram.errors import Outcome, Result
 from channels.telegram.keyboard import Key
 from channels.telegram.menu import commands_menu
@@ -212,10 +213,24 @@ class Bot:
 
     async def deliver(self, place: Place, sending: Sending) -> None:
         """Say an outbound, from where an earlier attempt ended; raises Unavailable or Undeliverable."""
-        message = await self._presents.message(sending)
-        for call in _calls(place, message)[len(sending.receipt) :]:
+        message, done = await self._presents.message(sending), sending.receipt
+        if message.takes_back:
+            if not done:
+                done.append(await self._took_away(place, message))
+            rest = () if done[0] else (Plain(message.not_taken),)
+            message = replace(message, parts=[*message.parts, *rest])
+        calls = _calls(place, message)
+        for call in calls[len(done) - bool(message.takes_back) :]:
             result = await self._carry_out(call, message.urgent)
             sending.receipt.append(result["message_id"] if isinstance(result, dict) else 0)
+
+    async def _took_away(self, place: Place, message: Message) -> bool:
+        """Delete a person's message; in a group Telegram allows it to administrators only."""
+        try:
+            await self._carry_out(take_away(place, message.takes_back), urgent=True)
+        except Undeliverable:
+            return False
+        return True
 
     async def _carry_out(self, call: Call, urgent: bool = False) -> Any:
         """Carry a call out at its time, and do what its answer asks for."""

@@ -78,9 +78,10 @@ def _arrival(message: Json, event_id: str, me: Me, attachments: tuple[Attachment
 
 def _inbound(message: Json, event_id: str, body: Body, user: Json, me: Me) -> Inbound:
     address = address_of(message, me)
+    name = "" if isinstance(body, Click) else str(int(message["message_id"]))
     home = address.thread if message["chat"].get("type") == "private" else ""
     sender = Sender(str(int(user["id"])), home=home, name=_name(user), language=_language(user))
-    return Inbound(address, event_id, body, sender)
+    return Inbound(address, event_id, body, sender, name)
 
 
 def _name(user: Json) -> str:

@@ -163,8 +163,9 @@ PERFORMED = Statement(
 class Event:
     """A row to be appended to a conversation's log.
 
-    kind: said, clicked, act, decided (inbound); tool, result, steered (a turn's steps); performed (an
-    approved act is over); settled (an approval's state changed); reply, notice, card (outbound).
+    kind: said, clicked, withheld (a message that is not kept), act, decided (inbound); tool, result, steered
+    (a turn's steps); performed (an approved act is over); settled (an approval's state changed); reply,
+    notice, card (outbound).
     """
 
     kind: str

@@ -221,6 +221,33 @@ async def test_a_topic_is_followed_once_it_was_addressed_there_and_other_topics_
     assert not desk.double.messages(forum, theirs)
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "AKIAIOSFODNN7EXAMPLE",
+        "xoxb-123456789012-abcdef",
+        "password=hunter2-hunter2",
+    ],
+)
+async def test_a_pasted_secret_is_deleted_in_the_chat_and_its_owner_told(desk: Desk, secret: str) -> None:
+    before = len(desk.double.messages(ANN))
+    update = desk.double.say(ANN, ANN, secret)
+    reply = await desk.next(before)
+    pasted = desk.double.updates[update][0]["message"]["message_id"]
+    assert desk.double.chats[ANN].messages[pasted].deleted
+    assert "seems to hold a secret" in reply.visible
+    assert "delete it yourself" not in reply.visible
+    assert secret not in desk.house.log.read_text() + await desk.command("audit", "export")
+
+
+async def test_where_it_may_not_delete_a_pasted_secret_it_says_so(desk: Desk) -> None:
+    desk.double.group(-300, "secrets", [ANN])
+    reply = await desk.ask("@it0_bot password=hunter2-hunter2", -300)
+    assert "seems to hold a secret" in reply.visible
+    assert "delete it yourself" in reply.visible
+
+
 async def test_a_stranger_in_a_group_leaves_no_content_and_runs_nothing(desk: Desk) -> None:
     desk.double.group(-200, "open", [ANN, 11])
     desk.double.person(11, "Mallory")

@@ -146,6 +146,12 @@ class DatabaseInstallations:
             held = {row["name"] for row in await db.all(leases.HELD)}
         return {bot.id: leases.sender(bot.id) in held for bot in bots}
 
+    async def knows(self, installation_id: str, external_id: str) -> bool:
+        """Return whether a person was let in."""
+        async with self._database.reading() as db:
+            found = await db.one(people.IDENTITY, installation_id=installation_id, external_id=external_id)
+        return found is not None
+
     async def follows(self, installation_id: str, thread: str, external_id: str) -> bool:
         """Return whether a conversation goes on in ``thread``, and its bot knows the person.
 

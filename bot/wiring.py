@@ -281,6 +281,7 @@ def _telegram(ground: Ground, installations: DatabaseInstallations) -> Telegram:
         settings.telegram_api_url.get_secret_value(),
         settings.url if settings.telegram_webhook else "",
         menu(ground.texts),
+        settings.attachment_bytes,
     )
 
 

@@ -93,6 +93,15 @@ def command_word(text: str) -> str:
     return "/" + words[0][1:].split("@")[0].lower()
 
 
+DATA = "<data-"
+"""What a frame of data begins with."""
+
+
+def framed(text: str, nonce: str) -> str:
+    """Return what came from outside as data: between marks that it cannot know (SECURITY T1)."""
+    return f"{DATA}{nonce}>\n{text.replace(nonce, '…')}\n</data-{nonce}>"
+
+
 def part_as_json(part: Part) -> Any:
     """Return the form in which a part is stored."""
     match part:

@@ -118,6 +118,10 @@ class Installations(Protocol):
         """Return for each bot whether a process that is alive looks after it."""
         ...
 
+    async def knows(self, installation_id: str, external_id: str) -> bool:
+        """Return whether a person was let in."""
+        ...
+
     async def follows(self, installation_id: str, thread: str, external_id: str) -> bool:
         """Return whether a conversation goes on in ``thread``, and its bot knows the person."""
         ...

@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     telegram_webhook: bool = Field(
         default=False, description="Telegram calls PUBLIC_URL instead of being asked"
     )
+    attachment_bytes: int = Field(
+        default=49_152,
+        ge=0,
+        le=60_000,
+        description="of a text file that is sent to it0; 0: files are not read",
+    )
     model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
     turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
     turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")

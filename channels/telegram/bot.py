@@ -13,6 +13,7 @@ from channels.telegram.api import Api, Failed
 from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated, Reason
 from channels.telegram.calls import Call, Extras, answer, edit, messages, take_away, take_buttons
 from channels.telegram.errors import Outcome, Result
+from channels.telegram.files import Files
 from channels.telegram.keyboard import Key
 from channels.telegram.menu import commands_menu
 from channels.telegram.pacer import Pacer
@@ -51,6 +52,7 @@ class Bot:
         hook: str,
         secret: str,
         menu: Mapping[str, Mapping[Language, str]],
+        file_bytes: int,
     ) -> None:
         self.installation = installation
         self.api = Api(installation.secret, base_url)
@@ -61,6 +63,7 @@ class Bot:
         self._hook = hook
         self._secret = secret
         self._menu = menu
+        self._files = Files(self.api, installations, installation.id, file_bytes)
         self._me: Me | None = None
         self._heard = time.monotonic()
         self._albums: dict[str, float] = {}
@@ -164,6 +167,9 @@ class Bot:
         if arrival.callback_id is not None:
             self._later(answer(arrival.callback_id, self._words(say("telegram.taken"), arrival.language)))
         address = arrival.inbound.address
+        unread = arrival.attachments[0].note if arrival.attachments else None
+        if unread:
+            arrival, unread = await self._files.read(arrival, unread)
         if arrival.has_words:
             try:
                 await handler(arrival.inbound, reply_to(address))
@@ -171,8 +177,8 @@ class Bot:
                 raise
             except It0Error as error:
                 self._tell(address, arrival.message_id, error.say, arrival.language)
-        if arrival.attachments and self._is_first(arrival.album):
-            self._tell(address, arrival.message_id, arrival.attachments[0].note, arrival.language)
+        if unread and self._is_first(arrival.album):
+            self._tell(address, arrival.message_id, unread, arrival.language)
 
     def _is_first(self, album: str) -> bool:
         """Return whether nothing was said yet of this album, whose pictures come one by one."""

@@ -21,7 +21,6 @@ from core.texts import Language
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
-
 SHORTEST_SECRET = 8
 """A shorter password in an address is left as it is: it may be a word that is used everywhere."""
 
@@ -30,7 +29,10 @@ def _secrets_in(value: str) -> list[str]:
     """Return what of a setting opens something."""
     if "://" not in value:
         return [part.strip() for part in value.split(",")]
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # no address after all: then nothing is known to be harmless in it
+        return [value]
     password = unquote(parts.password or "")
     return [password] if password != parts.username else []
 

@@ -60,6 +60,33 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
 }
 
 
+SIGNS: Mapping[str, tuple[str, ...]] = {
+    "password": (
+        "passw",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "key",
+        "requirepass",
+        "sshpass",
+        "密码",
+        "口令",
+        "密钥",
+        "://",
+        "mysql",
+        "curl",
+        "$",
+    ),
+}
+"""In lower case, what a kind cannot be without: looked for first, as it is found a hundred times as fast."""
+
+
 def kinds_in(text: str) -> tuple[str, ...]:
     """Return the kinds of secrets that ``text`` seems to hold, none for ordinary talk."""
-    return tuple(kind for kind, pattern in PATTERNS.items() if pattern.search(text))
+    low = text.lower()
+    return tuple(
+        kind
+        for kind, pattern in PATTERNS.items()
+        if any(sign in low for sign in SIGNS.get(kind, ("",))) and pattern.search(text)
+    )

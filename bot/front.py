@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from agent.redaction.pasted import kinds_in
 from bot.beginnings import Beginnings
 from bot.console.limits import Rate
 from core.audit import Entry
@@ -106,6 +107,8 @@ class Front:
     async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
         """Accept ``inbound``; None for a stranger, who leaves no content.
 
+        Of a message that holds a secret only the secret's kind is kept.
+
         Raises BadInput for what cannot be taken and StoreUnavailable when it cannot be kept: then it is not
         accepted, and its platform must send it again.
         """
@@ -118,6 +121,8 @@ class Front:
             return None
         tenant_id, user_id = identity
         tenant = await self._tenants.by_id(tenant_id)
+        if kind == "said" and (kinds := kinds_in(body["text"])):
+            kind, body, laned = "withheld", {"kinds": kinds, "message": inbound.message}, False
         event = Event(kind, body, self._ids(), user_id)
         try:
             accepted = await self._commit(tenant, inbound, event, laned)

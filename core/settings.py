@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -21,6 +21,21 @@ from core.errors import SetupError
 from core.texts import Language
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+SHORTEST_SECRET = 8
+"""A shorter password in an address is left as it is: it may be a word that is used everywhere."""
+
+
+def _secrets_in(value: str) -> list[str]:
+    """Return what of a setting opens something."""
+    if "://" not in value:
+        return [part.strip() for part in value.split(",")]
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # no address after all: then nothing is known to be harmless in it
+        return [value]
+    password = unquote(parts.password or "")
+    return [password] if password != parts.username else []
 
 
 def _upper(value: Any) -> Any:
@@ -85,6 +100,12 @@ class Settings(BaseSettings):
     telegram_webhook: bool = Field(
         default=False, description="Telegram calls PUBLIC_URL instead of being asked"
     )
+    attachment_bytes: int = Field(
+        default=49_152,
+        ge=0,
+        le=60_000,
+        description="of a text file that is sent to it0; 0: files are not read",
+    )
     model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
     turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
     turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")
@@ -130,6 +151,13 @@ class Settings(BaseSettings):
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise PydanticCustomError("not_a_truth", "Input should not be true or false")
         return value
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """Return every secret in the settings: keys and tokens whole, of an address its password."""
+        found = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        inner = [part for each in found for part in _secrets_in(each)]
+        return [each.encode() for each in inner if len(each) >= SHORTEST_SECRET]
 
     @property
     def home(self) -> Path:

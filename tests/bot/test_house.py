@@ -490,7 +490,7 @@ async def test_suspended_tenant_gets_one_polite_sentence(house: House) -> None:
     await client.close()
 
 
-async def test_person_who_is_let_out_at_the_command_line_is_signed_out_at_once(house: House) -> None:
+async def test_person_who_is_let_out_at_the_command_line_is_signed_out(house: House) -> None:
     await asyncio.to_thread(house.command, "user", "add", "leaver", "--role", "operator")
     link = await asyncio.to_thread(house.command, "user", "link", "leaver")
     client = Client(house)

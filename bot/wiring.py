@@ -18,6 +18,7 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
@@ -90,6 +91,7 @@ class App:
     clock: Clock
     fleet: Fleet
     staff: Staff
+    keys: ApiKeys
     sessions: Sessions
     shell: Shell
     executor: Executor
@@ -217,6 +219,7 @@ def _assemble(ground: Ground) -> App:
         _more_commands(ground, desk, sessions),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
+    keys = ApiKeys(clock)
     admission = Admission(desk, staff)
     workers = _workers(ground, desk, hands, controls, admission, channels)
     front = Front(
@@ -255,6 +258,7 @@ def _assemble(ground: Ground) -> App:
         clock=clock,
         fleet=hands.fleet,
         staff=staff,
+        keys=keys,
         sessions=sessions,
         shell=ground.shell,
         executor=hands.executor,

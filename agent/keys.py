@@ -19,7 +19,7 @@ from core.work import Role, User
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is listed. prefix: how its token begins; made_by: a user's id, None for the command line."""
+    """A key as it is listed. prefix: how its token begins; made_by: a user, None for the command line."""
 
     id: str
     name: str

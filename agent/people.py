@@ -74,6 +74,11 @@ class Staff:
         self._clock = clock
         self._code_life = timedelta(minutes=code_minutes)
 
+    @property
+    def code_minutes(self) -> int:
+        """Return how long a pairing code holds."""
+        return int(self._code_life.total_seconds() // 60)
+
     async def named(self, tenant: Tenant, name: str) -> User:
         """Return a user by name; raises NotFound."""
         async with tenant.reading() as db:

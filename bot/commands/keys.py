@@ -18,7 +18,9 @@ def key() -> None:
 @key.command("new")
 @click.argument("name")
 @click.option("--role", required=True, type=ROLES)
-@click.option("--expires", metavar="DATE", help="Such as 2030-01-31 or 2030-01-31T12:00+02:00 (UTC if not said).")
+@click.option(
+    "--expires", metavar="DATE", help="Such as 2030-01-31 or 2030-01-31T12:00+02:00 (UTC if not said)."
+)
 @data_options
 def key_new(name: str, role: str, expires: str | None, tenant: str, as_json: bool) -> None:
     """Make an API key and print its token."""
@@ -39,7 +41,15 @@ def key_list(tenant: str, as_json: bool) -> None:
 
     found = run(lambda: admin.api_keys(tenant))
     lines = [
-        (k.name, k.role, k.prefix, _day(k.created_at), _day(k.expires_at), _day(k.used_at), _day(k.revoked_at))
+        (
+            k.name,
+            k.role,
+            k.prefix,
+            _day(k.created_at),
+            _day(k.expires_at),
+            _day(k.used_at),
+            _day(k.revoked_at),
+        )
         for k in found
     ]
     header = ("NAME", "ROLE", "PREFIX", "CREATED", "EXPIRES", "USED", "REVOKED")

@@ -21,7 +21,7 @@ SET_USER = Statement(
         where=U.c.is_key,
     ).returning(U.c.id)
 )
-"""Makes a key's user, or lets the one of an earlier key of that name in again; nothing for a person's name."""
+"""Makes a key's user, or lets that of an earlier key in again; nothing for a person's name."""
 ADD = insert_row(K, leave_out=["used_at", "revoked_at"])
 LISTED = Statement(
     select(K.c.id, K.c.prefix, K.c.made_by, K.c.created_at, K.c.expires_at, K.c.used_at, K.c.revoked_at)

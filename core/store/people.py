@@ -250,7 +250,9 @@ def code_hash(code: str) -> bytes:
 
 def user_of(row: Row) -> User:
     """Return a stored user."""
-    return User(row["id"], row["name"], Role(row["role"]), as_language(row["language"]), row["active"], row["is_key"])
+    return User(
+        row["id"], row["name"], Role(row["role"]), as_language(row["language"]), row["active"], row["is_key"]
+    )
 
 
 async def user(tx: Transaction, user_id: str) -> User | None:

@@ -21,9 +21,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["it0_shared.tenant.id"], name=op.f("fk_api_key_tenant_id")
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["it0_shared.tenant.id"], name=op.f("fk_api_key_tenant_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_api_key")),
         sa.UniqueConstraint("id", name=op.f("uq_api_key_id")),
         schema="it0_shared",

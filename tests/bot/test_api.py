@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import re
 import secrets
+import shlex
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from support.house import Client, House
 
+ROOT = Path(__file__).parents[2]
 ORIGIN = "https://ops.example.com"
 A_MINUTE = 100_000
 
@@ -258,6 +262,18 @@ async def test_each_tenant_has_its_share_of_requests_a_minute(
         assert [status for status, _ in guesses] == [401] * 30 + [429]
     finally:
         other.close()
+
+
+async def test_examples_of_the_docs_run_as_they_stand(house: House, admin: str) -> None:
+    text = (ROOT / "docs" / "api.md").read_text().replace("\\\n", "")
+    asked, answers = re.findall(r"^curl .+$", text, re.MULTILINE), []
+    for command in asked:
+        last = answers[-1].get("conversation", "") if answers else ""
+        line = command.replace("http://127.0.0.1:8080", house.url).replace("$KEY", admin)
+        line = line.replace("/ID/", f"/{last}/")
+        done = await asyncio.create_subprocess_exec(*shlex.split(line), "-sf", stdout=asyncio.subprocess.PIPE)
+        answers.append(json.loads((await done.communicate())[0]))
+    assert [sorted(answer)[0] for answer in answers] == ["csrf", "conversation", "events"]
 
 
 def conform(house: House, token: str, examples: int) -> None:

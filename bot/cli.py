@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bot.commands import approvals, audit, channels, credentials, people, servers, tenants
+from bot.commands import approvals, audit, channels, credentials, keys, people, servers, tenants
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
 from bot.visible import listed
 from core.texts import say
@@ -119,6 +119,7 @@ def _asked(line: bytes) -> tuple[str, str, int] | None:
 for group in (
     people.user,
     people.pair,
+    keys.key,
     channels.channel,
     credentials.credential,
     servers.server,

@@ -40,11 +40,12 @@ from core.work import Action, Risk, Role, Server, Verdict
 
 COMMANDS = {
     "up", "bot", "worker", "migrate", "doctor", "classify",
-    "user", "pair", "credential", "server", "approval", "tenant", "audit",
+    "user", "pair", "key", "credential", "server", "approval", "tenant", "audit",
 }  # fmt: skip
 GROUPS = {
     "user": {"add", "link", "list", "change"},
     "pair": {"new"},
+    "key": {"new", "list", "revoke"},
     "credential": {"add", "list", "revoke", "rotate"},
     "server": {"add", "list", "check", "trust", "distrust", "remove"},
     "approval": {"list", "approve", "reject"},

@@ -83,8 +83,8 @@ def figures(measured: Rounds) -> list[Figure]:
 def notes(rounds: int, count: int, api: ModelApi) -> list[str]:
     """Return what the table stands on."""
     return [
-        f"a new conversation each time; {rounds} rounds of {count} messages, one after another, from the console's"
-        " frame to the request's first byte at a loopback Messages API",
-        f"baseline: AsyncAnthropic on its aiohttp transport, told by a line on its stdin, with the same request"
-        f" ({len(api.body['tools'])} tools)",
+        f"a new conversation each time; {rounds} rounds of {count} messages, one after another, from the"
+        " console's frame to the request at a loopback Messages API",
+        "baseline: AsyncAnthropic on its aiohttp transport, told by a line on its stdin, with the same"
+        f" request ({len(api.body['tools'])} tools)",
     ]

@@ -8,11 +8,19 @@ With IT0_BENCH_STATEMENTS=file every statement is written there as well, one lin
 import os
 from pathlib import Path
 
+from benchmarks.lag import probed
 from benchmarks.recorder import recording
 from bot.cli import run
 from bot.up import up
 from bot.wiring import Parts
 from channels.telegram import pacer
+
+
+async def main(parts: Parts) -> None:
+    """Run it, with a probe beside it if one is asked for."""
+    async with probed():
+        await up(parts)
+
 
 if __name__ == "__main__":
     os.environ["CONSOLE_MESSAGES_PER_MINUTE"] = str(10**9)
@@ -20,4 +28,4 @@ if __name__ == "__main__":
         setattr(pacer, limit, 1e9)
     statements = os.environ.get("IT0_BENCH_STATEMENTS")
     parts = Parts(database=recording(Path(statements))) if statements else Parts()
-    run(lambda: up(parts))
+    run(lambda: main(parts))

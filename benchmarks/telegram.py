@@ -24,6 +24,7 @@ from core.store.database import Database
 TEXT = "hi"
 OUTSTANDING = 32
 HZ = 50.0
+PACED = 300
 RECORDED = 20
 FIRST_CHAT = 700_000_000_000
 """So long that it is part of no other value."""
@@ -158,7 +159,7 @@ async def by(land: Ground, api: Telegram, hooked: bool, rounds: int, count: int)
         for each in three:
             await each.busy.load.run(300)
         await alternated(rounds, *(lambda s=s: s.busy.measure(count) for s in three))  # type: ignore[misc]
-        await alternated(rounds, *(lambda s=s: s.paced.measure(count // 4) for s in three))  # type: ignore[misc]
+        await alternated(rounds, *(lambda s=s: s.paced.measure(PACED) for s in three))  # type: ignore[misc]
     how = "webhook" if hooked else "polling"
     return table(f"telegram, {how}", notes(steps, busy, calls, rounds, count), figures(*three))
 
@@ -183,7 +184,7 @@ def notes(steps: Recipe, busy: float, calls: float, rounds: int, count: int) -> 
     transactions = sum(group["transaction"] for group in steps)
     return [
         f'"{TEXT}" to the `direct` engine in {OUTSTANDING} private chats; {rounds} rounds of {count} messages'
-        f" at saturation and {count // 4} at {HZ:.0f}/s, from when a message was due to its reply at the API",
+        f" at saturation and {PACED} at {HZ:.0f}/s, from when a message was due to its reply at the API",
         f"a message is {statements} statements, {transactions} transactions among them; at saturation"
         f" {busy:.1f} statements and {calls:.2f} calls of the API were counted",
         "baseline: python-telegram-bot's Application with reply_text, by itself (updates one by one, as it"

@@ -9,10 +9,10 @@ from bot.visible import in_one_line
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Label, Message
-from core.store import approvals, fleet, log, outbox, people
+from core.store import approvals, fleet, outbox, people
 from core.store.database import Transaction
 from core.tenant import Tenants
-from core.texts import LANGUAGES, Language, Say, say
+from core.texts import LANGUAGES, Language, Say, as_language, say
 from core.work import Approval, Risk
 
 MENU = (
@@ -70,9 +70,7 @@ class Chats:
             return self._texts(what, await self._language(db, conversation_id))
 
     async def _language(self, db: Transaction, conversation_id: str) -> Language:
-        row = await log.conversation(db, conversation_id)
-        user = await people.user(db, row["user_id"]) if row and row["user_id"] else None
-        return user.language if user else "en"
+        return as_language(await db.value(people.READER, conversation=conversation_id))
 
     def _spoken(self, body: Mapping[str, Any], language: Language) -> Message:
         parts = [self._part(part_from_json(each), language) for each in body["parts"]]
@@ -80,7 +78,13 @@ class Chats:
             Label(self._texts(each["label"], language), each["value"], each["style"])
             for each in body.get("buttons", ())
         ]
-        return Message(parts, buttons, self._texts(say("chat.rest"), language))
+        return Message(
+            parts,
+            buttons,
+            self._texts(say("chat.rest"), language),
+            takes_back=body.get("takes_back", ""),
+            not_taken=self._texts(say("withheld.still_there"), language),
+        )
 
     def _part(self, part: Part, language: Language) -> Spoken:
         match part:

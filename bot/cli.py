@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bot.commands import approvals, audit, channels, credentials, imports, people, servers, tenants
+from bot.commands import approvals, audit, channels, credentials, imports, keys, people, servers, tenants
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
 from bot.visible import listed
 from core.texts import say
@@ -120,6 +120,7 @@ servers.server.add_command(imports.server_import)
 for group in (
     people.user,
     people.pair,
+    keys.key,
     channels.channel,
     credentials.credential,
     servers.server,

@@ -35,13 +35,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person of a tenant."""
+    """A person of a tenant, or an API key that acts in its own name.
+
+    is_key: it is a key: it signs in by its token only, and is no second person where two must agree.
+    """
 
     id: str
     name: str
     role: Role
     language: Language
     active: bool = True
+    is_key: bool = False
 
 
 Environment = Literal["dev", "staging", "prod"]
@@ -222,8 +226,11 @@ def may_decide(user: User, approval: Approval) -> Say | None:
     needed = Role.OPERATOR if approval.level <= Risk.L1 else Role.ADMIN
     if not user.role.covers(needed):
         return say("approval.not_yours_role", role=Say(f"role.{needed}"))
-    if approval.four_eyes and approval.level >= Risk.L2 and user.id == approval.requester_id:
-        return Say("approval.not_yours_four_eyes")
+    if approval.level >= Risk.L2:
+        if user.is_key and (approval.four_eyes or approval.needed > 1):
+            return Say("approval.not_yours_key")
+        if approval.four_eyes and user.id == approval.requester_id:
+            return Say("approval.not_yours_four_eyes")
     return None
 
 
@@ -260,18 +267,22 @@ def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What a plan allows; None is without limit."""
+    """What a plan allows; None is without limit, and any engine."""
 
     servers: int | None = None
     skills: int | None = None
     users: int | None = None
     sessions_a_day: int | None = None
     running_tasks: int | None = None
-    engines: tuple[str, ...] = field(default=("direct",))
+    engines: tuple[str, ...] | None = ("direct",)
+
+    def allows(self, engine: str) -> bool:
+        """Return whether an engine may be used; ``direct`` always may."""
+        return self.engines is None or engine in self.engines
 
 
 PLANS: Mapping[str, Quotas] = {
-    "self-hosted": Quotas(engines=("claude_code", "claude_api", "direct", "remote")),
+    "self-hosted": Quotas(engines=None),
     "free": Quotas(servers=5, skills=10, users=3, sessions_a_day=50, running_tasks=2),
     "pro": Quotas(
         servers=50,

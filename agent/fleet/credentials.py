@@ -103,6 +103,19 @@ class Credentials:
         a name in use, a key that cannot be read, or an end that is over.
         """
         admins_only(by)
+        return await self._seal(tenant, by, name, kind, secret, expires_at, replaces=False)
+
+    async def _seal(
+        self,
+        tenant: Tenant,
+        by: User,
+        name: str,
+        kind: str,
+        secret: bytes,
+        expires_at: datetime | None,
+        *,
+        replaces: bool,
+    ) -> str:
         if not NAME.fullmatch(name):
             raise BadInput("credential.bad_name")
         if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
@@ -117,8 +130,12 @@ class Credentials:
         credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
-            if await tx.one(store.CREDENTIAL_NAMED, name=name):
+            old = await tx.one(store.CREDENTIAL_NAMED, name=name)
+            if old is not None and not replaces:
                 raise BadInput("credential.name_taken", credential=name)
+            if old is not None:
+                await tx.run(store.REVOKE, credential=old["id"], now=self._clock())
+                await tx.run(timers.CANCEL, tenant=tenant.id, kind=EXPIRES, ref=old["id"])
             await tx.run(
                 store.ADD_CREDENTIAL,
                 id=credential_id,
@@ -141,9 +158,13 @@ class Credentials:
                 detail["expires_at"] = expires_at.isoformat()
             if rebound:
                 detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
+            if old is not None:
+                detail["replaces"] = old["fingerprint"] or old["id"]
             await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
         for row in rebound:
             self._connections.forget(tenant.id, row["id"])
+        if old is not None:
+            self._connections.forget_credential(old["id"])
         return shown
 
     async def _plan_warnings(
@@ -154,6 +175,18 @@ class Credentials:
             due_at = expires_at - timedelta(days=days)
             if due_at > self._clock():
                 await timers.set_timer(tx, tenant.id, EXPIRES, credential_id, due_at, step=days)
+
+    async def rotate(
+        self, tenant: Tenant, by: User, name: str, secret: bytes, expires_at: datetime | None = None
+    ) -> str:
+        """Put another secret of the same kind in the place of ``name``'s; its servers use it from now on.
+
+        Returns the new fingerprint. Raises NotFound, and BadInput as ``add``: then the old one stands.
+        """
+        admins_only(by)
+        async with tenant.reading() as db:
+            kind = (await credential_named(db, name)).kind
+        return await self._seal(tenant, by, name, kind, secret, expires_at, replaces=True)
 
     async def using(self, tenant: Tenant, name: str) -> Sequence[str]:
         """Return the names of the servers that use the credential ``name``; raises NotFound."""

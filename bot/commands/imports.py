@@ -15,10 +15,10 @@ from core.texts import Say, say
 
 if TYPE_CHECKING:
     from agent.fleet.inventory.found import Listing
-    from agent.fleet.inventory.plan import Plan, Row
+    from agent.fleet.inventory.plan import Plan, Row, State
 
 
-STATES = ("new", "changed", "same", "refused")
+STATES: "tuple[State, ...]" = ("new", "changed", "same", "refused")
 
 
 @click.command("import", cls=Command)

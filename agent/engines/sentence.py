@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from agent.engines.targets import (
     UNIT,
@@ -10,17 +11,19 @@ from agent.engines.targets import (
     Targets,
     example,
     finder,
-    group,
     listed,
     nearest,
     only,
     shown,
+    tagged,
+    tags_of,
 )
-from agent.engines.words import SPECIAL, TOPICS, in_chinese, phrase_at
+from agent.engines.words import GROUP_WORDS, SPECIAL, TOPICS, in_chinese, phrase_at
 from core.texts import Say, say
 from core.work import Server
 
-SERVERS = ("server", "env", "role", "all")
+GROUPS = ("env", "role", "tag", "all")
+SERVERS = ("server", *GROUPS)
 """Kinds of tokens that name servers."""
 
 _LOOSE = frozenset({"polite", "noun", "and", "on", "of", "the", "de", "request"})
@@ -35,8 +38,8 @@ _NOTHING = re.compile(r"[\s.。;；:()]+")
 class Token:
     """A word or phrase at [start, end) of the text.
 
-    kind: of ``_PLAIN_WORDS``, topic, change, env, role, server, url, path, range, lines, other (a word that
-    may be a name), stop (what the grammar does not know), or double (a server that is called like a group).
+    kind: of ``_PLAIN_WORDS``, topic, change, env, role, tag, server, url, path, range, lines, other (a word
+    that may be a name), stop (what the grammar does not know), or double (a server called like a group).
     """
 
     kind: str
@@ -176,16 +179,20 @@ def targets_of(sentence: Sentence, name: str, skip: Token | None = None) -> Targ
     if not servers:
         return only(say("servers.none"))
     names = list(dict.fromkeys(token.value for token in sentence.of("server") if token is not skip))
-    if not sentence.of("env", "role", "all"):
+    if not sentence.of(*GROUPS):
         return Targets(tuple(names)) if names else _the_one(sentence, name)
-    if names:
-        members = {server.name for server in _members(sentence)}
-        fits = not sentence.of("all") and members.issuperset(names)
-        return Targets(tuple(names)) if fits else not_understood(sentence)
+    for token in sentence.of("tag"):
+        if not any(tagged(server, token.value) for server in servers):
+            return _unknown_tag(sentence, token)
     if _mixed(sentence):
         return not_understood(sentence)
-    found = group(_members(sentence))
-    return only(found) if isinstance(found, Say) else found
+    members = [server.name for server in _members(sentence)]
+    if names and _added(sentence):
+        return Targets(tuple(dict.fromkeys([*names, *members])))
+    if names:
+        fits = not sentence.of("all") and set(members).issuperset(names)
+        return Targets(tuple(names)) if fits else not_understood(sentence)
+    return Targets(tuple(members)) if members else only(say("direct.no_match"))
 
 
 def _the_one(sentence: Sentence, name: str) -> Targets | Suggestion:
@@ -213,18 +220,47 @@ def _members(sentence: Sentence) -> list[Server]:
     """Return the servers of the groups that are named."""
     environments = {token.value for token in sentence.of("env")}
     roles = {token.value for token in sentence.of("role")}
+    tags = [token.value for token in sentence.of("tag")]
     return [
         server
         for server in sentence.servers
-        if (not environments or server.environment in environments) and (not roles or server.role in roles)
+        if (not environments or server.environment in environments)
+        and (not roles or server.role in roles)
+        and (not tags or any(tagged(server, tag) for tag in tags))
     ]
 
 
 def _mixed(sentence: Sentence) -> bool:
     """Return whether an "and" joins groups of two kinds, so that both or only their overlap may be meant."""
-    kinds = [token.kind for token in sentence.of("and", "env", "role", "all")]
+    kinds = [token.kind for token in sentence.of("and", *GROUPS)]
     joined = zip(kinds, kinds[1:], kinds[2:], strict=False)
     return any(middle == "and" and left != right for left, middle, right in joined)
+
+
+def _added(sentence: Sentence) -> bool:
+    """Return whether an "and" stands wherever names and groups meet: "web-1 and all db servers"."""
+    kinds = ["group" if token.kind in GROUPS else token.kind for token in sentence.of("and", *SERVERS)]
+    return not any({*pair} == {"group", "server"} for pair in pairwise(kinds))
+
+
+def _unknown_tag(sentence: Sentence, token: Token) -> Suggestion:
+    """Say that no server has a tag, with the likeliest that one has."""
+    known = sorted({tag for server in sentence.servers for tag in tags_of(server)})
+    near = nearest(token.value, known, 0.5)
+    if not near:
+        return only(say("direct.unknown_tag", tag=shown(token.value), tags=listed(known) or "-"))
+    return _instead(sentence, token, f"#{near}")
+
+
+def _group_near(sentence: Sentence, word: Token) -> Suggestion | None:
+    """Return the corrected sentence where ``word`` is likely an environment or a role gone wrong."""
+    near = nearest(word.value, GROUP_WORDS, 0.7) if len(word.value) > 2 else ""
+    return _instead(sentence, word, near) if near else None
+
+
+def _instead(sentence: Sentence, word: Token, near: str) -> Suggestion:
+    ready = sentence.text[: word.start] + near + sentence.text[word.end :]
+    return only(say("direct.unknown_group_near", word=shown(word.value), near=near, ready=shown(ready)))
 
 
 def stray(sentence: Sentence, words: Sequence[Token], name: str = "") -> Suggestion:
@@ -250,7 +286,8 @@ def unknown_server(sentence: Sentence, word: Token) -> Suggestion:
     if not names:
         return only(say("servers.none"))
     if not near:
-        return only(say("direct.unknown_server", word=shown(word.value), servers=listed(names)))
+        group = _group_near(sentence, word)
+        return group or only(say("direct.unknown_server", word=shown(word.value), servers=listed(names)))
     ready = sentence.text[: word.start] + near + sentence.text[word.end :]
     return only(say("direct.unknown_server_near", word=shown(word.value), near=near, ready=shown(ready)))
 
@@ -264,6 +301,8 @@ def not_understood(sentence: Sentence, word: Token | None = None, name: str = ""
     word = word or next(
         iter(sentence.of("stop", "when") or ([] if about_unit else sentence.of("other"))), None
     )
+    if word is not None and word.kind in ("stop", "other") and (group := _group_near(sentence, word)):
+        return group
     near = _nearest_topic(sentence) if not name or _is_slip(word) else name
     if not near:
         return only(say("direct.not_understood_at_all"))

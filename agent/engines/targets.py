@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.texts import Say, say
-from core.work import Role, Server
+from core.work import ENVIRONMENTS, SERVER_ROLES, Role, Server
 
 MOST_NAMES = 12
 """Server names in one sentence; more are counted."""
@@ -16,6 +16,7 @@ UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._-]{0,200}")
 """A systemd unit's name; none begins with a dash, because that would be an option."""
 
 _LONGEST_SHOWN = 200
+_FILTER = re.compile(r"[@#][^@#]*")
 _SEPARATOR = re.compile(r"\s*[,，、]\s*")
 
 
@@ -99,32 +100,49 @@ def nearest(word: str, names: Collection[str], cutoff: float = 0.6) -> str:
     return by_lower[close[0]] if close else ""
 
 
-def group(members: Sequence[Server]) -> Targets | Say:
-    """Return the servers of a group, or why there is none; the gate tells of those that cannot be used."""
-    return Targets(tuple(server.name for server in members)) if members else say("direct.no_match")
-
-
 def select(selector: str, servers: Sequence[Server]) -> Targets | Unknown | Say:
-    """Return what a slash command's SERVERS means: ``all``, ``@prod``, ``#tag=value``, or names."""
-    if selector.lower() == "all" or selector.startswith(("@", "#")):
-        return group([server for server in servers if _fits(server, selector)])
+    """Return what a slash command's SERVERS means: all that any of its parts, with commas between, means.
+
+    A part is a name, ``all``, or ``@prod``, ``@web``, ``#tag``, ``#tag=value``; such without a comma between
+    them, as in ``@prod@web#team=shop``, mean the servers that fit them all.
+    """
     names: list[str] = []
     find = finder(servers)
     for word in filter(None, _SEPARATOR.split(selector)):
-        name = find(word)
-        if name is None:
+        if word.lower() == "all":
+            names += [server.name for server in servers]
+        elif word.startswith(("@", "#")):
+            filters = [word] if any(tagged(s, word[1:]) for s in servers) else _FILTER.findall(word)
+            for each in filters:
+                if each.lower() not in _groups(servers):
+                    return Unknown(each, nearest(each, _groups(servers), 0.5))
+            names += [server.name for server in servers if all(_fits(server, each) for each in filters)]
+        elif (name := find(word)) is not None:
+            names.append(name)
+        else:
             return Unknown(word, nearest(word, [server.name for server in servers]))
-        names.append(name)
-    return Targets(tuple(dict.fromkeys(names)))
+    return Targets(tuple(dict.fromkeys(names))) if names else say("direct.no_match")
 
 
-def _fits(server: Server, selector: str) -> bool:
-    if selector.startswith("@"):
-        return server.environment == selector[1:].lower()
-    if selector.startswith("#"):
-        key, equals, value = selector[1:].partition("=")
-        return key in server.tags and (not equals or server.tags[key] == value)
-    return True
+def _groups(servers: Sequence[Server]) -> list[str]:
+    """Return every filter that there is, in lower case."""
+    tags = {tag.lower() for server in servers for tag in tags_of(server)}
+    return [*(f"@{word}" for word in (*ENVIRONMENTS, *SERVER_ROLES)), *(f"#{tag}" for tag in sorted(tags))]
+
+
+def tags_of(server: Server) -> list[str]:
+    """Return a server's tags as they are named: ``key`` and ``key=value``."""
+    return [name for key, value in server.tags.items() for name in (key, f"{key}={value}")]
+
+
+def tagged(server: Server, tag: str) -> bool:
+    """Return whether a server has a tag, ``key`` or ``key=value``, in any case of letters."""
+    return tag.lower() in (each.lower() for each in tags_of(server))
+
+
+def _fits(server: Server, filtered: str) -> bool:
+    word = filtered[1:].lower()
+    return tagged(server, word) if filtered[0] == "#" else word in (server.environment, server.role)
 
 
 def listed(names: Sequence[str]) -> str:

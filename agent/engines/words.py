@@ -131,7 +131,10 @@ def in_chinese(name: str, server: str, unit: str) -> str:
     return f"{first} {server} 的 {unit}" if topic.changes else f"{server} 的 {first}"
 
 
+_TAG = r"([A-Za-z0-9][A-Za-z0-9._/-]*(?:=[A-Za-z0-9._:/-]*[A-Za-z0-9])?)(?![A-Za-z0-9])"
 SPECIAL = (
+    ("tag", re.compile(rf"#{_TAG}")),
+    ("tag", re.compile(rf"(?:tagged(?: with)?|with the tag|标签(?:为|是)?) ?#?{_TAG}", re.IGNORECASE)),
     ("url", re.compile(r"https?://[^\s<>\"'`，。、）；]+", re.IGNORECASE)),
     ("path", re.compile(r"(?<![A-Za-z0-9_.])/[^\s，。、；？！`\"'<>|&;$(){}*?]+")),
     ("range", re.compile(r"(?:the )?lines (\d{1,9} ?(?:-|–|to|through) ?\d{1,9})(?![\w.-])", re.I)),
@@ -209,6 +212,13 @@ _ENVIRONMENTS = {
     "dev": "dev;development;@dev;开发;开发环境",
 }
 _ROLES = {"db": "db;database;数据库", "cache": "cache;缓存", "gateway": "gateway;网关"}
+GROUP_WORDS = frozenset(
+    word.lstrip("@")
+    for phrases in (*_ENVIRONMENTS.values(), *_ROLES.values(), *SERVER_ROLES)
+    for word in phrases.split(";")
+)
+"""What an environment or a role is called."""
+
 _ROLE_FORMS = (
     ("all {} servers", "all the {} servers", "{} servers", "the {} servers", "{} hosts", "{} machines"),
     (

@@ -325,7 +325,7 @@ NOTHING: list[tuple[str, str]] = [
     ("你能做什么？", "help.sentences"),
     ("/run web-1", "direct.usage"),
     ("/run", "direct.usage"),
-    ("/run #none=1 uptime", "direct.no_match"),
+    ("/run #none=1 uptime", "direct.unknown_server"),
     ("/rnu web-1 df", "direct.unknown_command_near"),
     ("/xyzzy", "direct.unknown_command"),
     ("/", "direct.unknown_command"),

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bot.commands import approvals, audit, channels, credentials, people, servers, tenants
+from bot.commands import approvals, audit, channels, clusters, credentials, people, servers, tenants
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
 from bot.visible import listed
 from core.texts import say
@@ -122,6 +122,7 @@ for group in (
     channels.channel,
     credentials.credential,
     servers.server,
+    clusters.cluster,
     approvals.approval,
     tenants.tenant,
     audit.audit,

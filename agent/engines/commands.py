@@ -117,6 +117,10 @@ def _servers(rest: str, servers: Sequence[Server]) -> Reading:
     return Intent("list_servers", {"environment": environment})
 
 
+def _clusters(rest: str, servers: Sequence[Server]) -> Reading:
+    return usage("clusters") if rest else Intent("list_clusters", {})
+
+
 def _http(rest: str, servers: Sequence[Server]) -> Reading:
     good = len(rest.split()) == 1 and rest.lower().startswith(("http://", "https://"))
     return Intent("check_http", {"url": rest}) if good else usage("http")
@@ -226,6 +230,7 @@ def _overview(servers: Sequence[Server]) -> list[Say]:
 
 _TABLE = (
     Command("servers", "work", Role.VIEWER, _servers, "prod"),
+    Command("clusters", "work", Role.VIEWER, _clusters),
     Command("run", "work", Role.OPERATOR, _run, "{server} df -h"),
     Command("tail", "work", Role.OPERATOR, looking.tail, "{server} /var/log/syslog 100"),
     Command("read", "work", Role.OPERATOR, looking.read, "{server} /var/log/syslog 100-150"),
@@ -235,6 +240,7 @@ _TABLE = (
     Command("tcp", "work", Role.OPERATOR, _tcp, "{server} 5432"),
     Command("why", "work", Role.VIEWER, _why, "systemctl restart nginx"),
     Command("server", "manage", Role.ADMIN, _server, "add web-9 10.0.0.9 user=ops credential=ops-key"),
+    Command("cluster", "manage", Role.ADMIN, sample="add shop k8s entry={server} environment=prod"),
     Command("credential", "manage", Role.ADMIN),
     Command("approvals", "manage", Role.VIEWER),
     Command("audit", "manage", Role.ADMIN, looking.audit, "server={server} since=24h"),

@@ -32,9 +32,10 @@ CHANGEABLE = (
     "shell",
     "tags",
     "ssh_options",
+    "cluster",
 )
 """NewServer's fields that can be other later."""
-CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags")
+CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags", "cluster")
 """Those of the bot's own machine, to which no connection leads."""
 
 
@@ -56,6 +57,7 @@ class NewServer:
     shell: str = "bash"
     tags: Mapping[str, str] = field(default_factory=dict)
     ssh_options: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str = ""
 
 
 def checked(new: NewServer) -> NewServer:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.fleet.changes import admins_only, note
+from agent.fleet.clusters import Clusters, cluster_joined
 from agent.fleet.credentials import Credentials, usable_one
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, NewServer, checked, differences
 from agent.shell.hostkeys import fingerprint
@@ -23,6 +24,7 @@ from core.errors import (
 )
 from core.ids import new_id
 from core.ports import Login, Shell, Target
+from core.store import clusters as cluster_store
 from core.store import fleet as store
 from core.store.database import Row, Transaction
 from core.store.statements import LOCK
@@ -51,6 +53,7 @@ class Fleet:
         self._shell = shell
         self._clock = clock
         self.credentials = Credentials(shell, clock)
+        self.clusters = Clusters(self.target, clock)
 
     async def servers(self, tenant: Tenant) -> list[Server]:
         """Return every server of the tenant."""
@@ -95,7 +98,7 @@ class Fleet:
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             await _check_quota(tx, tenant)
-            if await store.server_named(tx, server.name):
+            if await store.server_named(tx, server.name) or await cluster_store.named(tx, server.name):
                 raise BadInput("server.name_taken", server=server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
@@ -116,6 +119,7 @@ class Fleet:
             await _check_quota(db, tenant)
             credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
             jump = await _jump_named(db, new.jump) if new.jump else None
+            cluster_id = await cluster_joined(db, new.cluster, new.environment)
         return Server(
             id=new_id(),
             name=new.name,
@@ -134,6 +138,7 @@ class Fleet:
             host_key=None,
             restricted=new.restricted,
             shell="sh" if new.shell == "sh" else "bash",
+            cluster_id=cluster_id,
         )
 
     async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
@@ -244,6 +249,7 @@ class Fleet:
         if "jump" in detail:
             jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
             await _check_way(tx, now, jump_id)
+        cluster_id = await cluster_joined(tx, after.cluster, after.environment)
         moved = "host" in detail or "port" in detail
         return replace(
             now,
@@ -261,6 +267,7 @@ class Fleet:
             ssh_options=after.ssh_options,
             host_key=None if moved else now.host_key,
             status="untrusted" if moved else now.status,
+            cluster_id=cluster_id,
         )
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
@@ -270,6 +277,8 @@ class Fleet:
             behind = [row["name"] for row in await tx.all(store.BEHIND, server=server.id)]
             if behind:
                 raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
+            if clusters := await cluster_store.entered_by(tx, server.id):
+                raise Refused("server.is_entry", server=server.name, clusters=", ".join(clusters))
             await tx.run(store.REMOVE, server=server.id)
             await note(
                 tx, tenant, self._clock(), "server.remove", by, "server", server.id, {"name": server.name}
@@ -307,6 +316,8 @@ class Fleet:
         known = {} if known is None else known
         if depth > MAX_JUMPS:
             raise Refused("server.jump_circle", server=server.name)
+        if server.is_cluster:
+            return await self.clusters.target(tenant, server)
         if server.connection == "local":
             return Target(tenant.id, server, None, "")
         row, jumps = known.get(server.credential_id or ""), {}
@@ -362,6 +373,7 @@ async def _described(tx: Transaction, server: Server) -> NewServer:
     row = await tx.one(store.CREDENTIAL, id=server.credential_id) if server.credential_id else None
     jump_id = server.jump_server_id
     jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
+    clusters = await cluster_store.names_by_id(tx, [server.cluster_id]) if server.cluster_id else {}
     return NewServer(
         name=server.name,
         host=server.host,
@@ -377,4 +389,5 @@ async def _described(tx: Transaction, server: Server) -> NewServer:
         shell=server.shell,
         tags=dict(server.tags),
         ssh_options=dict(server.ssh_options),
+        cluster=clusters.get(server.cluster_id or "", ""),
     )

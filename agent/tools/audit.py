@@ -15,7 +15,7 @@ from core.audit import Wanted
 from core.clock import Clock
 from core.errors import BadInput, NotAllowed
 from core.messages import Code
-from core.store import fleet, people
+from core.store import clusters, fleet, people
 from core.store.database import Row
 from core.tenant import Tenant
 from core.texts import say
@@ -84,7 +84,8 @@ class AskAudit:
         rows = await tenant.audit.find(wanted, arguments.limit + 1)
         names = {user.id: user.name for user in users}
         async with tenant.reading() as db:
-            names |= await fleet.names_by_id(db, sorted({each for row in rows for each in _servers_in(row)}))
+            ids = sorted({each for row in rows for each in _servers_in(row)})
+            names |= {**await fleet.names_by_id(db, ids), **await clusters.names_by_id(db, ids)}
         redact = await self._gate.redact(tenant)  # a secret may have been stored after the row was written
         return _told([_row(row, names, redact) for row in rows], arguments.limit)
 
@@ -124,14 +125,14 @@ async def _server(tenant: Tenant, name: str | None) -> tuple[str, ...]:
     if name is None:
         return ()
     async with tenant.reading() as db:
-        ids = await fleet.ids_named(db, name)
+        ids = [*await fleet.ids_named(db, name), *await clusters.ids_named(db, name)]
     if not ids:
         raise BadInput("error.no_such_server", server=name)
     return (name, *ids)
 
 
 def _servers_in(row: Row) -> list[str]:
-    named = [row["resource_id"]] if row["resource_type"] == "server" else []
+    named = [row["resource_id"]] if row["resource_type"] in ("server", "cluster") else []
     return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.render import joined
-from core.store import fleet, people
+from core.store import clusters, people
 from core.store.database import Row, Transaction
 from core.texts import Language
 
@@ -21,7 +21,7 @@ class Known:
 async def known_to(db: Transaction, rows: Sequence[Row]) -> Known:
     """Return the names of all that ``rows`` speak of."""
     ids = {each for row in rows for each in _servers_in(row)}
-    servers = await fleet.servers_by_id(db, sorted(ids)) if ids else {}
+    servers = await clusters.places_by_id(db, sorted(ids)) if ids else {}
     users = await people.users(db)
     return Known({u.id: u.name for u in users}, {key: server.name for key, server in servers.items()})
 

@@ -109,16 +109,21 @@ def _seconds(text: str) -> int | None:
 
 
 def _servers(rest: str, servers: Sequence[Server]) -> Reading:
-    if not rest:
-        return Intent("list_servers", {})
-    environment = environment_of(rest)
-    if environment is None:
-        return only(say("direct.bad_environment", word=shown(rest), environments=", ".join(ENVIRONMENTS)))
-    return Intent("list_servers", {"environment": environment})
+    return _listing("list_servers", rest)
 
 
 def _clusters(rest: str, servers: Sequence[Server]) -> Reading:
-    return usage("clusters") if rest else Intent("list_clusters", {})
+    return _listing("list_clusters", rest)
+
+
+def _listing(tool: str, rest: str) -> Reading:
+    """Return the call that lists what there is, perhaps of one environment."""
+    if not rest:
+        return Intent(tool, {})
+    environment = environment_of(rest)
+    if environment is None:
+        return only(say("direct.bad_environment", word=shown(rest), environments=", ".join(ENVIRONMENTS)))
+    return Intent(tool, {"environment": environment})
 
 
 def _http(rest: str, servers: Sequence[Server]) -> Reading:
@@ -230,7 +235,7 @@ def _overview(servers: Sequence[Server]) -> list[Say]:
 
 _TABLE = (
     Command("servers", "work", Role.VIEWER, _servers, "prod"),
-    Command("clusters", "work", Role.VIEWER, _clusters),
+    Command("clusters", "work", Role.VIEWER, _clusters, "prod"),
     Command("run", "work", Role.OPERATOR, _run, "{server} df -h"),
     Command("tail", "work", Role.OPERATOR, looking.tail, "{server} /var/log/syslog 100"),
     Command("read", "work", Role.OPERATOR, looking.read, "{server} /var/log/syslog 100-150"),

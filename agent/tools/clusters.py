@@ -1,5 +1,7 @@
 """Listing clusters."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from agent.context import Call
@@ -10,9 +12,11 @@ from core.texts import say
 
 
 class ListClustersArguments(BaseModel):
-    """What ``list_clusters`` takes: nothing."""
+    """What ``list_clusters`` takes."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    environment: Literal["dev", "staging", "prod"] | None = None
 
 
 class ListClusters:
@@ -31,7 +35,8 @@ class ListClusters:
 
     async def __call__(self, call: Call, arguments: ListClustersArguments) -> Answer:
         """Answer with a line for each."""
-        known = await self._fleet.clusters.known(call.work.tenant)
+        every, wanted = await self._fleet.clusters.known(call.work.tenant), arguments.environment
+        known = [each for each in every if wanted in (None, each.cluster.environment)]
         if not known:
             return Answer("done", (say("clusters.none"),), {"clusters": []})
         head = say("clusters.count", count=len(known))

@@ -285,6 +285,7 @@ async def test_model_sees_clusters_listed_apart_and_none_of_a_group(yard: Yard) 
     answer = await yard("list_clusters")
     assert answer.data["clusters"] == ["shop"]
     assert "gate-1" in str(answer.parts[1])
+    assert (await yard("list_clusters", environment="prod")).data["clusters"] == []
     assert {each.name for each in await yard.box.servers()} == {"gate-1", "shop"}
 
 

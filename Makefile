@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long lint bench lock clean
+.PHONY: run test test-long lint bench lock schema clean
 
 run: $(VENV)/.base
 	$(BIN)/it0 up
@@ -47,6 +47,10 @@ lock:
 	  uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $$extra pyproject.toml requirements/build.in -o requirements/$$set.txt; \
 	done
+
+# What the migrations come to, as the one script that makes a new schema.
+schema: $(VENV)/.dev
+	$(BIN)/python -m core.store.migrations
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -225,15 +225,20 @@ async def servers(slug: str) -> list[dict[str, Any]]:
             "shell": server.shell,
             "ssh_options": dict(server.ssh_options),
             "cluster": clusters.get(server.cluster_id or ""),
+            "read_user": server.read_user,
+            "read_credential": credentials.get(server.read_credential_id or ""),
+            "accounts": dict(server.accounts),
         }
         for server in found
     ]
 
 
-async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str]:
-    """Add a server; pin its key if it has the fingerprint ``trust``."""
+async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str, Sequence[Say]]:
+    """Add a server; pin its key if it has the fingerprint ``trust``, and tell what it0 can do there."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.add_server(tenant, OWNER, new, trust)
+        server, shown = await app.fleet.add_server(tenant, OWNER, new, trust)
+        can = await app.probing.learn(tenant, OWNER, server) if server.host_key else ()
+        return server, shown, can
 
 
 async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str:
@@ -243,10 +248,11 @@ async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str
         return (await app.fleet.change_server(tenant, OWNER, server, changes)).status
 
 
-async def trust_server(slug: str, name: str, fingerprint: str) -> None:
-    """Pin the key that a server shows."""
+async def trust_server(slug: str, name: str, fingerprint: str) -> Sequence[Say]:
+    """Pin the key that a server shows; return what it0 can do there."""
     async with at(slug) as (app, tenant):
         await app.fleet.trust(tenant, OWNER, await app.fleet.server(tenant, name), fingerprint)
+        return await app.probing.learn(tenant, OWNER, await app.fleet.server(tenant, name))
 
 
 async def distrust_server(slug: str, name: str) -> str:
@@ -257,10 +263,16 @@ async def distrust_server(slug: str, name: str) -> str:
         return (await app.fleet.shown_key(tenant, server))[1]
 
 
-async def check_server(slug: str, name: str) -> tuple[bool, Say, str]:
-    """Connect and log in."""
+async def check_server(slug: str, name: str) -> tuple[bool, Sequence[Say], str]:
+    """Connect, log in, and ask what the accounts can do."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.check(tenant, OWNER, await app.fleet.server(tenant, name))
+        return await app.probing.check(tenant, OWNER, await app.fleet.server(tenant, name))
+
+
+async def harden_server(slug: str, name: str, kinds: Sequence[str]) -> str:
+    """Return the script that narrows what it0 can do on a server."""
+    async with at(slug) as (app, tenant):
+        return await app.fleet.hardening(tenant, OWNER, await app.fleet.server(tenant, name), kinds)
 
 
 async def remove_server(slug: str, name: str) -> None:
@@ -292,11 +304,11 @@ async def clusters(slug: str) -> list[dict[str, Any]]:
     ]
 
 
-async def check_cluster(slug: str, name: str) -> Sequence[tuple[str, bool, Say]]:
-    """Connect and log in to each server by which a cluster is reached; return (server, whether, words)."""
+async def check_cluster(slug: str, name: str) -> Sequence[tuple[str, bool, Sequence[Say]]]:
+    """Check each server by which a cluster is reached; return (server, whether it can be used, words)."""
     async with at(slug) as (app, tenant):
         found = await app.fleet.clusters.checked_by(tenant, name)
-        checks = [(server.name, await app.fleet.check(tenant, OWNER, server)) for server in found]
+        checks = [(server.name, await app.probing.check(tenant, OWNER, server)) for server in found]
     return [(server, ok, words) for server, (ok, words, _) in checks]
 
 

@@ -6,6 +6,7 @@ from core.audit import Entry
 from core.errors import NotFound, SetupError
 from core.ids import new_id
 from core.store import fleet, people
+from core.store.provisioning import SLUG, create_tenant
 from core.tenant import Tenant
 from core.texts import as_language
 from core.work import Server, User
@@ -19,8 +20,6 @@ async def make_tenant(app: App, database_url: str, admin_url: str, slug: str, na
 
     Raises SetupError for a slug that is in use or of another form.
     """
-    from core.store.schema import SLUG, Schemas
-
     if not SLUG.fullmatch(slug):
         raise SetupError("tenant.bad_slug")
     try:
@@ -30,12 +29,8 @@ async def make_tenant(app: App, database_url: str, admin_url: str, slug: str, na
     else:
         raise SetupError("tenant.slug_taken", slug=slug)
     tenant_id, now = new_id(), app.clock()
-    schemas = Schemas(admin_url, role_in(database_url))
     row = {"id": tenant_id, "slug": slug, "name": name, "plan": plan, "status": "active", "created_at": now}
-    try:
-        await schemas.create_tenant(row)
-    finally:
-        await schemas.close()
+    await create_tenant(admin_url, role_in(database_url), row)
     tenant = await app.tenants.by_id(tenant_id)
     await _note_made(app, tenant)
     return tenant

@@ -62,7 +62,7 @@ async def everything(
         if first and database_url is None and (home.path / "keys" / "vault").exists():
             _tell_of_lost_data(settings)
         settings = with_keys(settings, make_keys(home))
-        imports = _Imports(first)
+        imports = _Imports()
         given = settings.redis_url.get_secret_value() if settings.redis_url else None
         valkey = await stack.enter_async_context(beside(Valkey(home))) if given is None else None
         if database_url is None:
@@ -111,10 +111,8 @@ class _Imports:
     upgrading: done once schemas can be upgraded, which goes on beside the rest; house: once all is there.
     """
 
-    def __init__(self, first: bool) -> None:
-        self.upgrading = asyncio.ensure_future(
-            asyncio.to_thread(_import, "bot.upgrading", *(["core.store.schema"] if first else []))
-        )
+    def __init__(self) -> None:
+        self.upgrading = asyncio.ensure_future(asyncio.to_thread(_import, "bot.upgrading"))
         self.house = asyncio.ensure_future(self._house())
 
     async def _house(self) -> None:

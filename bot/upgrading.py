@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from asyncpg import PostgresError
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import select
 
 from core.errors import SetupError
 from core.store.database import Database, Statement
+from core.store.provisioning import create_shared
 from core.store.tables import SHARED_SCHEMA, tenants
 from core.tenant import SHARED_HEAD, TENANT_HEAD, version_of
 
@@ -27,12 +28,23 @@ async def upgrade(database_url: str, admin_url: str, is_new: bool = False) -> No
     is_new: nothing is there, so that nobody needs to look. Raises SetupError naming the schemas that could
     not be upgraded.
     """
-    if not is_new and await _is_current(admin_url):
+    if is_new:
+        await _create_shared(database_url, admin_url)
+        return
+    if await _is_current(admin_url):
         return
     report = await upgrade_report(database_url, admin_url)
     failed = [line for line in report if line.error]
     if failed:
         raise SetupError("setup.upgrade_failed", schemas="; ".join(f"{f.schema}: {f.error}" for f in failed))
+
+
+async def _create_shared(database_url: str, admin_url: str) -> None:
+    try:
+        await create_shared(admin_url, role_in(database_url))
+    except (PostgresError, InterfaceError, OSError) as error:
+        reason = f"{SHARED_SCHEMA}: {type(error).__name__}: {error}".splitlines()[0]
+        raise SetupError("setup.upgrade_failed", schemas=reason) from error
 
 
 async def upgrade_report(database_url: str, admin_url: str) -> Sequence["Upgraded"]:

@@ -19,6 +19,7 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.gate.probing import Probing
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
@@ -91,6 +92,7 @@ class App:
     texts: Catalogue
     clock: Clock
     fleet: Fleet
+    probing: Probing
     staff: Staff
     sessions: Sessions
     shell: Shell
@@ -242,6 +244,7 @@ def _assemble(ground: Ground) -> App:
         settings.url,
         default_of(settings, ground.engines),
         desk.changed,
+        hands.gate.probing,
     )
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
     site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
@@ -256,6 +259,7 @@ def _assemble(ground: Ground) -> App:
         texts=ground.texts,
         clock=clock,
         fleet=hands.fleet,
+        probing=hands.gate.probing,
         staff=staff,
         sessions=sessions,
         shell=ground.shell,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
@@ -62,6 +62,8 @@ class Server:
     host_key: the pinned public key in OpenSSH's one-line form, None until a person confirmed it.
     restricted: its shell takes bare commands only: no wrapper, so no marker and no kill from outside.
     shell: ``bash`` (run with --noprofile --norc) or ``sh``.
+    read_user, read_credential_id: a second account, used for what only reads; "" and None without one.
+    accounts: what each account can do there, as last seen, under ``main`` and ``read``.
     """
 
     id: str
@@ -82,11 +84,21 @@ class Server:
     restricted: bool = False
     shell: Literal["bash", "sh"] = "bash"
     cluster_id: str | None = None
+    read_user: str = ""
+    read_credential_id: str | None = None
+    accounts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_cluster(self) -> bool:
         """Return whether this stands for a cluster."""
         return self.connection in CLUSTER_KINDS
+
+    @property
+    def for_reading(self) -> "Server":
+        """Return it with the account that is used for what only reads: the second one, if it has one."""
+        if self.read_credential_id is None:
+            return self
+        return replace(self, ssh_user=self.read_user, credential_id=self.read_credential_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +259,7 @@ class RunTarget:
 
     state: running, done (exit_code is known), failed (never started), stopped, timeout or unknown.
     stdout, stderr: the kept part, at most the output cap; dropped: bytes that were not kept.
+    os_user: as whom it was logged in, "" on the bot's own machine.
     """
 
     server_id: str
@@ -258,6 +271,7 @@ class RunTarget:
     stderr: str = ""
     dropped: int = 0
     error: Mapping[str, Any] | None = None
+    os_user: str = ""
 
     @property
     def ok(self) -> bool:

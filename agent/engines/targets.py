@@ -34,6 +34,7 @@ class Intent:
             "list_servers": Role.VIEWER,
             "list_clusters": Role.VIEWER,
             "add_server": Role.ADMIN,
+            "harden_server": Role.ADMIN,
             "ask_audit": Role.ADMIN,
         }
         return known.get(self.tool, Role.OPERATOR)

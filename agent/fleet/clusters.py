@@ -137,6 +137,8 @@ class Clusters:
         entry = entries[entry_id]
         if entry.connection == "ssh" and entry.host_key is None:
             raise HostKeyUnknown(server=entry.name)
+        if (place.ssh_user, place.credential_id) == (entry.read_user, entry.read_credential_id):
+            entry = entry.for_reading
         way = await self._way(tenant, entry)
         return Target(tenant.id, place, None, way.credential_version, entry=way)
 

@@ -169,6 +169,16 @@ class Credentials:
         secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
         return Login(ssh_user, row["kind"], secret, row["id"], row["version"])
 
+    async def public_key(self, tenant: Tenant, credential_id: str | None) -> str:
+        """Return the public half of a key in one line, "" where there is none to be had."""
+        async with tenant.reading() as db:
+            row = await db.one(store.CREDENTIAL, id=credential_id) if credential_id else None
+        if row is None or row["kind"] != "ssh_key" or row["revoked_at"] is not None:
+            return ""
+        secret = tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"]))
+        line = asyncssh.import_private_key(secret).export_public_key().decode().split()
+        return f"{line[0]} {line[1]} it0"
+
     async def state(self, tenant: Tenant) -> tuple[object, ...]:
         """Return a value that changes with every credential that is added or revoked, by any process."""
         async with tenant.reading() as db:

@@ -33,6 +33,8 @@ CHANGEABLE = (
     "tags",
     "ssh_options",
     "cluster",
+    "read_user",
+    "read_credential",
 )
 """NewServer's fields that can be other later."""
 CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags", "cluster")
@@ -58,6 +60,8 @@ class NewServer:
     tags: Mapping[str, str] = field(default_factory=dict)
     ssh_options: Mapping[str, Any] = field(default_factory=dict)
     cluster: str = ""
+    read_user: str = ""
+    read_credential: str = ""
 
 
 def checked(new: NewServer) -> NewServer:
@@ -76,6 +80,7 @@ def checked(new: NewServer) -> NewServer:
         ("shell", new.shell not in ("bash", "sh")),
         ("description", len(new.description) > 1000),
         ("tags", len(new.tags) > 50),
+        ("read_account", not _is_read_account(new)),
     ]
     for name, is_wrong in wrong:
         if is_wrong:
@@ -88,6 +93,14 @@ def checked(new: NewServer) -> NewServer:
         if bounds and not bounds[0] <= new.ssh_options[option] <= bounds[1]:
             raise BadInput("server.ssh_option_range", option=option, least=bounds[0], most=bounds[1])
     return new
+
+
+def _is_read_account(new: NewServer) -> bool:
+    """Return whether the second account is whole, or there is none."""
+    if not new.read_user and not new.read_credential:
+        return True
+    whole = bool(new.read_credential) and SSH_USER.fullmatch(new.read_user) is not None
+    return whole and new.connection == "ssh" and new.read_user != new.user
 
 
 def differences(before: NewServer, after: NewServer) -> dict[str, Any]:

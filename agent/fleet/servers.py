@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from agent.fleet import harden
 from agent.fleet.changes import admins_only, note
 from agent.fleet.clusters import Clusters, cluster_joined
 from agent.fleet.credentials import Credentials, usable_one
@@ -33,6 +34,8 @@ from core.texts import Say, say
 from core.work import PLANS, Server, User
 
 MAX_JUMPS = 8
+ACCOUNT = {"user", "credential", "read_user", "read_credential", "restricted"}
+"""Fields that say as whom one is there: what was seen of an account does not hold for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class Fleet:
         async with tenant.reading() as db:
             await _check_quota(db, tenant)
             credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
+            reading = await usable_one(db, new.read_credential, at) if new.read_credential else None
             jump = await _jump_named(db, new.jump) if new.jump else None
             cluster_id = await cluster_joined(db, new.cluster, new.environment)
         return Server(
@@ -139,6 +143,8 @@ class Fleet:
             restricted=new.restricted,
             shell="sh" if new.shell == "sh" else "bash",
             cluster_id=cluster_id,
+            read_user=new.read_user,
+            read_credential_id=reading.id if reading else None,
         )
 
     async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
@@ -170,6 +176,8 @@ class Fleet:
         began = time.monotonic()
         try:
             await self._shell.reach(await self.target(tenant, server))
+            if server.read_credential_id:
+                await self._shell.reach(await self.target(tenant, server.for_reading))
         except It0Error as error:
             return False, say("server.unreachable", server=server.name, reason=error.say), ""
         ms = round((time.monotonic() - began) * 1000)
@@ -243,9 +251,14 @@ class Fleet:
         self, tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any]
     ) -> Server:
         """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
-        credential_id, jump_id = now.credential_id, now.jump_server_id
+        credential_id, jump_id, reading_id = now.credential_id, now.jump_server_id, now.read_credential_id
         if "credential" in detail:
             credential_id = (await usable_one(tx, after.credential, self._clock())).id
+        if "read_credential" in detail:
+            found = (
+                await usable_one(tx, after.read_credential, self._clock()) if after.read_credential else None
+            )
+            reading_id = found.id if found else None
         if "jump" in detail:
             jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
             await _check_way(tx, now, jump_id)
@@ -266,9 +279,29 @@ class Fleet:
             tags=after.tags,
             ssh_options=after.ssh_options,
             host_key=None if moved else now.host_key,
+            read_user=after.read_user,
+            read_credential_id=reading_id,
+            accounts={} if moved or detail.keys() & ACCOUNT else now.accounts,
             status="untrusted" if moved else now.status,
             cluster_id=cluster_id,
         )
+
+    async def hardening(
+        self, tenant: Tenant, by: User, server: Server, kinds: Sequence[str] = harden.KINDS
+    ) -> str:
+        """Return the script that narrows what it0 can do on a server; it is for people to run.
+
+        kinds: of ``harden.KINDS``. Raises BadInput for others, NotAllowed for who is no admin.
+        """
+        admins_only(by)
+        if not kinds or not set(kinds) <= set(harden.KINDS):
+            raise BadInput("harden.bad_kind", allowed=", ".join(harden.KINDS))
+        if server.connection == "local":
+            raise Refused("harden.local", server=server.name)
+        main = await self.credentials.public_key(tenant, server.credential_id)
+        reading = await self.credentials.public_key(tenant, server.read_credential_id)
+        behind = [(s.host, s.port) for s in await self.servers(tenant) if s.jump_server_id == server.id]
+        return harden.script(harden.Plan(server, kinds, reading or main, main, behind))
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
         """Remove a server; raises Refused while it is another's jump server."""
@@ -370,7 +403,7 @@ async def _check_way(tx: Transaction, server: Server, jump_id: str | None) -> No
 
 
 async def _described(tx: Transaction, server: Server) -> NewServer:
-    row = await tx.one(store.CREDENTIAL, id=server.credential_id) if server.credential_id else None
+    credential = await _credential_name(tx, server.credential_id)
     jump_id = server.jump_server_id
     jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
     clusters = await cluster_store.names_by_id(tx, [server.cluster_id]) if server.cluster_id else {}
@@ -379,7 +412,7 @@ async def _described(tx: Transaction, server: Server) -> NewServer:
         host=server.host,
         port=server.port,
         user=server.ssh_user,
-        credential=row["name"] if row and row["revoked_at"] is None else "",
+        credential=credential,
         environment=server.environment,
         role=server.role,
         jump=jump.name if jump else "",
@@ -390,4 +423,12 @@ async def _described(tx: Transaction, server: Server) -> NewServer:
         tags=dict(server.tags),
         ssh_options=dict(server.ssh_options),
         cluster=clusters.get(server.cluster_id or "", ""),
+        read_user=server.read_user,
+        read_credential=await _credential_name(tx, server.read_credential_id),
     )
+
+
+async def _credential_name(tx: Transaction, credential_id: str | None) -> str:
+    """Return the name of a credential, "" if there is none or it is revoked."""
+    row = await tx.one(store.CREDENTIAL, id=credential_id) if credential_id else None
+    return row["name"] if row and row["revoked_at"] is None else ""

@@ -11,6 +11,7 @@ from agent.gate.answers import answer_of, duration, refuse_unfit
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.jobs import job_of, not_halted, owned, unasked
+from agent.gate.probing import Probing
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
@@ -53,6 +54,7 @@ class Gate:
         self._timeout_s = timeout_s
         self._timeout_max_s = timeout_max_s
         self._timeout_approved_s = timeout_approved_s
+        self.probing = Probing(desk, fleet, executor, classify)
 
     async def command(
         self, call: Call, command: str, names: Sequence[str], timeout_s: int | None = None
@@ -74,6 +76,8 @@ class Gate:
             return await self._refuse(work, command, servers, verdict)
         if (foreign := self._foreign(command, servers)) is not None:
             return await self._refuse_foreign(work, command, servers, foreign)
+        if verdict.level == Risk.L0:
+            servers = [server.for_reading for server in servers]
         action = self._action(command, servers, timeout_s, verdict.level)
         ways = await self._fleet.ways(work.tenant, servers)
         if ways.unfit and (verdict.level > Risk.L0 or not ways.targets):
@@ -276,7 +280,10 @@ class Gate:
         server_ids = [server_id for server_id, _ in run.servers]
         async with tenant.reading() as db:
             known = await clusters.places_by_id(db, server_ids)
-        ways = await self._fleet.ways(tenant, [known[each] for each in server_ids if each in known])
+        servers = [known[each] for each in server_ids if each in known]
+        if run.level == Risk.L0:
+            servers = [server.for_reading for server in servers]
+        ways = await self._fleet.ways(tenant, servers)
         for server_id, name in run.servers:
             if server_id not in known:
                 ways.unfit[server_id] = say("run.server_gone", server=name)
@@ -296,6 +303,8 @@ class Gate:
             await self._fleet.trust(work.tenant, work.user, server, shown)
         except It0Error as error:
             return error.say
+        trusted = await self._fleet.server(work.tenant, server.name)
+        await self.probing.learn(work.tenant, work.user, trusted, work.address.channel)
         return None
 
     def _changed(self, work: Work, approval: Approval, known: Mapping[str, Server]) -> Say | None:

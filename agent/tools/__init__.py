@@ -11,7 +11,7 @@ from agent.tools.clusters import ListClusters
 from agent.tools.commands import RunCommand, TailFile
 from agent.tools.files import ReadFile, SearchFiles
 from agent.tools.ping import Ping
-from agent.tools.servers import AddServer, ListServers
+from agent.tools.servers import AddServer, CheckServer, HardenServer, ListServers
 from core.clock import Clock, system_clock
 
 
@@ -26,6 +26,8 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         ListServers(fleet),
         ListClusters(fleet),
         AddServer(gate, fleet),
+        CheckServer(gate, fleet),
+        HardenServer(fleet),
         CheckHttp(fleet),
         CheckTcp(fleet),
         AskAudit(gate, clock),

@@ -51,13 +51,16 @@ def cluster_list(tenant: str, as_json: bool) -> None:
 @click.argument("name")
 @data_options
 def cluster_check(name: str, tenant: str, as_json: bool) -> None:
-    """Connect and log in to its entry server, or to each of its servers, and say how that went."""
+    """Check its entry server, or each of its servers: whether it0 gets in, and what it can do there."""
     from bot import admin
 
     checks = run(lambda: admin.check_cluster(tenant, name))
     if not checks:
         fail(say("cluster.no_servers", cluster=name))
-    rows = [{"server": server, "ok": ok, "message": visible(words_of(words))} for server, ok, words in checks]
+    rows = [
+        {"server": server, "ok": ok, "message": "\n".join(visible(words_of(line)) for line in words)}
+        for server, ok, words in checks
+    ]
     show(as_json, rows, "\n".join(row["message"] for row in rows))
     if failed := [server for server, ok, _ in checks if not ok]:
         fail(say("cli.cluster_unreachable", cluster=name, servers=listed(failed)))

@@ -121,7 +121,9 @@ def _touches_tenant(clause: ClauseElement) -> bool:
 class Transaction:
     """One database transaction, of one tenant or of the shared schema only."""
 
-    def __init__(self, connection: "PoolConnectionProxy[Row]", schema: str, tenant_id: str) -> None:
+    def __init__(
+        self, connection: "PoolConnectionProxy[Row] | asyncpg.Connection[Row]", schema: str, tenant_id: str
+    ) -> None:
         self._connection = connection
         self._schema = schema
         self._fixed: Mapping[str, Any] = {"tenant_id": tenant_id} if tenant_id else {}

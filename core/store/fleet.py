@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import MOMENT, TEXTS, insert_row, of_tenant, param
+from core.store.statements import JSON, MOMENT, TEXTS, insert_row, of_tenant, param
 from core.work import Credential, Server
 
 S = tables.servers
@@ -81,20 +81,43 @@ RESEAL = Statement(
     .values(sealed=bindparam("new", type_=C.c.sealed.type))
 )
 USING = Statement(
-    select(S.c.name).where(of_tenant(S), S.c.credential_id == param("credential"), S.c.status != "removed")
+    select(S.c.name)
+    .where(
+        of_tenant(S),
+        or_(S.c.credential_id == param("credential"), S.c.read_credential_id == param("credential")),
+        S.c.status != "removed",
+    )
+    .order_by(S.c.name)
 )
+_revoked = select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
 REBIND = Statement(
     update(S)
     .where(
         of_tenant(S),
         S.c.status != "removed",
-        S.c.credential_id.in_(
-            select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
+        or_(S.c.credential_id.in_(_revoked), S.c.read_credential_id.in_(_revoked)),
+    )
+    .values(
+        credential_id=case((S.c.credential_id.in_(_revoked), param("credential")), else_=S.c.credential_id),
+        read_credential_id=case(
+            (S.c.read_credential_id.in_(_revoked), param("credential")), else_=S.c.read_credential_id
         ),
     )
-    .values(credential_id=param("credential"))
     .returning(S.c.id, S.c.name)
 )
+SEEN_ACCOUNT = Statement(
+    update(S)
+    .where(
+        of_tenant(S),
+        S.c.id == param("server"),
+        S.c.status != "removed",
+        S.c.ssh_user == param("ssh_user"),
+        S.c.read_user == param("read_user"),
+    )
+    .values(accounts=param("accounts", JSON))
+)
+"""What was seen of a server's accounts, unless they have become others meanwhile."""
+
 ADD_FORM = insert_row(F, leave_out=["used_at"])
 FORM = Statement(
     select(F).where(
@@ -113,7 +136,7 @@ USE_FORM = Statement(
         F.c.expires_at > param("now", MOMENT),
     )
     .values(used_at=param("now", MOMENT))
-    .returning(F.c.name, F.c.kind, F.c.user_id)
+    .returning(F.c.name, F.c.kind, F.c.user_id, F.c.secret_expires_at)
 )
 
 
@@ -166,5 +189,6 @@ def server_row(server: Server, created_at: Any) -> dict[str, Any]:
         **values,
         "ssh_options": dict(server.ssh_options),
         "tags": dict(server.tags),
+        "accounts": dict(server.accounts),
         "created_at": created_at,
     }

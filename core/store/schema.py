@@ -1,4 +1,4 @@
-"""Making and upgrading schemas, as the owner's role; the only place that uses Alembic and the engine.
+"""Upgrading schemas, as the owner's role; the only place that uses Alembic and the engine.
 
 A tenant's chain runs once for each tenant, each in a transaction of its own: an upgrade that stops half
 way goes on with the tenants that still lack it.
@@ -7,7 +7,7 @@ way goes on with the tenants that still lack it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import StringIO
 from typing import Any
 
 from alembic import command, context
@@ -15,26 +15,9 @@ from alembic.config import Config
 from sqlalchemy import Connection, MetaData, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from core.store import tables
+from core.store import provisioning, tables
+from core.store.provisioning import LOCK, VERSION_TABLE, rights, schema_of
 from core.store.tables import SHARED_SCHEMA, TENANT_SCHEMA
-from core.tenant import console_installation
-
-HERE = Path(__file__).parent / "migrations"
-VERSION_TABLE = "version"
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-TENANT_ID = re.compile(r"[a-z0-9]{1,32}")
-LOCK = 0x697430
-"""Key of the advisory lock that lets one migration run at a time."""
-
-
-def schema_of(tenant_id: str) -> str:
-    """Return the name of a tenant's schema (SPEC 1).
-
-    Raises ValueError for an id that is not 1-32 lower-case letters and digits.
-    """
-    if not TENANT_ID.fullmatch(tenant_id):
-        raise ValueError(f"not a tenant id: {tenant_id!r}")
-    return f"it0_t_{tenant_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +29,46 @@ class Upgraded:
 
 
 def run_chain() -> None:
-    """Run the chain that ``_upgrade`` set up; called by Alembic through ``env.py``."""
+    """Run the chain that was set up; called by Alembic through ``env.py``."""
     options = context.config.attributes
     metadata: MetaData = options["metadata"]
+    kept: dict[str, Any] = {"version_table": VERSION_TABLE, "version_table_schema": options["schema"]}
+    if context.is_offline_mode():
+        context.configure(dialect_name="postgresql", target_metadata=metadata, **kept)
+        context.run_migrations()
+        return
     connection: Connection = options["connection"]
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        version_table=VERSION_TABLE,
-        version_table_schema=options["schema"],
         include_schemas=False,
         transaction_per_migration=False,
+        **kept,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
+def script_of(chain: str) -> str:
+    """Return what the migrations of ``chain`` (shared or tenant) come to, as one script.
+
+    Its variables are psql's: ``:"schema"`` and ``:'tenant_id'``.
+    """
+    schema = SHARED_SCHEMA if chain == "shared" else TENANT_SCHEMA
+    metadata = tables.shared if chain == "shared" else tables.tenant
+    written = StringIO()
+    config = _config(chain, schema=schema, metadata=metadata, tenant_id=":tenant_id")
+    config.output_buffer = written
+    command.upgrade(config, "head", sql=True)
+    named = re.sub(rf"""(?<![\w.:'])(?:{schema}|"{schema}")\.""", ':"schema".', written.getvalue())
+    of_tenant = named.replace("':tenant_id'", ":'tenant_id'")
+    lines = ['CREATE SCHEMA IF NOT EXISTS :"schema";', *of_tenant.splitlines()]
+    return "".join(f"{line.rstrip()}\n" for line in lines if line and not line.startswith("--"))
+
+
 def _config(chain: str, **attributes: Any) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(HERE / chain))
+    config.set_main_option("script_location", str(provisioning.MIGRATIONS / chain))
     config.set_main_option("path_separator", "os")
     config.attributes.update(attributes)
     return config
@@ -80,21 +84,13 @@ def _upgrade(connection: Connection, chain: str, schema: str, app_role: str, ten
 
 
 def _grant(connection: Connection, schema: str, role: str) -> None:
-    """Give the application's role its rights; the audit may only be read and appended to.
+    """Give the application's role its rights.
 
     Where one role does everything nothing is taken from it, or it could not write the next version.
     """
-    if connection.scalar(select(func.current_user())) == role:
-        return
-    quoted = connection.dialect.identifier_preparer.quote(role)
-    for statement in (
-        f'GRANT USAGE ON SCHEMA "{schema}" TO {quoted}',
-        f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}" TO {quoted}',
-        f'REVOKE INSERT, UPDATE, DELETE ON "{schema}".{VERSION_TABLE} FROM {quoted}',
-    ):
-        connection.execute(text(statement))
-    if schema != SHARED_SCHEMA:
-        connection.execute(text(f'REVOKE UPDATE, DELETE, TRUNCATE ON "{schema}".audit FROM {quoted}'))
+    if connection.scalar(select(func.current_user())) != role:
+        for statement in rights(schema, connection.dialect.identifier_preparer.quote(role)):
+            connection.execute(text(statement))
 
 
 def _engine(admin_url: str) -> AsyncEngine:
@@ -103,7 +99,7 @@ def _engine(admin_url: str) -> AsyncEngine:
 
 
 class Schemas:
-    """The owner's hands: makes schemas, and brings them to the newest version.
+    """The owner's hands: brings schemas to the newest version.
 
     admin_url: the owner's database URL; app_role: the role that is granted its rights.
     """
@@ -133,22 +129,3 @@ class Schemas:
         except Exception as error:  # a tenant that fails must not keep the others from their upgrade
             return Upgraded(schema, f"{type(error).__name__}: {error}".splitlines()[0])
         return Upgraded(schema)
-
-    async def create_tenant(self, row: dict[str, Any]) -> None:
-        """Make a tenant's row, schema and console in one transaction.
-
-        row: the columns of ``it0_shared.tenant``.
-        """
-        console = {
-            "id": console_installation(row["id"]),
-            "tenant_id": row["id"],
-            "channel": "console",
-            "name": "console",
-            "active": True,
-            "created_at": row["created_at"],
-        }
-        async with self._engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-            await connection.execute(tables.tenants.insert().values(**row))
-            await connection.execute(tables.installations.insert().values(**console))
-            await connection.run_sync(_upgrade, "tenant", schema_of(row["id"]), self._role, row["id"])

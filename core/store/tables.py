@@ -427,6 +427,7 @@ run_targets = _tenant_table(
     _must("stderr", Text, "''"),
     _must("dropped", BigInteger, "0"),
     _may("error", JSONB),
+    _must("os_user", Text, "''"),
     PrimaryKeyConstraint("run_id", "server_id"),
     _one_of("state", ["running", "done", "failed", "stopped", "timeout", "unknown"]),
 )
@@ -470,6 +471,9 @@ servers = _tenant_table(
     _must("shell", Text, "'bash'"),
     _must("created_at", Moment),
     _may("cluster_id", Text),
+    _must("read_user", Text, "''"),
+    Column("read_credential_id", Text, ForeignKey(credentials.c.id), nullable=True),
+    _must("accounts", JSONB, "'{}'"),
     _one_of("connection", ["ssh", "local"]),
     _one_of("environment", ["dev", "staging", "prod"]),
     _one_of("role", ["web", "db", "cache", "worker", "gateway"]),
@@ -502,6 +506,7 @@ secret_forms = _tenant_table(
     _must("user_id", Text),
     _must("expires_at", Moment),
     _may("used_at", Moment),
+    _may("secret_expires_at", Moment),
 )
 
 audit = _tenant_table(

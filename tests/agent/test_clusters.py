@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.shell import ScriptedShell
 from fakes.tools import server as a_server
-from support.bench import Bench, key_of, make_bench
+from support.bench import KEY, Bench, Showing, key_of, make_bench
 from support.sshd import SSHD, Sshd, start_sshd
 from support.store import Store, actions
 
@@ -16,6 +15,7 @@ from agent.clusters.shell import ClusterShell
 from agent.clusters.words import NOT_HERE, OWN_CONNECTION, refusal
 from agent.fleet.clusters import NewCluster
 from agent.fleet.forms import NewServer
+from agent.shell.hostkeys import fingerprint
 from agent.shell.ssh import SshShell
 from core.errors import BadInput, It0Error, NotAllowed, Refused
 from core.ports import Order, Target
@@ -46,10 +46,10 @@ class Yard(Bench):
 @pytest.fixture
 async def yard(store: Store) -> Yard:
     """Return a yard with the entry server ``gate-1`` and the cluster ``shop`` behind it."""
-    scripted = ScriptedShell()
+    scripted = Showing()
     bench = await make_bench(store, ClusterShell(scripted))
     yard = Yard(store, bench.work, bench.desk, bench.fleet, bench.gate, bench.shell)
-    yard.shell = scripted  # type: ignore[assignment]
+    yard.shell = scripted
     await yard.machine("gate-1")
     await yard.cluster("shop", entry="gate-1")
     return yard
@@ -202,6 +202,20 @@ async def test_prod_entry_makes_its_cluster_prod(yard: Yard) -> None:
     await yard.machine("gate-2", environment="prod")
     await yard.cluster("quiet", entry="gate-2", environment="dev")
     assert (await yard.fleet.clusters.meant(yard.work.tenant, ["quiet"]))[0].environment == "prod"
+
+
+async def test_what_only_reads_goes_by_the_entrys_read_only_account(yard: Yard) -> None:
+    tenant, ann = yard.work.tenant, yard.work.user
+    for name in ("main", "reading"):
+        await yard.fleet.credentials.add(tenant, ann, name, "ssh_password", name.encode())
+    new = NewServer("gate-9", "gate-9.example.net", user="ops", credential="main")
+    both = replace(new, read_user="eyes", read_credential="reading")
+    entry, _ = await yard.fleet.add_server(tenant, ann, both)
+    await yard.fleet.trust(tenant, ann, entry, fingerprint(KEY))
+    await yard.cluster("nine", entry="gate-9")
+    place = (await yard.fleet.clusters.meant(tenant, ["nine"]))[0]
+    users = [(await yard.fleet.target(tenant, each)).entry for each in (place, place.for_reading)]
+    assert [way.server.ssh_user for way in users if way] == ["ops", "eyes"]
 
 
 async def test_bare_metal_cluster_means_its_servers_once_each(yard: Yard) -> None:

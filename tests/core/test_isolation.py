@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from fakes.shell import ScriptedShell
-from support.store import Cluster, Store, add_user, fresh_store, tenant_row
+from support.store import Cluster, Store, add_user, fresh_store
 
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
@@ -238,9 +238,8 @@ async def at_random(cluster: Cluster, count: int, rounds: int) -> None:
     """Let ``count`` tenants do anything in any order over three connections, which die again and again."""
     dice = random.Random(50)
     async with fresh_store(cluster, size=3) as store:
-        async with store.schemas() as schemas:
-            for number in range(count - 2):
-                await schemas.create_tenant(tenant_row(f"t{number}", store.clock, id=f"many{number}"))
+        for number in range(count - 2):
+            await store.make_tenant(f"t{number}", id=f"many{number}")
         tenants = await store.tenants.all()
         assert len(tenants) == count
         at_work = await lives(store, tenants, dice)

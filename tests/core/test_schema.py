@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, Text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 from support.schemas import NEXT, add_revision, parts_of
 from support.store import Cluster, Store, tenant_row
@@ -22,10 +22,11 @@ from bot import upgrading
 from bot.embedded.postgres import APP, OWNER, SUPERUSER
 from core.audit import Entry
 from core.errors import NotFound, SetupError, StoreUnavailable, Unavailable
+from core.store import provisioning, tables
 from core.store import schema as schema_module
-from core.store import tables
 from core.store.database import Database, Statement
-from core.store.schema import Schemas, schema_of
+from core.store.provisioning import create_tenant, schema_of, script_file
+from core.store.schema import Schemas, script_of
 from core.store.statements import insert_row
 from core.tenant import SHARED_HEAD, TENANT_HEAD, Tenants
 
@@ -60,7 +61,7 @@ async def differences(store: Store, schema: str, metadata: MetaData) -> list[Any
         options = {
             "include_schemas": True,
             "include_name": lambda name, kind, _: kind != "schema" or name == schema,
-            "version_table": schema_module.VERSION_TABLE,
+            "version_table": provisioning.VERSION_TABLE,
             "version_table_schema": schema,
             "compare_server_default": True,
         }
@@ -107,6 +108,24 @@ async def test_scripts_make_what_the_tables_say_with_every_check_and_index(store
         theirs = [line for line in written[kind] if not any(own in line for own in OWN_OF_TENANTS)]
         assert ours == theirs
         assert ours
+
+
+@pytest.mark.parametrize("chain", ["shared", "tenant"])
+def test_script_of_new_schemas_is_what_the_migrations_come_to(chain: str) -> None:
+    assert script_file(chain).read_text() == script_of(chain), "make schema writes it anew"
+
+
+async def test_shared_schema_made_by_its_script_equals_the_migrated_one(
+    store: Store, cluster: Cluster
+) -> None:
+    await cluster.superuser(f"CREATE DATABASE scripted OWNER {OWNER}")
+    try:
+        await upgrading.upgrade(cluster.url(APP, "scripted"), cluster.url(OWNER, "scripted"), is_new=True)
+        scripted = dataclasses.replace(store, name="scripted")
+        assert await parts_of(scripted, "it0_shared") == await parts_of(store, "it0_shared")
+        assert (await scripted.as_owner("SELECT version_num FROM it0_shared.version"))[0][0] == SHARED_HEAD
+    finally:
+        await cluster.drop("scripted")
 
 
 async def test_new_tenants_schema_equals_one_that_was_migrated_step_by_step(store: Store) -> None:
@@ -165,7 +184,7 @@ ALTERS = ("add_column", "alter_column", "drop_column", "rename_table", "execute"
 
 def test_no_script_gives_the_placeholder_to_an_operation_that_does_not_translate_it() -> None:
     wrong = []
-    for file in (schema_module.HERE / "tenant" / "versions").glob("*.py"):
+    for file in (provisioning.MIGRATIONS / "tenant" / "versions").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ALTERS:
                 names = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
@@ -244,17 +263,14 @@ async def schemas_in(store: Store) -> list[str]:
     return sorted(row["nspname"] for row in rows)
 
 
-@pytest.mark.parametrize("where", ["_grant", "command"])
 async def test_provisioning_that_fails_in_the_middle_leaves_nothing(
-    store: Store, monkeypatch: pytest.MonkeyPatch, where: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = await schemas_in(store)
-
-    def fail(*_: Any) -> None:
-        raise RuntimeError("in the middle")
-
-    monkeypatch.setattr(schema_module, where, fail if where == "_grant" else type("C", (), {"upgrade": fail}))
-    with pytest.raises(RuntimeError, match="in the middle"):
+    add_revision(monkeypatch, tmp_path)
+    with script_file("tenant").open("a") as script:
+        script.write("SELECT 1 / 0;\n")
+    with pytest.raises(asyncpg.DivisionByZeroError):
         await store.make_tenant("half")
     assert await schemas_in(store) == before
     assert await store.as_owner("SELECT 1 FROM it0_shared.tenant WHERE slug = 'half'") == []
@@ -264,16 +280,15 @@ async def test_provisioning_that_fails_in_the_middle_leaves_nothing(
 
 async def test_slug_in_use_makes_no_schema(store: Store) -> None:
     before = await schemas_in(store)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(asyncpg.UniqueViolationError):
         await store.make_tenant("first")
     assert await schemas_in(store) == before
 
 
 @pytest.mark.parametrize("bad", ["", "A", 'a"; DROP SCHEMA it0_shared', "a-b", "x" * 33, "a\n", "ä"])
 async def test_tenant_id_of_another_form_never_becomes_a_schemas_name(store: Store, bad: str) -> None:
-    async with store.schemas() as schemas:
-        with pytest.raises(ValueError, match="not a tenant id"):
-            await schemas.create_tenant(tenant_row("odd", store.clock, id=bad))
+    with pytest.raises(ValueError, match="not a tenant id"):
+        await create_tenant(store.owner_url, APP, tenant_row("odd", store.clock, id=bad))
     assert await store.as_owner("SELECT 1 FROM it0_shared.tenant WHERE slug = 'odd'") == []
 
 
@@ -308,7 +323,7 @@ async def test_deleted_tenants_are_left_out_of_all(store: Store) -> None:
 async def tenant_tables(store: Store, schema: str) -> set[str]:
     """Return a tenant's tables without alembic's."""
     rows = await store.as_owner("SELECT tablename FROM pg_tables WHERE schemaname = $1", schema)
-    return {row["tablename"] for row in rows} - {schema_module.VERSION_TABLE}
+    return {row["tablename"] for row in rows} - {provisioning.VERSION_TABLE}
 
 
 async def test_every_table_of_a_tenant_refuses_other_tenants_rows_by_a_check(module_store: Store) -> None:

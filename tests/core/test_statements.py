@@ -148,7 +148,12 @@ def tenants_place() -> dict[Any, Any]:
 
 
 PRODUCT = ("agent", "bot", "channels", "core", "scheduler", "skills", "voice")
-MAKES_SCHEMAS = ("core/store/schema.py", "core/store/migrations/", "bot/embedded/postgres.py")
+MAKES_SCHEMAS = (
+    "core/store/schema.py",
+    "core/store/provisioning.py",
+    "core/store/migrations/",
+    "bot/embedded/postgres.py",
+)
 RAW_CALLS = {"text", "exec_driver_sql", "DDL"}
 DRIVER_CALLS = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "cursor"}
 DRIVERS_PLACE = ("core/store/database.py",)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.store import Store
 
+from core.store import provisioning
 from core.store import schema as schema_module
 from core.tenant import SHARED_HEAD, TENANT_HEAD
 
@@ -65,8 +66,10 @@ async def parts_of(store: Store, schema: str) -> dict[str, list[str]]:
 def add_revision(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let both chains have one step more than the program's own, from a copy in ``folder``."""
     copy = folder / "migrations"
-    shutil.copytree(schema_module.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(provisioning.MIGRATIONS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     for chain, table, before in (("shared", "process", SHARED_HEAD), ("tenant", "setting", TENANT_HEAD)):
         step = NEXT_REVISION.format(table=table, revision=NEXT, before=before)
         (copy / chain / "versions" / f"{NEXT}.py").write_text(step)
-    patch.setattr(schema_module, "HERE", copy)
+    patch.setattr(provisioning, "MIGRATIONS", copy)
+    for chain in ("shared", "tenant"):
+        provisioning.script_file(chain).write_text(schema_module.script_of(chain))

@@ -19,6 +19,7 @@ from bot.embedded.postgres import APP, OWNER, socket_url
 from core.ids import new_id
 from core.store import people
 from core.store.database import Database
+from core.store.provisioning import create_tenant
 from core.store.schema import Schemas
 from core.tenant import Tenant, Tenants, console_installation
 from core.texts import Language
@@ -65,7 +66,8 @@ class Cluster:
             report = await schemas.upgrade_all()
             assert not any(line.error for line in report), report
             for number, slug in enumerate(READY):
-                await schemas.create_tenant(tenant_row(slug, FakeClock(), id=f"ready{number}"))
+                row = tenant_row(slug, FakeClock(), id=f"ready{number}")
+                await create_tenant(self.url(OWNER, TEMPLATE), APP, row)
         finally:
             await schemas.close()
 
@@ -136,8 +138,7 @@ class Store:
 
     async def make_tenant(self, slug: str, **values: Any) -> Tenant:
         """Make one more tenant as the program does."""
-        async with self.schemas() as schemas:
-            await schemas.create_tenant(tenant_row(slug, self.clock, **values))
+        await create_tenant(self.owner_url, APP, tenant_row(slug, self.clock, **values))
         return await self.tenants.by_slug(slug)
 
     async def with_plan(self, plan: str) -> Tenant:

@@ -4,16 +4,17 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 from agent.context import Desk, Work
+from agent.quotas import engine_refused
 from bot.console.auth import Sessions
 from bot.visible import listed
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed, Refused
 from core.messages import Address, Part
-from core.store import log, people, preferences, usage
+from core.store import log, people, preferences, quotas, usage
 from core.store.database import Row, Transaction
 from core.tenant import Tenant
 from core.texts import Say, say
-from core.work import Role, User
+from core.work import PLANS, Role, User
 
 Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
 
@@ -61,8 +62,15 @@ class About:
         first: date = self._desk.clock().date() - timedelta(days=int(word) - 1)
         async with work.tenant.reading() as db:
             rows = await usage.since(db, first)
+            used = await quotas.used(db, work.tenant.row.plan, self._desk.clock())
+        limits = [
+            say(f"usage.of_{each.name}", used=each.used, limit=each.limit)
+            for each in used
+            if each.limit is not None
+        ]
+        plan = [say("usage.plan", plan=work.tenant.row.plan), *limits] if limits else []
         if not rows:
-            return [say("usage.none", days=int(word))]
+            return [say("usage.none", days=int(word)), *plan]
         lines = [
             say(
                 "usage.line",
@@ -74,7 +82,7 @@ class About:
             for row in rows[:SHOWN]
         ]
         more = [say("list.more", count=len(rows) - SHOWN)] if len(rows) > SHOWN else []
-        return [say("usage.total", first=first.isoformat(), **sums(rows)), *lines, *more]
+        return [say("usage.total", first=first.isoformat(), **sums(rows)), *lines, *more, *plan]
 
     async def engine(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Say which engine answers here, or choose another for this conversation or the tenant."""
@@ -88,6 +96,8 @@ class About:
             raise NotAllowed("error.admins_only" if scope else "engine.operators_only")
         if name != DEFAULT and name not in self._engines:
             raise Refused("engine.unknown", engine=words[0][:40], engines=listed(list(self._engines)))
+        if name != DEFAULT and not PLANS[work.tenant.row.plan].allows(name):
+            raise engine_refused(work.tenant, name)
         chosen = None if name == DEFAULT else name
         await (self._set_for_tenant if scope else self._set_here)(work, chosen)
         return await self._engine_now(work)
@@ -98,8 +108,13 @@ class About:
             wishes = await preferences.load(db)
         own = row["engine"] if row else None
         why = "conversation" if own else "tenant" if wishes.engine else "default"
-        here = say(f"engine.of_{why}", engine=own or wishes.engine or self._default)
-        return [here, say("engine.there", engines=listed(list(self._engines)))]
+        plan = PLANS[work.tenant.row.plan]
+        default = self._default if plan.allows(self._default) else "direct"
+        here = say(f"engine.of_{why}", engine=own or wishes.engine or default)
+        return [
+            here,
+            say("engine.there", engines=listed([each for each in self._engines if plan.allows(each)])),
+        ]
 
     async def _set_here(self, work: Work, engine: str | None) -> None:
         async with work.tenant.transaction() as tx:

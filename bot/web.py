@@ -95,6 +95,18 @@ class Web:
         serve_by(app)
         return app
 
+    def watched(self) -> web.Application:
+        """Return what tells of a process that serves nothing else."""
+        app = web.Application(middlewares=[self._outermost, self._errors])
+        app.add_routes(
+            [
+                web.get("/healthz", self.healthz),
+                web.get("/readyz", self.readyz),
+                web.get("/metrics", self.metrics),
+            ]
+        )
+        return app
+
     @web.middleware
     async def _outermost(self, request: web.Request, handler: Next) -> web.StreamResponse:
         began = time.monotonic()

@@ -201,7 +201,7 @@ def _assemble(ground: Ground) -> App:
     channels: Mapping[str, Channel] = {"console": Console(ground.bus), "telegram": telegram}
     delivery = Delivery(ground.me, ground.database, ground.tenants, channels, ground.bus, settings.sweep_s)
     desk = _desk(ground, delivery, lambda: workers.wake())
-    hands = _hands(ground, desk)
+    hands = _hands(ground, desk, installations)
     doctor = Doctor(
         settings,
         ground.database,
@@ -287,6 +287,7 @@ def _telegram(ground: Ground, installations: DatabaseInstallations) -> Telegram:
         settings.telegram_api_url.get_secret_value(),
         settings.url if settings.telegram_webhook else "",
         menu(ground.texts),
+        settings.attachment_bytes,
     )
 
 
@@ -330,10 +331,11 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
     )
 
 
-def _hands(ground: Ground, desk: Desk) -> Hands:
+def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
     fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet.credentials), settings.fan_out)
+    redactions = Redactions(fleet.credentials, installations.own_secrets)
+    executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(
         desk,
         fleet,

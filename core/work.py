@@ -286,18 +286,22 @@ def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What a plan allows; None is without limit."""
+    """What a plan allows; None is without limit, and any engine."""
 
     servers: int | None = None
     skills: int | None = None
     users: int | None = None
     sessions_a_day: int | None = None
     running_tasks: int | None = None
-    engines: tuple[str, ...] = field(default=("direct",))
+    engines: tuple[str, ...] | None = ("direct",)
+
+    def allows(self, engine: str) -> bool:
+        """Return whether an engine may be used; ``direct`` always may."""
+        return self.engines is None or engine in self.engines
 
 
 PLANS: Mapping[str, Quotas] = {
-    "self-hosted": Quotas(engines=("claude_code", "claude_api", "direct", "remote")),
+    "self-hosted": Quotas(engines=None),
     "free": Quotas(servers=5, skills=10, users=3, sessions_a_day=50, running_tasks=2),
     "pro": Quotas(
         servers=50,

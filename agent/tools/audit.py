@@ -84,8 +84,7 @@ class AskAudit:
         rows = await tenant.audit.find(wanted, arguments.limit + 1)
         names = {user.id: user.name for user in users}
         async with tenant.reading() as db:
-            ids = sorted({each for row in rows for each in _servers_in(row)})
-            names |= {**await fleet.names_by_id(db, ids), **await clusters.names_by_id(db, ids)}
+            names |= await clusters.names_in(db, rows)
         redact = await self._gate.redact(tenant)  # a secret may have been stored after the row was written
         return _told([_row(row, names, redact) for row in rows], arguments.limit)
 
@@ -131,11 +130,6 @@ async def _server(tenant: Tenant, name: str | None) -> tuple[str, ...]:
     return (name, *ids)
 
 
-def _servers_in(row: Row) -> list[str]:
-    named = [row["resource_id"]] if row["resource_type"] in ("server", "cluster") else []
-    return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
-
-
 def _row(row: Row, names: Mapping[str, str], redact: Redact) -> dict[str, Any]:
     """Return what a row says, with names where it has ids."""
     detail = row["detail"]
@@ -148,7 +142,7 @@ def _row(row: Row, names: Mapping[str, str], redact: Redact) -> dict[str, Any]:
         "approver": names.get(row["approver_id"] or "", ""),
         "action": row["action"],
         "code": str(detail.get("code", "")),
-        "servers": [names.get(each, each) for each in _servers_in(row)],
+        "servers": [names.get(each, each) for each in clusters.targets_in(row)],
         "command": _in_line(redact(str(about))),
     }
 

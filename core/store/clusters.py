@@ -1,6 +1,6 @@
 """Clusters, and where they stand among servers as the target of a command."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -69,6 +69,22 @@ async def ids_named(tx: Transaction, name: str) -> list[str]:
 async def names_by_id(tx: Transaction, ids: list[str]) -> dict[str, str]:
     """Return the names of those of ``ids`` that are or were clusters."""
     return {row["id"]: row["name"] for row in await tx.all(NAMES, ids=ids)}
+
+
+async def names_in(tx: Transaction, rows: Iterable[Row]) -> dict[str, str]:
+    """Return the names of servers and clusters that audit rows speak of, also of those that were removed."""
+    ids = sorted({each for row in rows for each in targets_in(row)})
+    if not ids:
+        return {}
+    servers = {row["id"]: row["name"] for row in await tx.all(fleet.NAMES, ids=ids)}
+    left = [each for each in ids if each not in servers]
+    return {**servers, **(await names_by_id(tx, left) if left else {})}
+
+
+def targets_in(row: Row) -> list[str]:
+    """Return the targets that a row of the audit log speaks of, by id or, as it was written, by name."""
+    named = [row["resource_id"]] if row["resource_type"] in ("server", "cluster") else []
+    return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
 
 
 async def members(tx: Transaction, cluster_id: str) -> list[Server]:

@@ -171,11 +171,6 @@ async def ids_named(tx: Transaction, name: str) -> list[str]:
     return [row["id"] for row in await tx.all(IDS_NAMED, name=name)]
 
 
-async def names_by_id(tx: Transaction, ids: list[str]) -> dict[str, str]:
-    """Return the names of those of ``ids`` that exist or were removed."""
-    return {row["id"]: row["name"] for row in await tx.all(NAMES, ids=ids)}
-
-
 def change_row(server: Server) -> dict[str, Any]:
     """Return the parameters that store a server as it is now."""
     values = server_row(server, None)

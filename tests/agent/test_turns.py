@@ -199,6 +199,23 @@ async def _suspended(place, accepted) -> list[object]:  # type: ignore[no-untype
     return await place.store.as_owner(f"SELECT 1 FROM {place.tenant.schema}.turn WHERE status = 'suspended'")
 
 
+async def test_arguments_that_nobody_can_store_are_cleaned_before_they_are_judged_and_kept(
+    store: Store,
+) -> None:
+    async def script(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
+        arguments = {"command": "df\0 -h \ud800", "servers": ["web"], "x\0": ["\0"]}
+        for no, tool in enumerate(("run_command", "no\0tool")):
+            await tools.call(no, tool, arguments)
+        yield Completed(("done",))
+
+    async with at_work(store, ScriptedEngine(script=script)) as place:
+        accepted = await place.send("x")
+        assert await place.replies(accepted) == [["done"]]
+        kept = [row["body"] for row in await place.events(accepted) if row["kind"] == "tool"]
+        assert [body["arguments"]["command"] for body in kept] == ["df\ufffd -h ?"] * 2
+        assert [body["tool"] for body in kept] == ["run_command", "no\ufffdtool"]
+
+
 async def asks(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
     """Ask for an approval."""
     arguments = {"command": RESTART, "servers": ["web"]}

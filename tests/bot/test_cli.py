@@ -48,7 +48,7 @@ GROUPS = {
     "credential": {"add", "list", "revoke", "rotate"},
     "server": {"add", "list", "check", "trust", "distrust", "remove"},
     "approval": {"list", "approve", "reject"},
-    "tenant": {"create", "list", "set", "suspend", "resume", "delete"},
+    "tenant": {"create", "list", "set", "show", "suspend", "resume", "delete", "restore"},
     "audit": {"verify", "export"},
 }
 
@@ -650,15 +650,36 @@ async def test_tenant_is_suspended_resumed_and_deleted_with_its_data_kept(
         assert await status() == after
         assert "nothing was changed" in (await beside("tenant", verb, "first")).stdout
     gone = await beside("user", "list")
-    assert (gone.exit_code, "it0 tenant resume first" in gone.stderr) == (1, True)
+    assert (gone.exit_code, "it0 tenant restore first" in gone.stderr) == (1, True)
     assert (await beside("audit", "verify")).exit_code == 0
     assert await store.as_owner("SELECT deleted_at IS NOT NULL FROM it0_shared.tenant WHERE slug = 'first'")
-    assert (await beside("tenant", "resume", "first")).exit_code == 0
+    assert (await beside("tenant", "resume", "first")).exit_code == 1
+    assert (await beside("tenant", "restore", "first")).exit_code == 0
     assert json.loads((await beside("user", "list", "--json")).stdout)[0]["name"] == "ann"
     assert (await actions(await store.first()))[1:] == [
-        "tenant.suspend", "tenant.resume", "tenant.delete", "tenant.resume",
+        "tenant.suspend", "tenant.resume", "tenant.delete", "tenant.restore",
     ]  # fmt: skip
     assert (await beside("tenant", "suspend", "nobody")).exit_code == 1
+
+
+async def test_plan_is_changed_and_shown_with_what_is_used_of_it(beside: Beside, store: Store) -> None:
+    await beside("user", "add", "ann", "--role", "admin")
+    changed = await beside("tenant", "set", "plan", "free")
+    assert changed.exit_code == 0, changed.stderr
+    assert (await beside("tenant", "set", "plan", "gold")).exit_code == 1
+    shown = json.loads((await beside("tenant", "show", "first", "--json")).stdout)
+    assert (shown["plan"], shown["engines"], shown["dropped_after"]) == ("free", ["direct"], None)
+    assert {each["name"]: (each["used"], each["limit"]) for each in shown["quotas"]} == {
+        "servers": (0, 5), "users": (1, 3), "skills": (0, 10), "sessions": (0, 50), "tasks": (0, 2),
+    }  # fmt: skip
+    assert "no limit" in (await beside("tenant", "show", "second")).stdout
+    assert (await actions(await store.first()))[-1] == "tenant.set"
+
+
+async def test_default_tenant_is_never_deleted(beside: Beside, store: Store) -> None:
+    await store.make_tenant("default")
+    refused = await beside("tenant", "delete", "default")
+    assert (refused.exit_code, "it0 tenant suspend default" in refused.stderr) == (1, True)
 
 
 async def test_deleted_tenant_has_no_sessions_left(beside: Beside, store: Store) -> None:

@@ -182,8 +182,9 @@ class Toolbox:
         return [mine[seq] for seq in taken]
 
     async def servers(self) -> Sequence[Server]:
-        """Return the tenant's servers."""
-        return await self.fleet.servers(self.work.tenant)
+        """Return the tenant's servers and clusters."""
+        tenant = self.work.tenant
+        return [*await self.fleet.servers(tenant), *await self.fleet.clusters.targets(tenant)]
 
     async def show(self, progress: Progress) -> None:
         """Show a piece to whoever looks on."""

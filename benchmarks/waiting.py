@@ -1,4 +1,4 @@
-"""``waiting``: a thousand turns that wait for a slow model, beside the vendor's bare client (RELIABILITY A3)."""
+"""``waiting``: a thousand turns that wait for a slow model, beside the vendor's bare client."""
 
 import asyncio
 import time

@@ -10,7 +10,8 @@ from agent.fleet.inventory.plan import Plan, Row, Wishes, plan
 from agent.fleet.placing import check_quota, described, placed
 from agent.fleet.servers import Fleet
 from core.clock import Clock
-from core.errors import Refused
+from core.errors import BadInput, Refused
+from core.store import clusters
 from core.store import fleet as store
 from core.store.database import Transaction
 from core.store.statements import LOCK
@@ -53,6 +54,8 @@ class Importing:
 
     async def _add(self, tx: Transaction, tenant: Tenant, row: Row) -> None:
         await check_quota(tx, tenant)
+        if await clusters.named(tx, row.name):
+            raise BadInput("server.name_taken", server=row.name)
         server = await placed(tx, row.new, self._clock())
         await tx.run(store.ADD_SERVER, **store.server_row(server, self._clock()))
 

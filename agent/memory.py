@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.messages import Code, Part, part_from_json
+from core.messages import Code, Part, framed, part_from_json
 from core.store.database import Row
 from core.texts import Say
 
@@ -154,11 +154,6 @@ def _words(part: Part, words: Words) -> str:
             return f"[{part.title}]\n{part.code}" if part.title else part.code
         case str():
             return _LINK.sub(r"\1…", part)
-
-
-def framed(text: str, nonce: str) -> str:
-    """Return what came from outside as data: between marks that it cannot know (SECURITY T1)."""
-    return f"<data-{nonce}>\n{text.replace(nonce, '…')}\n</data-{nonce}>"
 
 
 def _tell_state(talk: Talk, own: Sequence[Row]) -> None:

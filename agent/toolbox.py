@@ -14,7 +14,7 @@ from agent.fleet.servers import Fleet
 from agent.gate.answers import answer_of
 from agent.gate.gate import Gate
 from agent.memory import MESSAGE
-from agent.redaction.stored import parts_without_secrets, without_secrets
+from agent.redaction.stored import parts_without_secrets, storable, without_secrets
 from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Part, Progress, command_word
 from core.store import inbox, log, turns, usage
@@ -75,7 +75,8 @@ class Toolbox:
     stepped: bool = False
 
     async def call(self, no: int, tool: str, arguments: Mapping[str, Any], most: Risk = Risk.L3) -> Answer:
-        """Answer step ``no`` of the turn, once."""
+        """Answer step ``no`` of the turn, once; what is judged and run is what can be stored."""
+        tool, arguments = storable(tool), storable(arguments)
         if no in self.journal:
             answer = self.journal[no]
         else:

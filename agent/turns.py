@@ -23,6 +23,7 @@ from agent.engine import (
 )
 from agent.fleet.servers import Fleet
 from agent.gate.gate import MAX_COMMAND, Gate
+from agent.quotas import admit, engine_refused
 from agent.redaction.stored import parts_without_secrets
 from agent.speech import speak
 from agent.toolbox import Tool, Toolbox, journal_of
@@ -32,7 +33,7 @@ from core.messages import Outbound, Part, Progress
 from core.store import approvals, inbox, log, preferences, runs, turns
 from core.store.database import Transaction
 from core.texts import say
-from core.work import RunTarget
+from core.work import PLANS, RunTarget
 
 logger = structlog.get_logger()
 
@@ -73,6 +74,7 @@ class Turns:
     async def start(self, work: Work, text: str) -> None:
         """Run the turn that a typed message asks for."""
         engine, toolbox = await self._prepare(work, text)
+        await admit(work, self._desk.me, engine.name, toolbox)
         request = Request(work.turn_id, work.conversation_id, work.user, text)
         await self._run(work, toolbox, engine, engine.turn(request, toolbox))
 
@@ -120,7 +122,9 @@ class Turns:
         async with work.tenant.reading() as db:
             row = await log.conversation(db, work.conversation_id)
             wishes = work.wishes or await preferences.load(db)
-        engine = self._engines[self._pick(engine_of or (row["engine"] if row else None), wishes.engine, text)]
+        engine = self._engines[
+            self._engine_for(work, engine_of, row["engine"] if row else None, wishes.engine, text)
+        ]
         journal, begun = await journal_of(work) if work.taken.attempts > 1 else ({}, set())
         toolbox = Toolbox(
             work,
@@ -134,6 +138,20 @@ class Turns:
             begun,
         )
         return engine, toolbox
+
+    def _engine_for(
+        self, work: Work, goes_on: str | None, own: str | None, tenants: str | None, text: str
+    ) -> str:
+        """Return the engine of a turn; raises Refused for a chosen one that the plan does not hold.
+
+        goes_on: the engine of the turn that this one continues, which no plan cuts.
+        """
+        found = self._pick(goes_on or own, tenants, text)
+        if goes_on or PLANS[work.tenant.row.plan].allows(found):
+            return found
+        if not own and not tenants:
+            return "direct"
+        raise engine_refused(work.tenant, found)
 
     async def _outcome(self, work: Work, approval_id: str) -> Outcome:
         async with work.tenant.reading() as db:

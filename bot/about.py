@@ -1,19 +1,20 @@
 """Commands about what stands behind a conversation: its engine, what was used, the way to the console."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from agent.context import Desk, Work
+from agent.quotas import engine_refused
 from bot.console.auth import Sessions
 from bot.visible import listed
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed, Refused
 from core.messages import Address, Part
-from core.store import log, people, preferences, usage
+from core.store import log, people, preferences, quotas, usage
 from core.store.database import Row, Transaction
 from core.tenant import Tenant
 from core.texts import Say, say
-from core.work import Role, User
+from core.work import PLANS, Role, User
 
 Command = Callable[[Work, Sequence[str]], Awaitable[Sequence[Part]]]
 
@@ -52,17 +53,16 @@ class About:
 
     async def usage(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Tell what the models have cost, a line for each day, engine and model."""
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        _admins_only(work.user)
         word = words[0] if words else str(USAGE_DAYS)
         good = word.isascii() and word.isdigit() and len(word) < 4 and 1 <= int(word) <= MOST_DAYS
         if not good or len(words) > 1:
             raise BadInput("usage.bad_days", most=MOST_DAYS)
-        first: date = self._desk.clock().date() - timedelta(days=int(word) - 1)
-        async with work.tenant.reading() as db:
-            rows = await usage.since(db, first)
+        now = self._desk.clock()
+        rows = await used(work.tenant, work.user, int(word), now)
+        plan = await self._plan(work, now)
         if not rows:
-            return [say("usage.none", days=int(word))]
+            return [say("usage.none", days=int(word)), *plan]
         lines = [
             say(
                 "usage.line",
@@ -74,7 +74,20 @@ class About:
             for row in rows[:SHOWN]
         ]
         more = [say("list.more", count=len(rows) - SHOWN)] if len(rows) > SHOWN else []
-        return [say("usage.total", first=first.isoformat(), **sums(rows)), *lines, *more]
+        first = _first(int(word), now).isoformat()
+        return [say("usage.total", first=first, **sums(rows)), *lines, *more, *plan]
+
+    async def _plan(self, work: Work, now: datetime) -> Sequence[Say]:
+        """Return what is used of a plan's quotas, nothing for a plan without any."""
+        plan = work.tenant.row.plan
+        async with work.tenant.reading() as db:
+            counted = await quotas.used(db, plan, now)
+        limits = [
+            say(f"usage.of_{each.name}", used=each.used, limit=each.limit)
+            for each in counted
+            if each.limit is not None
+        ]
+        return [say("usage.plan", plan=plan), *limits] if limits else []
 
     async def engine(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Say which engine answers here, or choose another for this conversation or the tenant."""
@@ -88,6 +101,8 @@ class About:
             raise NotAllowed("error.admins_only" if scope else "engine.operators_only")
         if name != DEFAULT and name not in self._engines:
             raise Refused("engine.unknown", engine=words[0][:40], engines=listed(list(self._engines)))
+        if name != DEFAULT and not PLANS[work.tenant.row.plan].allows(name):
+            raise engine_refused(work.tenant, name)
         chosen = None if name == DEFAULT else name
         await (self._set_for_tenant if scope else self._set_here)(work, chosen)
         return await self._engine_now(work)
@@ -98,8 +113,13 @@ class About:
             wishes = await preferences.load(db)
         own = row["engine"] if row else None
         why = "conversation" if own else "tenant" if wishes.engine else "default"
-        here = say(f"engine.of_{why}", engine=own or wishes.engine or self._default)
-        return [here, say("engine.there", engines=listed(list(self._engines)))]
+        plan = PLANS[work.tenant.row.plan]
+        default = self._default if plan.allows(self._default) else "direct"
+        here = say(f"engine.of_{why}", engine=own or wishes.engine or default)
+        return [
+            here,
+            say("engine.there", engines=listed([each for each in self._engines if plan.allows(each)])),
+        ]
 
     async def _set_here(self, work: Work, engine: str | None) -> None:
         async with work.tenant.transaction() as tx:
@@ -129,6 +149,25 @@ class About:
             raise Refused("console_link.ask_in_private")
         link = await self._sessions.make_link(work.tenant, work.user, self._url, own_channel=channel)
         return [say("console_link.made", minutes=self._sessions.link_minutes), link]
+
+
+async def used(tenant: Tenant, user: User, days: int, at: datetime) -> list[Row]:
+    """Return what the models have cost in the last ``days`` (UTC), a row a day, engine and model.
+
+    Raises NotAllowed for who is no admin.
+    """
+    _admins_only(user)
+    async with tenant.reading() as db:
+        return await usage.since(db, _first(days, at))
+
+
+def _admins_only(user: User) -> None:
+    if not user.role.covers(Role.ADMIN):
+        raise NotAllowed("error.admins_only")
+
+
+def _first(days: int, at: datetime) -> date:
+    return at.date() - timedelta(days=days - 1)
 
 
 def sums(rows: Sequence[Row]) -> Mapping[str, str]:

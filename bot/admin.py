@@ -4,34 +4,37 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import SecretStr
-from sqlalchemy import case, update
+from sqlalchemy import select, update
 
 from agent.fleet.forms import NewServer
 from agent.gate.approvals import Approvals, Click
+from agent.keys import ApiKey
 from agent.shell.hostkeys import fingerprint
 from bot.addresses import urls
 from bot.doctor import Finding
 from bot.embedded import postgres, read_keys, valkey
-from bot.first import make_tenant
+from bot.first import DEFAULT_SLUG, make_tenant
 from bot.render import Renderer
 from bot.visible import json_line, listed
 from bot.wiring import App, build
+from bot.workers import CONTROL_TOPIC
 from core.audit import Entry, Fault
 from core.errors import BadInput, NotFound, Refused, SetupError, StoreUnavailable
 from core.ids import new_id
 from core.settings import load_settings
 from core.store import approvals as approval_store
-from core.store import fleet, people, preferences
+from core.store import fleet, people, preferences, quotas
 from core.store.database import Row, Statement
-from core.store.statements import MOMENT, param
+from core.store.statements import param
 from core.store.tables import tenants as tenants_table
 from core.tenant import ALL, Tenant
 from core.texts import LANGUAGES, Language, Say
-from core.work import Role, Server, User
+from core.work import PLANS, Role, Server, User
 
 OWNER = User("", "owner", Role.ADMIN, "en")
 """Whoever may run the command line beside the database has an admin's rights already."""
@@ -49,13 +52,14 @@ TenantStatus = Literal["active", "suspended", "deleted"]
 SET_STATUS = Statement(
     update(tenants_table)
     .where(tenants_table.c.id == param("tenant"), tenants_table.c.status != param("status"))
-    .values(
-        status=param("status"),
-        deleted_at=case((param("status") == "deleted", param("now", MOMENT)), else_=None),
-    )
+    .values(status=param("status"))
     .returning(tenants_table.c.id)
 )
-STATUS_ACTIONS = {"active": "tenant.resume", "suspended": "tenant.suspend", "deleted": "tenant.delete"}
+"""The database itself writes since when a tenant is deleted."""
+DELETED_AT = Statement(select(tenants_table.c.deleted_at).where(tenants_table.c.id == param("tenant")))
+SET_PLAN = Statement(
+    update(tenants_table).where(tenants_table.c.id == param("tenant")).values(plan=param("plan"))
+)
 
 
 @asynccontextmanager
@@ -123,13 +127,14 @@ async def add_user(slug: str, name: str, role: str, language: Language) -> User:
 async def users(slug: str) -> list[User]:
     """Return the people."""
     async with at(slug) as (_, tenant), tenant.reading() as db:
-        return await people.users(db)
+        return await people.persons(db)
 
 
 async def change_user(slug: str, name: str, role: str | None, active: bool | None) -> None:
     """Change a person's rights."""
     async with at(slug) as (app, tenant):
         await app.staff.change(tenant, None, name, role=role, active=active)
+        await _tell(app, tenant)
 
 
 async def user_link(slug: str, name: str) -> str:
@@ -142,6 +147,26 @@ async def pairing_code(slug: str, name: str) -> str:
     """Return a one-time pairing code."""
     async with at(slug) as (app, tenant):
         return await app.staff.pairing_code(tenant, None, name)
+
+
+async def add_key(
+    slug: str, name: str, role: str, language: Language, expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    """Make an API key; return it with its token."""
+    async with at(slug) as (app, tenant):
+        return await app.keys.new(tenant, None, name, role, language, expires_at)
+
+
+async def api_keys(slug: str) -> Sequence[ApiKey]:
+    """Return every API key."""
+    async with at(slug) as (app, tenant):
+        return await app.keys.listed(tenant)
+
+
+async def revoke_key(slug: str, name: str) -> None:
+    """Let an API key in no more."""
+    async with at(slug) as (app, tenant):
+        await app.keys.revoke(tenant, None, name)
 
 
 async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:
@@ -221,15 +246,20 @@ async def servers(slug: str) -> list[dict[str, Any]]:
             "restricted": server.restricted,
             "shell": server.shell,
             "ssh_options": dict(server.ssh_options),
+            "read_user": server.read_user,
+            "read_credential": credentials.get(server.read_credential_id or ""),
+            "accounts": dict(server.accounts),
         }
         for server in found
     ]
 
 
-async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str]:
-    """Add a server; pin its key if it has the fingerprint ``trust``."""
+async def add_server(slug: str, new: NewServer, trust: str) -> tuple[Server, str, Sequence[Say]]:
+    """Add a server; pin its key if it has the fingerprint ``trust``, and tell what it0 can do there."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.add_server(tenant, OWNER, new, trust)
+        server, shown = await app.fleet.add_server(tenant, OWNER, new, trust)
+        can = await app.probing.learn(tenant, OWNER, server) if server.host_key else ()
+        return server, shown, can
 
 
 async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str:
@@ -239,10 +269,11 @@ async def change_server(slug: str, name: str, changes: Mapping[str, Any]) -> str
         return (await app.fleet.change_server(tenant, OWNER, server, changes)).status
 
 
-async def trust_server(slug: str, name: str, fingerprint: str) -> None:
-    """Pin the key that a server shows."""
+async def trust_server(slug: str, name: str, fingerprint: str) -> Sequence[Say]:
+    """Pin the key that a server shows; return what it0 can do there."""
     async with at(slug) as (app, tenant):
         await app.fleet.trust(tenant, OWNER, await app.fleet.server(tenant, name), fingerprint)
+        return await app.probing.learn(tenant, OWNER, await app.fleet.server(tenant, name))
 
 
 async def distrust_server(slug: str, name: str) -> str:
@@ -253,10 +284,16 @@ async def distrust_server(slug: str, name: str) -> str:
         return (await app.fleet.shown_key(tenant, server))[1]
 
 
-async def check_server(slug: str, name: str) -> tuple[bool, Say, str]:
-    """Connect and log in."""
+async def check_server(slug: str, name: str) -> tuple[bool, Sequence[Say], str]:
+    """Connect, log in, and ask what the accounts can do."""
     async with at(slug) as (app, tenant):
-        return await app.fleet.check(tenant, OWNER, await app.fleet.server(tenant, name))
+        return await app.probing.check(tenant, OWNER, await app.fleet.server(tenant, name))
+
+
+async def harden_server(slug: str, name: str, kinds: Sequence[str]) -> str:
+    """Return the script that narrows what it0 can do on a server."""
+    async with at(slug) as (app, tenant):
+        return await app.fleet.hardening(tenant, OWNER, await app.fleet.server(tenant, name), kinds)
 
 
 async def remove_server(slug: str, name: str) -> None:
@@ -302,18 +339,23 @@ async def tenants() -> list[dict[str, Any]]:
     return [{key: row[key] for key in ("id", "slug", "name", "plan", "status")} for row in rows]
 
 
-async def set_tenant_status(slug: str, status: TenantStatus) -> str:
-    """Suspend, delete, or resume a tenant, and record it; return its status before.
+async def set_tenant_status(slug: str, status: TenantStatus, verb: str) -> str:
+    """Suspend, delete, resume or restore a tenant (``verb``), and record it; return its status before.
 
-    Nothing of a tenant's data goes: a deleted one can be resumed. Processes that run see it within the
-    seconds that they keep a tenant (core.tenant.CACHE_S).
+    Raises Refused for a deleted tenant that is not to be restored, and for deleting the default one.
     """
     async with at(slug, also_deleted=True) as (app, tenant):
         before = tenant.row.status
+        if before == "deleted" and verb not in ("restore", "delete"):
+            raise Refused("tenant.is_deleted", slug=slug)
+        if before == status or (verb == "restore" and before != "deleted"):
+            return before
+        if verb == "delete" and slug == DEFAULT_SLUG:
+            raise Refused("tenant.is_default", slug=slug)
         now = app.clock()
-        entry = Entry(STATUS_ACTIONS[status], "system", detail={"slug": slug, "before": before})
+        entry = Entry(f"tenant.{verb}", "system", detail={"slug": slug, "before": before})
         async with tenant.transaction() as tx:
-            if await tx.one(SET_STATUS, tenant=tenant.id, status=status, now=now) is None:
+            if await tx.one(SET_STATUS, tenant=tenant.id, status=status) is None:
                 return status
             if status == "deleted":
                 for user in await people.users(tx):
@@ -322,12 +364,19 @@ async def set_tenant_status(slug: str, status: TenantStatus) -> str:
                     await tx.run(people.VOID_CODES, **gone)
                     await tx.all(people.END_SESSIONS_OF, **gone)
             await tenant.audit.append_in(tx, entry, now)
-        app.tenants.forget(tenant.id)
+        await _tell(app, tenant)
         return before
 
 
+async def _tell(app: App, tenant: Tenant) -> None:
+    """Let the processes that run look at a tenant and its people anew, at once where Redis carries it."""
+    app.tenants.forget(tenant.id)
+    await app.desk.bus.publish(CONTROL_TOPIC, {"tenant": tenant.id})
+    await app.desk.bus.publish(f"user:{tenant.id}", {"changed": "people"})
+
+
 async def set_preference(slug: str, key: str, value: str) -> None:
-    """Change a tenant's setting; raises BadInput for a value that it does not take."""
+    """Change a tenant's plan or one of its settings; raises BadInput for a value that it does not take."""
     parsed: Any = value
     match key:
         case "four_eyes" if value in ("on", "off"):
@@ -336,13 +385,39 @@ async def set_preference(slug: str, key: str, value: str) -> None:
             parsed = int(value)
         case "language" if value in LANGUAGES:
             pass
+        case "plan" if value in PLANS:
+            pass
         case _:
             raise BadInput("tenant.bad_value", key=key)
     async with at(slug) as (app, tenant):
         entry = Entry("tenant.set", "system", detail={"key": key, "value": parsed})
         async with tenant.transaction() as tx:
-            await preferences.put(tx, key, parsed, app.clock(), None)
+            if key == "plan":
+                await tx.run(SET_PLAN, tenant=tenant.id, plan=value)
+            else:
+                await preferences.put(tx, key, parsed, app.clock(), None)
             await tenant.audit.append_in(tx, entry, app.clock())
+        await _tell(app, tenant)
+
+
+async def show_tenant(slug: str) -> dict[str, Any]:
+    """Return what is known of a tenant, with what it uses of its plan; of a deleted one, until when."""
+    async with at(slug, also_deleted=True) as (app, tenant):
+        async with tenant.reading() as db:
+            used = await quotas.used(db, tenant.row.plan, app.clock())
+            deleted_at = await db.value(DELETED_AT, tenant=tenant.id)
+        keep = timedelta(days=app.settings.tenant_keep_days)
+        row = tenant.row
+        return {
+            "id": row.id,
+            "slug": row.slug,
+            "name": row.name,
+            "plan": row.plan,
+            "status": row.status,
+            "dropped_after": (deleted_at + keep).isoformat() if deleted_at else None,
+            "quotas": [{"name": each.name, "used": each.used, "limit": each.limit} for each in used],
+            "engines": PLANS[row.plan].engines,
+        }
 
 
 async def verify_audit(slug: str) -> tuple[int, list[Fault]]:

@@ -78,7 +78,13 @@ class Chats:
             Label(self._texts(each["label"], language), each["value"], each["style"])
             for each in body.get("buttons", ())
         ]
-        return Message(parts, buttons, self._texts(say("chat.rest"), language))
+        return Message(
+            parts,
+            buttons,
+            self._texts(say("chat.rest"), language),
+            takes_back=body.get("takes_back", ""),
+            not_taken=self._texts(say("withheld.still_there"), language),
+        )
 
     def _part(self, part: Part, language: Language) -> Spoken:
         match part:

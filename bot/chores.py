@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from agent.gate.approvals import EXPIRY, Approvals
+from bot.gone import Gone
 from bot.heads import Heads
 from core.clock import Clock
 from core.settings import Settings
@@ -15,6 +16,7 @@ from scheduler.timers import OnTimer
 
 PURGE = "purge"
 HEADS = "audit_heads"
+GONE = "tenants_gone"
 KEPT = timedelta(days=30)
 """Links, codes, forms and sessions that are over, and strangers that were told, are forgotten after it."""
 
@@ -22,7 +24,7 @@ KEPT = timedelta(days=30)
 async def plan(database: Database, clock: Clock) -> None:
     """Write the timers that repeat, where they are not there yet."""
     async with database.transaction() as tx:
-        for kind in (PURGE, HEADS):
+        for kind in (PURGE, HEADS, GONE):
             await set_timer(tx, "", kind, "", clock())
 
 
@@ -55,4 +57,5 @@ def timer_handlers(
         await heads.write(await tenants.all(), clock())
         return clock() + timedelta(minutes=settings.audit_head_minutes)
 
-    return {EXPIRY: expire, PURGE: purge, HEADS: write_heads}
+    gone = Gone(tenants, clock, settings.tenant_keep_days)
+    return {EXPIRY: expire, PURGE: purge, HEADS: write_heads, GONE: gone}

@@ -14,8 +14,10 @@ from agent.gate.approvals import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.admission import VERB, Admission
+from bot.beginnings import NEW
 from bot.controls import Controls
 from bot.front import STOP_WORDS
+from bot.withheld import Withheld
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, command_word
 from core.store import inbox, log, preferences
@@ -82,15 +84,16 @@ def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) 
         async def handle(work: Work, event: Mapping[str, Any]) -> None:
             kind, is_ours = event["kind"], event["kind"] in ("act", "decided")
             # A click is refused by the approvals, which put it on record; what runs may always be stopped.
-            passes = is_ours or kind == "clicked" or is_stop(event)
+            # A pasted secret is taken away whoever pasted it.
+            passes = is_ours or kind in ("clicked", "withheld") or is_stop(event)
             if work.tenant.row.status != "active" and not passes:
                 return await turn_away(work, say("error.tenant_suspended"))
-            if not work.user.active and not is_ours:
+            if not work.user.active and not is_ours and kind != "withheld":
                 return await turn_away(work, say("approval.not_yours_removed"))
             if kind == "said" and not work.is_control:
                 async with work.tenant.reading() as db:
                     wishes = await preferences.load(db)
-                if wishes.halted_by:
+                if wishes.halted_by and command_word(event["body"]["text"]) != NEW:
                     return await turn_away(work, say("error.halted"))
                 work = replace(work, wishes=wishes)
             return await inner(work, event)
@@ -121,6 +124,7 @@ class Dispatch:
         admission: Admission,
     ) -> None:
         self._desk = desk
+        self._withheld = Withheld(desk)
         self._admission = admission
         self._turns = turns
         self._acts = acts
@@ -135,6 +139,8 @@ class Dispatch:
                 await self._said(work, body["text"])
             case "clicked":
                 await self._clicked(work, body["button"], event)
+            case "withheld":
+                await self._withheld(work, body)
             case "act":
                 await self._acts.perform(work, body["approval_id"])
             case "decided":

@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 
+from agent.redaction.pasted import kinds_in
 from bot.beginnings import Beginnings
+from bot.console.limits import Rate
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
@@ -39,6 +41,8 @@ MAX_TEXT = 64_000
 MAX_EVENT_ID = 200
 PAIRING = re.compile(r"[A-Za-z0-9]{5}[- ]?[A-Za-z0-9]{5}")
 IDENTITY_S = 5.0
+WRONG_CODES_A_MINUTE = 3
+"""So many of a stranger's are answered; of more nothing is said, and a right one still lets them in."""
 STOP_WORDS = ("stop", "停止")
 CONTROL = ("/stop", "/halt", "/resume")
 """What passes by a running turn (decision 3)."""
@@ -98,9 +102,12 @@ class Front:
         self._knock = knock
         self._beginnings = beginnings
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
+        self._wrong_codes = Rate(WRONG_CODES_A_MINUTE)
 
     async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
         """Accept ``inbound``; None for a stranger, who leaves no content.
+
+        Of a message that holds a secret only the secret's kind is kept.
 
         Raises BadInput for what cannot be taken and StoreUnavailable when it cannot be kept: then it is not
         accepted, and its platform must send it again.
@@ -114,6 +121,8 @@ class Front:
             return None
         tenant_id, user_id = identity
         tenant = await self._tenants.by_id(tenant_id)
+        if kind == "said" and (kinds := kinds_in(body["text"])):
+            kind, body, laned = "withheld", {"kinds": kinds, "message": inbound.message}, False
         event = Event(kind, body, self._ids(), user_id)
         try:
             accepted = await self._commit(tenant, inbound, event, laned)
@@ -199,8 +208,11 @@ class Front:
                     language=inbound.sender.language,
                     home=inbound.sender.home or None,
                 )
-            words = say("pair.bad_code") if PAIRING.fullmatch(typed.strip()) else None
-            if told is not None and words is None:
+            words = None
+            if PAIRING.fullmatch(typed.strip()):
+                is_heard = self._wrong_codes.allows((installation_id, external_id))
+                words = say("pair.bad_code") if is_heard else None
+            elif told is not None:
                 asked = await self._knock(await self._tenants.by_id(installation["tenant_id"]), inbound)
                 words = say("pair.asked" if asked else "pair.stranger")
         if words is not None:

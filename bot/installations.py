@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from core.audit import Entry
@@ -36,6 +37,8 @@ class DatabaseInstallations:
         self._clock = clock
         token = settings.telegram_bot_token
         self._of_settings = {"telegram": token.get_secret_value()} if token else {}
+        self._own = settings.secrets
+        self._silence = timedelta(hours=settings.conversation_silence_hours)
         self._written: set[str] = set()
 
     async def of(self, channel: str) -> Sequence[Installation]:
@@ -56,6 +59,13 @@ class DatabaseInstallations:
             return tenant.vault.open(row["sealed"], place_of(tenant, row["id"], row["channel"])).decode()
         except VaultError:  # doctor says so
             return ""
+
+    async def own_secrets(self, tenant: Tenant) -> Sequence[bytes]:
+        """Return what opens it0's own doors: the settings' secrets, and the tokens of the tenant's bots."""
+        async with self._database.reading() as db:
+            rows = await db.all(people.INSTALLATIONS_OF, tenant=tenant.id)
+        tokens = [await self._secret(row) for row in rows]
+        return [*self._own, *(token.encode() for token in tokens if token)]
 
     async def _write_default(self, channel: str) -> None:
         """Keep a row for the bot of the settings: it is the default tenant's."""
@@ -135,6 +145,28 @@ class DatabaseInstallations:
         async with self._database.reading() as db:
             held = {row["name"] for row in await db.all(leases.HELD)}
         return {bot.id: leases.sender(bot.id) in held for bot in bots}
+
+    async def knows(self, installation_id: str, external_id: str) -> bool:
+        """Return whether a person was let in."""
+        async with self._database.reading() as db:
+            found = await db.one(people.IDENTITY, installation_id=installation_id, external_id=external_id)
+        return found is not None
+
+    async def follows(self, installation_id: str, thread: str, external_id: str) -> bool:
+        """Return whether a conversation goes on in ``thread``, and its bot knows the person.
+
+        Strangers talk among themselves there: they are not told how to be let in.
+        """
+        async with self._database.reading() as db:
+            person = await db.one(people.IDENTITY, installation_id=installation_id, external_id=external_id)
+        if person is None:
+            return False
+        tenant = await self._tenants.by_id(person["tenant_id"])
+        async with tenant.reading() as db:
+            found = await db.one(log.BY_THREAD, installation_id=installation_id, thread=thread)
+        if found is None or found["last_seq"] == 0:
+            return False
+        return not self._silence or self._clock() - found["updated_at"] < self._silence
 
     async def moved(self, installation_id: str, old: str, new: str) -> None:
         """Let conversations whose thread begins with ``old`` go on under ``new``."""

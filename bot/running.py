@@ -17,7 +17,6 @@ from bot import metrics
 from bot.chores import plan
 from bot.wiring import App
 from core.errors import SetupError
-from core.settings import Settings
 
 logger = structlog.get_logger()
 
@@ -33,7 +32,9 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
     settings = app.settings
     await plan(app.database, app.clock)
     await app.workers.enter(alone)
-    runner = web.AppRunner(app.web.app(), access_log=None, shutdown_timeout=2)
+    site = app.web.app() if serves else app.web.watched()
+    runner = web.AppRunner(site, access_log=None, shutdown_timeout=2)
+    listens = serves or bool(settings.it0_worker_port)
     loops: list[asyncio.Task[Any]] = []
     jobs: Sequence[Callable[[], Any]] = [
         app.workers.run,
@@ -47,7 +48,8 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
     ]
     try:
         loops += [asyncio.ensure_future(_for_ever(job)) for job in jobs]
-        port = await _serve(runner, settings) if serves else 0
+        port = settings.it0_http_port if serves else settings.it0_worker_port
+        port = await _serve(runner, settings.it0_http_host, port) if listens else 0
         gc.freeze()  # what is here by now stays
         gc.enable()
         loops.append(asyncio.ensure_future(asyncio.to_thread(_warm_up)))
@@ -81,14 +83,13 @@ def _warm_up() -> None:
     grammar.read("", [])
 
 
-async def _serve(runner: web.AppRunner, settings: Settings) -> int:
+async def _serve(runner: web.AppRunner, host: str, port: int) -> int:
     await runner.setup()
-    site = web.TCPSite(runner, settings.it0_http_host, settings.it0_http_port)
+    site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError as error:
-        where = f"{settings.it0_http_host}:{settings.it0_http_port}"
-        raise SetupError("setup.port_in_use", where=where, reason=error.strerror or "") from error
+        raise SetupError("setup.port_in_use", where=f"{host}:{port}", reason=error.strerror or "") from error
     return int(runner.addresses[0][1])
 
 

@@ -32,11 +32,12 @@ class Talks:
         if work.address.channel == CONSOLE:
             return [say("new.on_console")]
         title = log.title_of(" ".join(words))
+        halted = [say("new.halted")] if work.wishes and work.wishes.halted_by else []
         if not title:
-            return [say("new.begun")]
+            return [say("new.begun"), *halted]
         async with work.tenant.transaction() as tx:
             await tx.run(talks.RENAME, id=work.conversation_id, new_title=title)
-        return [say("new.begun_as", title=title)]
+        return [say("new.begun_as", title=title), *halted]
 
     async def list_mine(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """List the person's newest conversations; where others read along, those of this place only."""

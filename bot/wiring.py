@@ -18,6 +18,8 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.gate.probing import Probing
+from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
@@ -26,13 +28,21 @@ from agent.tools import all_tools
 from agent.turns import Turns
 from bot.about import About, Command
 from bot.admission import Admission
+from bot.api.caller import Callers
+from bot.api.resources.approvals import ApprovalDesk
+from bot.api.resources.fleet import FleetDesk
+from bot.api.resources.people import PeopleDesk
+from bot.api.resources.records import RecordsDesk
+from bot.api.resources.talk import Talk
+from bot.api.service import Api, Resource
 from bot.beginnings import Beginnings
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chats import Chats, menu
 from bot.chores import timer_handlers
-from bot.console.api import Api
+from bot.console.api import Api as ConsoleApi
 from bot.console.auth import Sessions
+from bot.console.entrance import Entrance
 from bot.console.pages import Pages
 from bot.console.socket import Sockets
 from bot.controls import Controls
@@ -89,7 +99,9 @@ class App:
     texts: Catalogue
     clock: Clock
     fleet: Fleet
+    probing: Probing
     staff: Staff
+    keys: ApiKeys
     sessions: Sessions
     shell: Shell
     executor: Executor
@@ -197,7 +209,7 @@ def _assemble(ground: Ground) -> App:
     channels: Mapping[str, Channel] = {"console": Console(ground.bus), "telegram": telegram}
     delivery = Delivery(ground.me, ground.database, ground.tenants, channels, ground.bus, settings.sweep_s)
     desk = _desk(ground, delivery, lambda: workers.wake())
-    hands = _hands(ground, desk)
+    hands = _hands(ground, desk, installations)
     doctor = Doctor(
         settings,
         ground.database,
@@ -217,6 +229,7 @@ def _assemble(ground: Ground) -> App:
         _more_commands(ground, desk, sessions),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
+    keys = ApiKeys(clock)
     admission = Admission(desk, staff)
     workers = _workers(ground, desk, hands, controls, admission, channels)
     front = Front(
@@ -230,8 +243,9 @@ def _assemble(ground: Ground) -> App:
         Beginnings(new_id, settings.conversation_silence_hours),
     )
     heads = Heads(settings.home / "audit")
-    sockets = _sockets(ground, sessions, front)
-    api = Api(
+    entrance = Entrance(front, Console(ground.bus), ground.bus)
+    sockets = _sockets(ground, sessions, entrance)
+    console_api = ConsoleApi(
         sessions,
         hands.fleet,
         staff,
@@ -240,9 +254,19 @@ def _assemble(ground: Ground) -> App:
         settings.url,
         default_of(settings, ground.engines),
         desk.changed,
+        hands.gate.probing,
     )
+    callers = _callers(ground, sessions)
+    resources: list[Resource] = [
+        Talk(entrance, ground.texts),
+        ApprovalDesk(hands.approvals, ground.texts),
+        FleetDesk(hands.fleet, ground.texts),
+        _people_desk(ground, callers, sessions, staff, keys, desk),
+        RecordsDesk(controls, doctor, heads, ground.texts, clock),
+    ]
+    api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
-    site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
+    site = Web(sessions, pages, console_api, api, sockets, telegram, ground.texts, doctor.ready)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
@@ -254,7 +278,9 @@ def _assemble(ground: Ground) -> App:
         texts=ground.texts,
         clock=clock,
         fleet=hands.fleet,
+        probing=hands.gate.probing,
         staff=staff,
+        keys=keys,
         sessions=sessions,
         shell=ground.shell,
         executor=hands.executor,
@@ -281,6 +307,7 @@ def _telegram(ground: Ground, installations: DatabaseInstallations) -> Telegram:
         settings.telegram_api_url.get_secret_value(),
         settings.url if settings.telegram_webhook else "",
         menu(ground.texts),
+        settings.attachment_bytes,
     )
 
 
@@ -324,10 +351,11 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
     )
 
 
-def _hands(ground: Ground, desk: Desk) -> Hands:
+def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
     fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
-    executor = Executor(shell, desk, Redactions(fleet.credentials), settings.fan_out)
+    redactions = Redactions(fleet.credentials, installations.own_secrets)
+    executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(
         desk,
         fleet,
@@ -372,11 +400,37 @@ def _workers(
     )
 
 
-def _sockets(ground: Ground, sessions: Sessions, front: Front) -> Sockets:
+def _callers(ground: Ground, sessions: Sessions) -> Callers:
+    secret = ground.settings.jwt_secret
+    return Callers(
+        ground.database,
+        ground.tenants,
+        sessions,
+        ground.clock,
+        secret.get_secret_value() if secret else None,
+        ground.settings.jwt_expires_in,
+    )
+
+
+def _people_desk(
+    ground: Ground, callers: Callers, sessions: Sessions, staff: Staff, keys: ApiKeys, desk: Desk
+) -> PeopleDesk:
+    return PeopleDesk(
+        callers,
+        sessions,
+        staff,
+        keys,
+        ground.clock,
+        ground.settings.url,
+        default_of(ground.settings, ground.engines),
+        desk.changed,
+    )
+
+
+def _sockets(ground: Ground, sessions: Sessions, entrance: Entrance) -> Sockets:
     return Sockets(
         sessions,
-        front,
-        Console(ground.bus),
+        entrance,
         ground.bus,
         ground.texts,
         ground.me,

@@ -286,6 +286,8 @@ class Workers:
                     self.stop_where(tenant_id, conversation_id)
                 case {"halt": tenant_id}:
                     self.stop_where(tenant_id)
+                case {"tenant": tenant_id}:
+                    self._tenants.forget(tenant_id)
                 case {"wake": _}:
                     self.wake()
                 case _:

@@ -93,6 +93,15 @@ def command_word(text: str) -> str:
     return "/" + words[0][1:].split("@")[0].lower()
 
 
+DATA = "<data-"
+"""What a frame of data begins with."""
+
+
+def framed(text: str, nonce: str) -> str:
+    """Return what came from outside as data: between marks that it cannot know (SECURITY T1)."""
+    return f"{DATA}{nonce}>\n{text.replace(nonce, '…')}\n</data-{nonce}>"
+
+
 def part_as_json(part: Part) -> Any:
     """Return the form in which a part is stored."""
     match part:
@@ -136,13 +145,15 @@ class Inbound:
     """Something that happened outside and that it0 has to answer.
 
     event_id: the platform's own id of the event, unique within the installation; a repeat is dropped.
-    sender: None where it0 itself is the source (an approval's outcome, a timer).
+    sender: None where it0 itself is the source (an approval's outcome, a timer). message: what the platform
+    calls it, so that it can be taken away, "" where it cannot.
     """
 
     address: Address
     event_id: str
     body: Body
     sender: Sender | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +171,14 @@ class Outbound:
 
     kind: ``reply`` ends a turn, ``notice`` stands by itself, ``card`` shows the approval ``approval_id``.
     parts: sentences and texts in order; a text is data and is escaped by the channel.
+    takes_back: what the platform calls a person's message that is to be deleted there.
     """
 
     kind: Literal["reply", "notice", "card"]
     parts: Sequence[Part] = ()
     buttons: Sequence[Button] = ()
     approval_id: str | None = None
+    takes_back: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the event body that is stored."""
@@ -176,6 +189,8 @@ class Outbound:
             ]
         if self.approval_id:
             body["approval_id"] = self.approval_id
+        if self.takes_back:
+            body["takes_back"] = self.takes_back
         return body
 
 

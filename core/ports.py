@@ -62,6 +62,7 @@ class Message:
 
     rest: the words for what is too long to be read in a chat and goes as a file. edits: what the platform
     calls the message that this takes the place of, None for a new one. urgent: it goes before chatter.
+    takes_back: what it calls a person's message that is to be deleted; not_taken: added where it cannot be.
     """
 
     parts: Sequence[Spoken]
@@ -69,6 +70,8 @@ class Message:
     rest: str = ""
     edits: Any = None
     urgent: bool = False
+    takes_back: str = ""
+    not_taken: str = ""
 
 
 class Presents(Protocol):
@@ -113,6 +116,14 @@ class Installations(Protocol):
 
     async def states(self, channel: str) -> Mapping[str, bool]:
         """Return for each bot whether a process that is alive looks after it."""
+        ...
+
+    async def knows(self, installation_id: str, external_id: str) -> bool:
+        """Return whether a person was let in."""
+        ...
+
+    async def follows(self, installation_id: str, thread: str, external_id: str) -> bool:
+        """Return whether a conversation goes on in ``thread``, and its bot knows the person."""
         ...
 
     async def moved(self, installation_id: str, old: str, new: str) -> None:

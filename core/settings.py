@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
@@ -20,6 +21,21 @@ from core.errors import SetupError
 from core.texts import Language
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+SHORTEST_SECRET = 8
+"""A shorter password in an address is left as it is: it may be a word that is used everywhere."""
+
+
+def _secrets_in(value: str) -> list[str]:
+    """Return what of a setting opens something."""
+    if "://" not in value:
+        return [part.strip() for part in value.split(",")]
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # no address after all: then nothing is known to be harmless in it
+        return [value]
+    password = unquote(parts.password or "")
+    return [password] if password != parts.username else []
 
 
 def _upper(value: Any) -> Any:
@@ -37,6 +53,16 @@ def _web_address(value: str) -> str:
         raise PydanticCustomError(
             "web_address", "Input should be an http:// or https:// address without ? and #, or empty"
         )
+    return value
+
+
+def _origins(value: str) -> str:
+    """Return ``value`` if each of its origins is exact: a scheme and a host, no path and no wildcard."""
+    for origin in filter(None, map(str.strip, value.split(","))):
+        if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", origin):
+            raise PydanticCustomError(
+                "origins", "Input should be origins such as https://ops.example.com, with commas between"
+            )
     return value
 
 
@@ -61,6 +87,9 @@ class Settings(BaseSettings):
     it0_home: Path = Path("~/.it0")
     it0_http_host: str = "127.0.0.1"
     it0_http_port: int = Field(default=8080, ge=0, le=65535)
+    it0_worker_port: int = Field(
+        default=0, ge=0, le=65535, description="where `it0 worker` tells of its health; 0: nowhere"
+    )
     public_url: Annotated[str, AfterValidator(_web_address)] = ""
     database_url: SecretStr | None = None
     database_admin_url: SecretStr | None = None
@@ -71,6 +100,10 @@ class Settings(BaseSettings):
     audit_key: SecretStr | None = None
     jwt_secret: SecretStr | None = None
     jwt_expires_in: int = Field(default=3600, ge=60, description="seconds")
+    api_requests_per_minute: int = Field(default=120, ge=1, description="of a tenant, by keys and tokens")
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        default="", description="of whose pages a browser may call the JSON API, with commas between"
+    )
     log_level: Annotated[Level, BeforeValidator(_upper)] = "INFO"
     it0_engine: str = Field(default="", description="empty: claude_api with a key, else direct")
     anthropic_api_key: SecretStr | None = None
@@ -80,6 +113,12 @@ class Settings(BaseSettings):
     telegram_api_url: SecretStr = SecretStr("https://api.telegram.org")
     telegram_webhook: bool = Field(
         default=False, description="Telegram calls PUBLIC_URL instead of being asked"
+    )
+    attachment_bytes: int = Field(
+        default=49_152,
+        ge=0,
+        le=60_000,
+        description="of a text file that is sent to it0; 0: files are not read",
     )
     model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
     turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
@@ -95,6 +134,9 @@ class Settings(BaseSettings):
     )
     pairing_code_minutes: int = Field(default=60, ge=1)
     inbox_keep_hours: int = Field(default=48, ge=25)
+    tenant_keep_days: int = Field(
+        default=30, ge=7, description="of a deleted tenant's data; the database keeps it 7 in any case"
+    )
     audit_head_minutes: int = Field(default=60, ge=1)
     command_timeout_s: int = Field(default=60, ge=1)
     command_timeout_approved_s: int = Field(default=600, ge=1)
@@ -125,6 +167,13 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def secrets(self) -> list[bytes]:
+        """Return every secret in the settings: keys and tokens whole, of an address its password."""
+        found = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        inner = [part for each in found for part in _secrets_in(each)]
+        return [each.encode() for each in inner if len(each) >= SHORTEST_SECRET]
+
+    @property
     def home(self) -> Path:
         """Return IT0_HOME as an absolute path."""
         return self.it0_home.expanduser().resolve()
@@ -133,6 +182,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """Return the console's address as people reach it, without a slash at the end."""
         return (self.public_url or f"http://{self.it0_http_host}:{self.it0_http_port}").rstrip("/")
+
+    @property
+    def origins(self) -> list[str]:
+        """Return CORS_ORIGINS one by one."""
+        return [each.strip() for each in self.cors_origins.split(",") if each.strip()]
 
     @classmethod
     def settings_customise_sources(
@@ -147,12 +201,27 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, _Toml(settings_cls)
 
 
+def _check_dotenv(path: Path) -> None:
+    """Raise SetupError for a line that says nothing: its setting would silently keep its default."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as stream:
+        wrong_ones = [each.original for each in parse_stream(stream) if each.error]
+    if wrong_ones:
+        # Empty lines before it belong to a statement.
+        empty = [each.string[: -len(each.string.lstrip())].count("\n") for each in wrong_ones]
+        lines = ", ".join(str(each.line + more) for each, more in zip(wrong_ones, empty, strict=True))
+        wrong = f".env, line {lines}: it is not NAME=value, or a quote is not closed"
+        raise SetupError("setup.bad_settings", wrong=wrong)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings in force.
 
     Raises SetupError naming the setting that is wrong, never its value.
     """
     try:
+        _check_dotenv(Path(".env"))
         return Settings(**overrides)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())

@@ -5,19 +5,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import column, select, table
+from sqlalchemy import column, func, select, table
 
 from core.audit import AuditLog
 from core.errors import NotFound, StoreUnavailable, Unavailable
 from core.store import tables
 from core.store.database import Database, Row, Statement, Transaction
-from core.store.statements import param
+from core.store.statements import INT, param
 from core.vault import Vault
 
 logger = structlog.get_logger()
 
-SHARED_HEAD = "0002"
-TENANT_HEAD = "0002"
+SHARED_HEAD = "0007"
+TENANT_HEAD = "0005"
 """The newest revision of each chain; a test holds them against the scripts."""
 
 CACHE_S = 5.0
@@ -26,6 +26,15 @@ T = tables.tenants
 BY_ID = Statement(select(T).where(T.c.id == param("id")))
 BY_SLUG = Statement(select(T).where(T.c.slug == param("slug")))
 ALL = Statement(select(T).order_by(T.c.created_at))
+GONE = Statement(
+    select(T)
+    .where(
+        T.c.status == "deleted",
+        T.c.deleted_at <= func.now() - func.make_interval(0, 0, 0, param("keep_days", INT)),
+    )
+    .order_by(T.c.deleted_at)
+)
+DROP = Statement(select(func.it0_shared.drop_tenant(param("tenant"), param("keep_days", INT))))
 
 
 def console_installation(tenant_id: str) -> str:
@@ -118,6 +127,19 @@ class Tenants:
             except Unavailable:
                 logger.warning("tenant_left_out", tenant=row["id"], reason="not at this program's version")
         return found
+
+    async def gone(self, keep_days: int) -> list[Tenant]:
+        """Return the tenants that were deleted at least ``keep_days`` ago; raises as ``by_id``."""
+        async with self._database.transaction() as tx:
+            rows = await tx.all(GONE, keep_days=keep_days)
+        return [await self._open(row) for row in rows]
+
+    async def drop(self, tenant_id: str, keep_days: int) -> bool:
+        """Drop all that there is of a tenant; False if the database finds it not deleted for so long."""
+        async with self._database.transaction() as tx:
+            dropped: bool = await tx.value(DROP, tenant=tenant_id, keep_days=keep_days)
+        self.forget(tenant_id)
+        return dropped
 
     def forget(self, tenant_id: str) -> None:
         """Read the tenant anew next time."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
@@ -35,13 +35,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person of a tenant."""
+    """A person of a tenant, or an API key that acts in its own name.
+
+    is_key: it is a key: it signs in by its token only, and is no second person where two must agree.
+    """
 
     id: str
     name: str
     role: Role
     language: Language
     active: bool = True
+    is_key: bool = False
 
 
 Environment = Literal["dev", "staging", "prod"]
@@ -57,6 +61,8 @@ class Server:
     host_key: the pinned public key in OpenSSH's one-line form, None until a person confirmed it.
     restricted: its shell takes bare commands only: no wrapper, so no marker and no kill from outside.
     shell: ``bash`` (run with --noprofile --norc) or ``sh``.
+    read_user, read_credential_id: a second account, used for what only reads; "" and None without one.
+    accounts: what each account can do there, as last seen, under ``main`` and ``read``.
     """
 
     id: str
@@ -76,6 +82,16 @@ class Server:
     host_key: str | None
     restricted: bool = False
     shell: Literal["bash", "sh"] = "bash"
+    read_user: str = ""
+    read_credential_id: str | None = None
+    accounts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def for_reading(self) -> "Server":
+        """Return it with the account that is used for what only reads: the second one, if it has one."""
+        if self.read_credential_id is None:
+            return self
+        return replace(self, ssh_user=self.read_user, credential_id=self.read_credential_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +226,11 @@ def may_decide(user: User, approval: Approval) -> Say | None:
     needed = Role.OPERATOR if approval.level <= Risk.L1 else Role.ADMIN
     if not user.role.covers(needed):
         return say("approval.not_yours_role", role=Say(f"role.{needed}"))
-    if approval.four_eyes and approval.level >= Risk.L2 and user.id == approval.requester_id:
-        return Say("approval.not_yours_four_eyes")
+    if approval.level >= Risk.L2:
+        if user.is_key and (approval.four_eyes or approval.needed > 1):
+            return Say("approval.not_yours_key")
+        if approval.four_eyes and user.id == approval.requester_id:
+            return Say("approval.not_yours_four_eyes")
     return None
 
 
@@ -221,6 +240,7 @@ class RunTarget:
 
     state: running, done (exit_code is known), failed (never started), stopped, timeout or unknown.
     stdout, stderr: the kept part, at most the output cap; dropped: bytes that were not kept.
+    os_user: as whom it was logged in, "" on the bot's own machine.
     """
 
     server_id: str
@@ -232,6 +252,7 @@ class RunTarget:
     stderr: str = ""
     dropped: int = 0
     error: Mapping[str, Any] | None = None
+    os_user: str = ""
 
     @property
     def ok(self) -> bool:
@@ -246,18 +267,22 @@ def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What a plan allows; None is without limit."""
+    """What a plan allows; None is without limit, and any engine."""
 
     servers: int | None = None
     skills: int | None = None
     users: int | None = None
     sessions_a_day: int | None = None
     running_tasks: int | None = None
-    engines: tuple[str, ...] = field(default=("direct",))
+    engines: tuple[str, ...] | None = ("direct",)
+
+    def allows(self, engine: str) -> bool:
+        """Return whether an engine may be used; ``direct`` always may."""
+        return self.engines is None or engine in self.engines
 
 
 PLANS: Mapping[str, Quotas] = {
-    "self-hosted": Quotas(engines=("claude_code", "claude_api", "direct", "remote")),
+    "self-hosted": Quotas(engines=None),
     "free": Quotas(servers=5, skills=10, users=3, sessions_a_day=50, running_tasks=2),
     "pro": Quotas(
         servers=50,

@@ -26,7 +26,7 @@ from agent.engines.messages_api import Message, MessagesApi, Patience, Prompt, T
 from agent.engines.prices import usd
 from agent.memory import MESSAGE, UNREADABLE, Talk, Words
 from agent.prompt import instructions
-from core.messages import Progress, part_as_json
+from core.messages import Progress, framed, part_as_json
 from core.texts import Say, say
 
 RAW_SHOWN = 2_000
@@ -141,7 +141,7 @@ class ClaudeApi:
             parts.insert(0, outcome.refusal.as_json())
         if not parts:
             return f"{head}\nIt was not run."
-        return f"{head}\n{memory.framed(memory.told(parts, self._words), secrets.token_hex(6))}"
+        return f"{head}\n{framed(memory.told(parts, self._words), secrets.token_hex(6))}"
 
 
 async def _call(talk: Talk, tools: Tools) -> AsyncIterator[EngineEvent]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent.engines import looking
-from agent.engines.slash import line_of, number, on_servers, split, usage
+from agent.engines.slash import line_of, number, on_servers, split, unknown, usage
 from agent.engines.targets import (
     Intent,
     Reading,
@@ -19,6 +19,7 @@ from agent.engines.targets import (
     shown,
 )
 from agent.engines.words import TOPICS, Topic, environment_of
+from agent.fleet.harden import KINDS
 from core.texts import Say, say
 from core.work import ENVIRONMENTS, SERVER_ROLES, Role, Server
 
@@ -112,6 +113,8 @@ def _servers(rest: str, servers: Sequence[Server]) -> Reading:
     if not rest:
         return Intent("list_servers", {})
     environment = environment_of(rest)
+    if environment is None and (name := named(rest, servers)) is not None:
+        return Intent("list_servers", {"name": name})
     if environment is None:
         return only(say("direct.bad_environment", word=shown(rest), environments=", ".join(ENVIRONMENTS)))
     return Intent("list_servers", {"environment": environment})
@@ -136,7 +139,12 @@ def _tcp(rest: str, servers: Sequence[Server]) -> Reading:
 
 def _server(rest: str, servers: Sequence[Server]) -> Reading:
     words = split(rest)
-    if len(words) < 3 or words[0] != "add" or "=" in words[1] or "=" in words[2]:
+    verb = words[0] if words else ""
+    if verb in ("check", "harden"):
+        return _one_server(verb, words[1:], servers)
+    if verb == "import":
+        return only(say("server.import_by_file"))
+    if len(words) < 3 or verb != "add" or "=" in words[1] or "=" in words[2]:
         return usage("server")
     arguments: dict[str, Any] = {"name": words[1], "host": words[2]}
     for word in words[3:]:
@@ -149,7 +157,20 @@ def _server(rest: str, servers: Sequence[Server]) -> Reading:
     return _checked(arguments)
 
 
-_OPTIONS = ("user", "credential", "port", "environment", "role", "jump")
+_OPTIONS = ("user", "credential", "port", "environment", "role", "jump", "read_user", "read_credential")
+
+
+def _one_server(verb: str, words: Sequence[str], servers: Sequence[Server]) -> Reading:
+    """Read ``check NAME`` and ``harden NAME [KIND…]``."""
+    if not words or (verb == "check" and len(words) > 1):
+        return usage("server")
+    name = named(words[0], servers)
+    if name is None:
+        return unknown(words[0], servers, f"/server {verb} {{}}")
+    kinds = list(words[1:])
+    if not set(kinds) <= set(KINDS):
+        return only(say("harden.bad_kind", allowed=", ".join(KINDS)))
+    return Intent(f"{verb}_server", {"name": name, **({"kinds": kinds} if kinds else {})})
 
 
 def _checked(arguments: dict[str, Any]) -> Reading:

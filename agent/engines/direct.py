@@ -19,6 +19,7 @@ from agent.engine import (
 )
 from agent.engines import commands, grammar
 from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, shown
+from agent.fleet.accounts import told
 from core.messages import Part
 from core.texts import Say, say
 from core.work import Approval, Risk, Role, RunTarget, Server, User, Verdict
@@ -175,3 +176,4 @@ def _trust_parts(outcome: Outcome, servers: Sequence[Server]) -> Iterator[Part]:
         yield outcome.refusal
     else:
         yield say("direct.trusted", server=name, example=example("disk", server=name))
+        yield from (part for server in servers if server.name == name for part in told(server))

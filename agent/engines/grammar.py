@@ -256,6 +256,7 @@ _READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
     frozenset({"url", "ping"}): _url,
     frozenset({"list"}): _list,
     frozenset({"ping"}): looks.ping,
+    frozenset({"harden"}): looks.harden,
     frozenset({"reboot"}): _reboot,
     frozenset({"quoted"}): with_quotes,
     frozenset({"run"}): with_quotes,
@@ -263,5 +264,5 @@ _READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
 }
 _ACTS = (
     *("topic", "change", "run", "tail", "list", "ping", "reboot", "path", "url"),
-    *("range", "search", "touched"),
+    *("range", "search", "touched", "harden"),
 )

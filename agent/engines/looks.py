@@ -106,3 +106,13 @@ def touched(sentence: Sentence) -> Reading:
     since = {"since": day} if day else {}
     until = {"until": "today"} if day == "yesterday" else {}
     return Intent("ask_audit", {"server": names[0].value, **since, **until})
+
+
+def harden(sentence: Sentence) -> Reading:
+    """Read "harden web-1"."""
+    if others := sentence.of("other"):
+        return stray(sentence, others, "harden")
+    names = [token.value for token in sentence.of("server")]
+    if len(names) != 1 or not sentence.has_only("harden", "server", "look"):
+        return not_understood(sentence, name="harden")
+    return Intent("harden_server", {"name": names[0]})

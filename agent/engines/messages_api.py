@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from agent.engine import TextDelta, Thinking
+from agent.redaction.stored import storable
 from core.errors import Unavailable
 from core.texts import Say, say
 
@@ -235,7 +236,7 @@ class Building:
                 content.append(block)
         if self._stop == "max_tokens" and calls and content[-1]["type"] == "tool_use":
             calls[-1] = ToolCall(calls[-1].id, calls[-1].tool, None, calls[-1].raw)
-        return Message(_clean(content), calls, self._stop, self._model, self._usage)
+        return Message(storable(content), calls, self._stop, self._model, self._usage)
 
 
 def _arguments(raw: str) -> Mapping[str, Any] | None:
@@ -243,19 +244,7 @@ def _arguments(raw: str) -> Mapping[str, Any] | None:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):
         return None
-    return _clean(parsed) if isinstance(parsed, dict) else None
-
-
-def _clean(value: Any) -> Any:
-    """Return JSON that PostgreSQL takes: without NUL and half surrogates."""
-    match value:
-        case str():
-            return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-        case dict():
-            return {_clean(key): _clean(each) for key, each in value.items()}
-        case list():
-            return [_clean(each) for each in value]
-    return value
+    return storable(parsed) if isinstance(parsed, dict) else None
 
 
 def _cached(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from agent.engines.targets import Suggestion, Targets, Unknown, listed, only, select, shown
+from agent.engines.targets import Suggestion, Targets, Unknown, listed, nearest, only, select, shown
 from core.texts import Say, say
 from core.work import Server
 
@@ -37,6 +37,19 @@ def number(text: str, most: int) -> int | None:
     return int(text) if good else None
 
 
+def unknown(word: str, servers: Sequence[Server], ready: str) -> Suggestion:
+    """Say that no server is called ``word``, with the likeliest that is. ready: the command, {} for it."""
+    return _not_there(word, nearest(word, [server.name for server in servers]), servers, ready)
+
+
+def _not_there(word: str, near: str, servers: Sequence[Server], ready: str) -> Suggestion:
+    if near:
+        whole = shown(ready.replace("{}", near, 1))
+        return only(say("direct.unknown_server_near", word=shown(word), near=near, ready=whole))
+    known = listed([server.name for server in servers])
+    return only(say("direct.unknown_server", word=shown(word), servers=known))
+
+
 def on_servers(name: str, rest: str, servers: Sequence[Server]) -> tuple[Targets, str] | Suggestion:
     """Return the servers at the head of ``rest``, and what follows them."""
     found = _SELECTOR.match(rest)
@@ -48,11 +61,8 @@ def on_servers(name: str, rest: str, servers: Sequence[Server]) -> tuple[Targets
     match targets:
         case Say():
             return only(targets)
-        case Unknown(word, near) if near:
-            ready = f"/{name} {found[0].replace(word, near, 1)} {after}"
-            return only(say("direct.unknown_server_near", word=shown(word), near=near, ready=shown(ready)))
-        case Unknown(word):
-            known = listed([server.name for server in servers])
-            return only(say("direct.unknown_server", word=shown(word), servers=known))
+        case Unknown(word, near):
+            around = found[0].replace(word, "{}", 1)
+            return _not_there(word, near, servers, f"/{name} {around} {after}")
         case Targets():
             return targets, after

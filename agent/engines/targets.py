@@ -31,6 +31,7 @@ class Intent:
     def role(self) -> Role:
         """Return who may ask for it."""
         known = {"list_servers": Role.VIEWER, "add_server": Role.ADMIN, "ask_audit": Role.ADMIN}
+        known["harden_server"] = Role.ADMIN
         return known.get(self.tool, Role.OPERATOR)
 
 

@@ -118,6 +118,7 @@ _IN_CHINESE = {
     "ping": "ping {server}",
     "search": "在 {server} 的 /var/log 里搜索“timeout”",
     "touched": "昨天谁动过 {server}",
+    "harden": "加固 {server}",
 }
 
 
@@ -152,6 +153,7 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("ping", "ping"),
     ("search", "search;search for;search in;搜索;查找;搜"),
     ("touched", "who touched;who changed;who worked on;谁动过;谁改过;谁动了;谁改了;谁操作过"),
+    ("harden", "harden;lock down;加固;收紧"),
     ("when", "today;yesterday;今天;昨天"),
     ("reboot", "reboot;shutdown;shut down;poweroff;power off;关机;重启服务器;重启机器"),
     ("list", "list servers;list all servers;list the servers;show servers;show all servers;show the servers"),

@@ -5,8 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agent.fleet.ssh_reasons import why_not
 from core.errors import BadInput
+from core.texts import say
 from core.work import ENVIRONMENTS, SERVER_ROLES
+
+MAX_JUMPS = 8
+"""Servers on the way to another; more is a mistake."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}")
@@ -32,6 +37,8 @@ CHANGEABLE = (
     "shell",
     "tags",
     "ssh_options",
+    "read_user",
+    "read_credential",
 )
 """NewServer's fields that can be other later."""
 CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags")
@@ -56,6 +63,8 @@ class NewServer:
     shell: str = "bash"
     tags: Mapping[str, str] = field(default_factory=dict)
     ssh_options: Mapping[str, Any] = field(default_factory=dict)
+    read_user: str = ""
+    read_credential: str = ""
 
 
 def checked(new: NewServer) -> NewServer:
@@ -74,6 +83,7 @@ def checked(new: NewServer) -> NewServer:
         ("shell", new.shell not in ("bash", "sh")),
         ("description", len(new.description) > 1000),
         ("tags", len(new.tags) > 50),
+        ("read_account", not _is_read_account(new)),
     ]
     for name, is_wrong in wrong:
         if is_wrong:
@@ -81,11 +91,22 @@ def checked(new: NewServer) -> NewServer:
     for option, value in new.ssh_options.items():
         kind = SSH_OPTIONS.get(option)
         if kind is None or type(value) is not kind:
-            raise BadInput("server.bad_ssh_option", option=option, allowed=", ".join(SSH_OPTIONS))
+            reason = say("option.bad_value") if kind else why_not(option)
+            raise BadInput(
+                "server.bad_ssh_option", option=option, reason=reason, allowed=", ".join(SSH_OPTIONS)
+            )
         bounds = OPTION_RANGES.get(option)
         if bounds and not bounds[0] <= new.ssh_options[option] <= bounds[1]:
             raise BadInput("server.ssh_option_range", option=option, least=bounds[0], most=bounds[1])
     return new
+
+
+def _is_read_account(new: NewServer) -> bool:
+    """Return whether the second account is whole, or there is none."""
+    if not new.read_user and not new.read_credential:
+        return True
+    whole = bool(new.read_credential) and SSH_USER.fullmatch(new.read_user) is not None
+    return whole and new.connection == "ssh" and new.read_user != new.user
 
 
 def differences(before: NewServer, after: NewServer) -> dict[str, Any]:

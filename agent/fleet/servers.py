@@ -3,12 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
+from agent.fleet import harden
 from agent.fleet.changes import admins_only, note
 from agent.fleet.credentials import Credentials, usable_one
-from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, NewServer, checked, differences
+from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
+from agent.fleet.placing import check_quota, check_way, described, jump_named, placed
 from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
 from core.errors import (
@@ -21,16 +22,16 @@ from core.errors import (
     ServerUnreachable,
     StoreUnavailable,
 )
-from core.ids import new_id
 from core.ports import Login, Shell, Target
 from core.store import fleet as store
 from core.store.database import Row, Transaction
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
-from core.work import PLANS, Server, User
+from core.work import Server, User
 
-MAX_JUMPS = 8
+ACCOUNT = {"user", "credential", "read_user", "read_credential", "restricted"}
+"""Fields that say as whom one is there: what was seen of an account does not hold for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class Fleet:
         admins_only(by)
         checked(new)
         at = self._clock()
-        server = await self._placed(tenant, new, at)
+        async with tenant.reading() as db:
+            await check_quota(db, tenant)
+            server = await placed(db, new, at)
         shown = ""
         if server.connection == "ssh":
             try:
@@ -94,7 +97,7 @@ class Fleet:
                 server = replace(server, host_key=host_key, status="active")
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
-            await _check_quota(tx, tenant)
+            await check_quota(tx, tenant)
             if await store.server_named(tx, server.name):
                 raise BadInput("server.name_taken", server=server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
@@ -110,31 +113,6 @@ class Fleet:
                 {"name": server.name, **detail},
             )
         return server, shown
-
-    async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
-        async with tenant.reading() as db:
-            await _check_quota(db, tenant)
-            credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
-            jump = await _jump_named(db, new.jump) if new.jump else None
-        return Server(
-            id=new_id(),
-            name=new.name,
-            connection="local" if new.connection == "local" else "ssh",
-            host=new.host or "localhost",
-            port=new.port,
-            environment=new.environment,  # type: ignore[arg-type]
-            role=new.role,
-            ssh_user=new.user,
-            credential_id=credential.id if credential else None,
-            jump_server_id=jump.id if jump else None,
-            ssh_options=new.ssh_options,
-            tags=new.tags,
-            status="active" if new.connection == "local" else "untrusted",
-            description=new.description,
-            host_key=None,
-            restricted=new.restricted,
-            shell="sh" if new.shell == "sh" else "bash",
-        )
 
     async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
         """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""
@@ -165,6 +143,8 @@ class Fleet:
         began = time.monotonic()
         try:
             await self._shell.reach(await self.target(tenant, server))
+            if server.read_credential_id:
+                await self._shell.reach(await self.target(tenant, server.for_reading))
         except It0Error as error:
             return False, say("server.unreachable", server=server.name, reason=error.say), ""
         ms = round((time.monotonic() - began) * 1000)
@@ -214,12 +194,12 @@ class Fleet:
             now = (await store.servers_by_id(tx, [server.id])).get(server.id)
             if now is None:
                 raise NotFound("error.no_such_server", server=server.name)
-            before = await _described(tx, now)
+            before = await described(tx, now)
             after = checked(replace(before, **changes))
             detail = differences(before, after)
             if not detail:
                 return now
-            changed = await self._changed(tx, now, after, detail)
+            changed = await self.changed(tx, now, after, detail)
             await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
             await note(
                 tx,
@@ -234,16 +214,21 @@ class Fleet:
         self._shell.forget(tenant.id, server.id)
         return changed
 
-    async def _changed(
+    async def changed(
         self, tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any]
     ) -> Server:
         """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
-        credential_id, jump_id = now.credential_id, now.jump_server_id
+        credential_id, jump_id, reading_id = now.credential_id, now.jump_server_id, now.read_credential_id
         if "credential" in detail:
             credential_id = (await usable_one(tx, after.credential, self._clock())).id
+        if "read_credential" in detail:
+            found = (
+                await usable_one(tx, after.read_credential, self._clock()) if after.read_credential else None
+            )
+            reading_id = found.id if found else None
         if "jump" in detail:
-            jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
-            await _check_way(tx, now, jump_id)
+            jump_id = (await jump_named(tx, after.jump)).id if after.jump else None
+            await check_way(tx, now, jump_id)
         moved = "host" in detail or "port" in detail
         return replace(
             now,
@@ -260,8 +245,32 @@ class Fleet:
             tags=after.tags,
             ssh_options=after.ssh_options,
             host_key=None if moved else now.host_key,
+            read_user=after.read_user,
+            read_credential_id=reading_id,
+            accounts={} if moved or detail.keys() & ACCOUNT else now.accounts,
             status="untrusted" if moved else now.status,
         )
+
+    async def hardening(
+        self, tenant: Tenant, by: User, server: Server, kinds: Sequence[str] = harden.KINDS
+    ) -> str:
+        """Return the script that narrows what it0 can do on a server; it is for people to run.
+
+        kinds: of ``harden.KINDS``. Raises BadInput for others, NotAllowed for who is no admin.
+        """
+        admins_only(by)
+        if not kinds or not set(kinds) <= set(harden.KINDS):
+            raise BadInput("harden.bad_kind", allowed=", ".join(harden.KINDS))
+        if server.connection == "local":
+            raise Refused("harden.local", server=server.name)
+        main = await self.credentials.public_key(tenant, server.credential_id)
+        reading = await self.credentials.public_key(tenant, server.read_credential_id)
+        behind = [(s.host, s.port) for s in await self.servers(tenant) if s.jump_server_id == server.id]
+        return harden.script(harden.Plan(server, kinds, reading or main, main, behind))
+
+    def forget(self, tenant: Tenant, server: Server) -> None:
+        """Close the connections to a server that is another one now."""
+        self._shell.forget(tenant.id, server.id)
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
         """Remove a server; raises Refused while it is another's jump server."""
@@ -331,50 +340,3 @@ class Fleet:
             return await self.credentials.login(tenant, server.ssh_user, credential.id)
 
         return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
-
-
-async def _check_quota(db: Transaction, tenant: Tenant) -> None:
-    limit = PLANS[tenant.row.plan].servers
-    if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
-        raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
-
-
-async def _jump_named(tx: Transaction, name: str) -> Server:
-    jump = await store.server_named(tx, name)
-    if jump is None:
-        raise NotFound("error.no_such_server", server=name)
-    return jump
-
-
-async def _check_way(tx: Transaction, server: Server, jump_id: str | None) -> None:
-    """Raise Refused if the way by ``jump_id`` leads back to ``server``, or has too many jumps."""
-    by_id = {each.id: each for each in await store.servers(tx)}
-    for _ in range(MAX_JUMPS):
-        if jump_id is None:
-            return
-        if jump_id == server.id:
-            break
-        jump_id = by_id[jump_id].jump_server_id if jump_id in by_id else None
-    raise Refused("server.jump_circle", server=server.name)
-
-
-async def _described(tx: Transaction, server: Server) -> NewServer:
-    row = await tx.one(store.CREDENTIAL, id=server.credential_id) if server.credential_id else None
-    jump_id = server.jump_server_id
-    jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
-    return NewServer(
-        name=server.name,
-        host=server.host,
-        port=server.port,
-        user=server.ssh_user,
-        credential=row["name"] if row and row["revoked_at"] is None else "",
-        environment=server.environment,
-        role=server.role,
-        jump=jump.name if jump else "",
-        connection=server.connection,
-        description=server.description,
-        restricted=server.restricted,
-        shell=server.shell,
-        tags=dict(server.tags),
-        ssh_options=dict(server.ssh_options),
-    )

@@ -54,6 +54,11 @@ class Job:
     actor: str = "agent"
     unfit: Sequence[RunTarget] = ()
 
+    @property
+    def users(self) -> dict[str, str]:
+        """Return as whom it logs in to each server, by id."""
+        return {target.server.id: target.server.ssh_user for target in self.targets}
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -228,7 +233,8 @@ class Executor:
     async def _end(
         self, tenant: Tenant, job: Job, results: Iterable[RunTarget], redact: Redact
     ) -> list[RunTarget]:
-        by_id = {result.server_id: result for result in results}
+        users = job.users
+        by_id = {each.server_id: replace(each, os_user=users.get(each.server_id, "")) for each in results}
         clean = [
             await _clean(by_id[server_id], redact) for server_id, _ in job.run.servers if server_id in by_id
         ]
@@ -281,10 +287,12 @@ def _result(job: Job, results: Sequence[RunTarget]) -> Entry:
 
 
 def _entry(job: Job, action: str, more: dict[str, object]) -> Entry:
+    users = job.users
     detail = {
         "command": job.run.command,
         "level": int(job.run.level),
         "servers": [name for _, name in job.run.servers],
+        "users": [users.get(server_id, "") for server_id, _ in job.run.servers],
         "requester": job.run.requester_id,
         "turn": job.run.turn_id,
         **more,

@@ -10,6 +10,7 @@ from agent.gate.answers import answer_of, duration, refuse_unfit
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.jobs import job_of, not_halted, owned, unasked
+from agent.gate.probing import Probing
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
@@ -53,6 +54,7 @@ class Gate:
         self._timeout_s = timeout_s
         self._timeout_max_s = timeout_max_s
         self._timeout_approved_s = timeout_approved_s
+        self.probing = Probing(desk, fleet, executor, classify)
 
     async def command(
         self, call: Call, command: str, names: Sequence[str], timeout_s: int | None = None
@@ -72,6 +74,8 @@ class Gate:
         verdict = self.judge(command, servers)
         if verdict.level >= Risk.L3:
             return await self._refuse(work, command, servers, verdict)
+        if verdict.level == Risk.L0:
+            servers = [server.for_reading for server in servers]
         action = self._action(command, servers, timeout_s, verdict.level)
         ways = await self._fleet.ways(work.tenant, servers)
         if ways.unfit and (verdict.level > Risk.L0 or not ways.targets):
@@ -269,7 +273,10 @@ class Gate:
         server_ids = [server_id for server_id, _ in run.servers]
         async with tenant.reading() as db:
             known = await fleet_store.servers_by_id(db, server_ids)
-        ways = await self._fleet.ways(tenant, [known[each] for each in server_ids if each in known])
+        servers = [known[each] for each in server_ids if each in known]
+        if run.level == Risk.L0:
+            servers = [server.for_reading for server in servers]
+        ways = await self._fleet.ways(tenant, servers)
         for server_id, name in run.servers:
             if server_id not in known:
                 ways.unfit[server_id] = say("run.server_gone", server=name)
@@ -289,6 +296,8 @@ class Gate:
             await self._fleet.trust(work.tenant, work.user, server, shown)
         except It0Error as error:
             return error.say
+        trusted = await self._fleet.server(work.tenant, server.name)
+        await self.probing.learn(work.tenant, work.user, trusted, work.address.channel)
         return None
 
     def _changed(self, work: Work, approval: Approval, known: Mapping[str, Server]) -> Say | None:

@@ -24,6 +24,18 @@ def without_secrets(value: Any, redact: Redact) -> Any:
     return value
 
 
+def storable(value: Any) -> Any:
+    """Return JSON that PostgreSQL takes: without NUL and half surrogates."""
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+        case Mapping():
+            return {storable(key): storable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [storable(each) for each in value]
+    return value
+
+
 def parts_without_secrets(parts: Iterable[Part], redact: Redact) -> tuple[Part, ...]:
     """Return what is said with every text in it redacted, but for output."""
     return tuple(_part(part, redact) for part in parts)

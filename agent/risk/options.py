@@ -72,14 +72,14 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
                 return None
             at += _flag(use, words, at)
             continue
-        if use.rule.sub:
+        if use.rule.sub and not use.rule.wraps:
             return words[at:]
         if use.rule.wraps and not use.rule.dashes and not _wants(use, words[at]):
             use.inner = tuple(words[at:])
             return None
         use.operands.append(words[at])
         at += 1
-    if use.rule.sub and not use.rule.bare and not use.findings:
+    if use.rule.sub and not use.rule.wraps and not use.rule.bare and not use.findings:
         _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=""))
     return None
 

@@ -10,7 +10,7 @@ from agent.tools.checks import CheckHttp, CheckTcp
 from agent.tools.commands import RunCommand, TailFile
 from agent.tools.files import ReadFile, SearchFiles
 from agent.tools.ping import Ping
-from agent.tools.servers import AddServer, ListServers
+from agent.tools.servers import AddServer, CheckServer, HardenServer, ListServers
 from core.clock import Clock, system_clock
 
 
@@ -24,6 +24,8 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         Ping(gate, fleet),
         ListServers(fleet),
         AddServer(gate, fleet),
+        CheckServer(gate, fleet),
+        HardenServer(fleet),
         CheckHttp(fleet),
         CheckTcp(fleet),
         AskAudit(gate, clock),

@@ -72,21 +72,41 @@ class AskAudit:
         if not call.work.user.role.covers(Role.ADMIN):
             raise NotAllowed("error.admins_only")
         tenant, now = call.work.tenant, self._clock()
+        asked = arguments.model_dump(exclude={"limit"})
+        wanted = await wanted_of(tenant, **asked, at=now)
         async with tenant.reading() as db:
             users = await people.users(db)
-        wanted = Wanted(
-            user_id=_person(arguments.who, users),
-            servers=await _server(tenant, arguments.server),
-            words=tuple((arguments.action or "").replace(",", " ").lower().split()),
-            since=moment_of(arguments.since, now),
-            until=moment_of(arguments.until, now),
-        )
         rows = await tenant.audit.find(wanted, arguments.limit + 1)
         names = {user.id: user.name for user in users}
         async with tenant.reading() as db:
-            names |= await fleet.names_by_id(db, sorted({each for row in rows for each in _servers_in(row)}))
+            names |= await fleet.names_in(db, rows)
         redact = await self._gate.redact(tenant)  # a secret may have been stored after the row was written
         return _told([_row(row, names, redact) for row in rows], arguments.limit)
+
+
+async def wanted_of(
+    tenant: Tenant,
+    *,
+    who: str | None,
+    server: str | None,
+    action: str | None,
+    since: str | None,
+    until: str | None,
+    at: datetime,
+) -> Wanted:
+    """Return which rows are asked for by names, words and moments as people write them.
+
+    Raises BadInput for what nobody and nothing is called.
+    """
+    async with tenant.reading() as db:
+        users = await people.users(db)
+    return Wanted(
+        user_id=_person(who, users),
+        servers=await _server(tenant, server),
+        words=tuple((action or "").replace(",", " ").lower().split()),
+        since=moment_of(since, at),
+        until=moment_of(until, at),
+    )
 
 
 def moment_of(text: str | None, now: datetime) -> datetime | None:
@@ -130,11 +150,6 @@ async def _server(tenant: Tenant, name: str | None) -> tuple[str, ...]:
     return (name, *ids)
 
 
-def _servers_in(row: Row) -> list[str]:
-    named = [row["resource_id"]] if row["resource_type"] == "server" else []
-    return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
-
-
 def _row(row: Row, names: Mapping[str, str], redact: Redact) -> dict[str, Any]:
     """Return what a row says, with names where it has ids."""
     detail = row["detail"]
@@ -147,7 +162,7 @@ def _row(row: Row, names: Mapping[str, str], redact: Redact) -> dict[str, Any]:
         "approver": names.get(row["approver_id"] or "", ""),
         "action": row["action"],
         "code": str(detail.get("code", "")),
-        "servers": [names.get(each, each) for each in _servers_in(row)],
+        "servers": [names.get(each, each) for each in fleet.servers_in(row)],
         "command": _in_line(redact(str(about))),
     }
 

@@ -6,11 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
+from agent.fleet.accounts import told
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
 from agent.gate.gate import Gate
-from core.texts import say
-from core.work import Server
+from core.errors import NotAllowed
+from core.messages import Code
+from core.texts import Say, say
+from core.work import Role, Server
 
 
 class ListArguments(BaseModel):
@@ -19,6 +22,7 @@ class ListArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     environment: Literal["dev", "staging", "prod"] | None = None
+    name: str | None = Field(default=None, description="One server, with all that is known of it.")
 
 
 class ListServers:
@@ -33,6 +37,9 @@ class ListServers:
 
     async def __call__(self, call: Call, arguments: ListArguments) -> Answer:
         """Answer with a line for each."""
+        if arguments.name is not None:
+            server = await self._fleet.server(call.work.tenant, arguments.name)
+            return Answer("done", (line_of(server), *about(server)), {"servers": [server.name]})
         servers = await self._fleet.servers(call.work.tenant)
         wanted = arguments.environment
         chosen = [s for s in servers if wanted is None or s.environment == wanted]
@@ -53,6 +60,15 @@ def line_of(server: Server) -> str:
     )
 
 
+def about(server: Server) -> tuple[Say, ...]:
+    """Return what a server's line does not say: its second account, and what its accounts can do."""
+    parts = [say("server.restricted_so", server=server.name)] if server.restricted else []
+    if server.read_credential_id:
+        parts.append(say("server.reads_as", server=server.name, user=server.read_user))
+    known = told(server)
+    return (*parts, *(known or (say("account.unknown", server=server.name),)))
+
+
 class AddArguments(BaseModel):
     """What ``add_server`` takes; never a secret: the credential is named."""
 
@@ -66,6 +82,8 @@ class AddArguments(BaseModel):
     environment: Literal["dev", "staging", "prod"] = "dev"
     role: Literal["web", "db", "cache", "worker", "gateway"] | None = None
     jump: str = ""
+    read_user: str = Field(default="", description="A second user, for what only reads.")
+    read_credential: str = Field(default="", description="Name of its credential.")
 
 
 class AddServer:
@@ -84,3 +102,66 @@ class AddServer:
         new = NewServer(**arguments.model_dump())
         server, shown = await self._fleet.add_server(call.work.tenant, call.work.user, new)
         return await self._gate.ask_trust(call, server, shown)
+
+
+class CheckArguments(BaseModel):
+    """What ``check_server`` takes."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: str
+
+
+class CheckServer:
+    """Connects to a server and tells what it0 can do there."""
+
+    name = "check_server"
+    description = "Connect and log in to a server, and tell what it0's account can do there (root, sudo, …)."
+    arguments = CheckArguments
+
+    def __init__(self, gate: Gate, fleet: Fleet) -> None:
+        self._gate = gate
+        self._fleet = fleet
+
+    async def __call__(self, call: Call, arguments: CheckArguments) -> Answer:
+        """Answer with how that went; a server that cannot be used is an answer, too."""
+        work = call.work
+        if not work.user.role.covers(Role.OPERATOR):
+            raise NotAllowed("error.operators_only")
+        server = await self._fleet.server(work.tenant, arguments.name)
+        ok, words, _ = await self._gate.probing.check(work.tenant, work.user, server, work.address.channel)
+        return Answer("done" if ok else "failed", words)
+
+
+class HardenArguments(BaseModel):
+    """What ``harden_server`` takes."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: str
+    kinds: list[Literal["read-only", "operating", "cluster-role", "postgresql", "mysql"]] = Field(
+        default=["read-only", "operating"], min_length=1
+    )
+
+
+class HardenServer:
+    """Shows the script that narrows what it0 can do on a server."""
+
+    name = "harden_server"
+    description = (
+        "Show (never run) a script for a read-only and an operating account on a server, a Kubernetes cluster"
+        " role, a read-only database role (admins). People read it and run it themselves."
+    )
+    arguments = HardenArguments
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def __call__(self, call: Call, arguments: HardenArguments) -> Answer:
+        """Answer with the text."""
+        work = call.work
+        server = await self._fleet.server(work.tenant, arguments.name)
+        text = await self._fleet.hardening(work.tenant, work.user, server, arguments.kinds)
+        kinds = " ".join(f"--for {kind}" for kind in arguments.kinds)
+        words = say("harden.shown", server=server.name, command=f"it0 server harden {server.name} {kinds}")
+        return Answer("done", (words, Code(text, "harden.sh")))

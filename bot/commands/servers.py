@@ -1,12 +1,13 @@
 """``it0 server``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from bot.commands.terminal import Group, data_options, fail, pairs, run, show, table, words_of
 from bot.visible import visible
-from core.texts import say
+from core.texts import Say, say
 
 
 @click.group(cls=Group)
@@ -36,6 +37,8 @@ def server() -> None:
     metavar="K=V",
     help="connect_timeout_s, keepalive_s, compression, legacy_algorithms.",
 )
+@click.option("--read-user", default="", help="A second account, for what only reads.")
+@click.option("--read-credential", default="", help="Its credential.")
 @click.option("--trust", default="", metavar="SHA256:…", help="Pin the host key if it has this fingerprint.")
 @data_options
 def server_add(
@@ -54,10 +57,15 @@ def server_add(
     from bot import admin
 
     new = NewServer(user=ssh_user, tags=named, ssh_options=options, **given)
-    added, shown = run(lambda: admin.add_server(tenant, new, trust))
-    data = {"name": added.name, "fingerprint": shown, "status": added.status}
+    added, shown, can = run(lambda: admin.add_server(tenant, new, trust))
+    data = {"name": added.name, "fingerprint": shown, "status": added.status, "can": _in_lines(can)}
     key = "cli.server_trusted" if added.host_key else "cli.server_waits"
-    show(as_json, data, say(key, server=added.name, fingerprint=shown))
+    show(as_json, data, "\n".join(_in_lines([say(key, server=added.name, fingerprint=shown), *can])))
+
+
+def _in_lines(sentences: Sequence[Say]) -> list[str]:
+    """Return sentences as they are said here, each in one line."""
+    return [visible(words_of(each)) for each in sentences]
 
 
 def _typed(value: str) -> Any:
@@ -84,6 +92,8 @@ def _typed(value: str) -> Any:
 @click.option(
     "--ssh-option", "ssh_options", multiple=True, metavar="K=V", help="All of them, as they are to be."
 )
+@click.option("--read-user", help='A second account, for what only reads; "" for none.')
+@click.option("--read-credential", help='Its credential, "" for none.')
 @data_options
 def server_change(
     name: str, tenant: str, as_json: bool, tags: tuple[str, ...], ssh_options: tuple[str, ...], **given: Any
@@ -110,9 +120,10 @@ def server_trust(name: str, fingerprint: str, tenant: str, as_json: bool) -> Non
     """Pin the host key that it shows, if that has this fingerprint."""
     from bot import admin
 
-    run(lambda: admin.trust_server(tenant, name, fingerprint))
+    can = run(lambda: admin.trust_server(tenant, name, fingerprint))
     words = say("cli.server_trusted", server=name, fingerprint=fingerprint)
-    show(as_json, {"name": name, "status": "active"}, words)
+    data = {"name": name, "status": "active", "can": _in_lines(can)}
+    show(as_json, data, "\n".join(_in_lines([words, *can])))
 
 
 @server.command("distrust")
@@ -155,15 +166,15 @@ def server_list(tenant: str, as_json: bool) -> None:
 @click.argument("name")
 @data_options
 def server_check(name: str, tenant: str, as_json: bool) -> None:
-    """Connect and log in, and say how that went."""
+    """Connect and log in, and say how that went and what it0 can do there."""
     from bot import admin
 
     ok, words, shown = run(lambda: admin.check_server(tenant, name))
-    text = visible(words_of(words))
+    text, *can = _in_lines(words)
     if ok or as_json:
-        show(as_json, {"ok": ok, "message": text, "fingerprint": shown}, text)
+        show(as_json, {"ok": ok, "message": text, "fingerprint": shown, "can": can}, "\n".join([text, *can]))
     if not ok:
-        fail(words)
+        fail(words[0])
 
 
 @server.command("remove")
@@ -175,3 +186,22 @@ def server_remove(name: str, tenant: str, as_json: bool) -> None:
 
     run(lambda: admin.remove_server(tenant, name))
     show(as_json, {"name": name}, say("cli.server_removed", server=name))
+
+
+@server.command("harden")
+@click.argument("name")
+@click.option(
+    "--for",
+    "kinds",
+    multiple=True,
+    type=click.Choice(["read-only", "operating", "cluster-role", "postgresql", "mysql"]),
+    help="Only this of it; can be given again.",
+)
+@data_options
+def server_harden(name: str, kinds: tuple[str, ...], tenant: str, as_json: bool) -> None:
+    """Print a script for accounts that can do no more than they should. Nothing is run."""
+    from agent.fleet.harden import KINDS
+    from bot import admin
+
+    text = run(lambda: admin.harden_server(tenant, name, kinds or KINDS))
+    show(as_json, {"name": name, "script": text}, text.rstrip("\n"))

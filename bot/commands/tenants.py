@@ -4,13 +4,14 @@ from typing import Any, Literal
 
 import click
 
-from bot.commands.terminal import Group, data_options, json_option, run, show, table
+from bot.commands.terminal import Group, data_options, json_option, run, show, table, words_of
+from core.settings import load_settings
 from core.texts import say
 
 
 @click.group(cls=Group)
 def tenant() -> None:
-    """Tenants: create, list, set, suspend, resume, delete."""
+    """Tenants, their plans and their end."""
 
 
 @tenant.command("create")
@@ -43,15 +44,43 @@ def tenant_list(as_json: bool) -> None:
 
 
 @tenant.command("set")
-@click.argument("key", type=click.Choice(["four_eyes", "approvals_needed", "language"]))
+@click.argument(
+    "key", type=click.Choice(["plan", "four_eyes", "approvals_needed", "language"]), metavar="KEY"
+)
 @click.argument("value")
 @data_options
 def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
-    """Change a setting. four_eyes: on or off; approvals_needed: 1 to 20; language: en or zh."""
+    """Change a setting.
+
+    plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20; language: en, zh.
+    """
     from bot import admin
 
     run(lambda: admin.set_preference(tenant, key, value))
     show(as_json, {"key": key, "value": value}, say("cli.tenant_set", key=key, value=value))
+
+
+@tenant.command("show")
+@click.argument("slug")
+@json_option
+def tenant_show(slug: str, as_json: bool) -> None:
+    """Show a tenant, and what it uses of its plan today (UTC)."""
+    from bot import admin
+
+    found = run(lambda: admin.show_tenant(slug))
+    engines = ", ".join(found["engines"]) if found["engines"] else say("cli.no_limit")
+    lines = [
+        ("plan", found["plan"], ""),
+        ("status", found["status"], ""),
+        *([("dropped after", found["dropped_after"], "")] if found["dropped_after"] else []),
+        *((each["name"], each["used"], _limit(each["limit"])) for each in found["quotas"]),
+        ("engines", "", engines if isinstance(engines, str) else words_of(engines)),
+    ]
+    show(as_json, found, table(("WHAT", "NOW", "LIMIT"), lines, say("cli.no_tenants")))
+
+
+def _limit(limit: int | None) -> str:
+    return words_of(say("cli.no_limit")) if limit is None else str(limit)
 
 
 def _turn(verb: str, status: Literal["active", "suspended", "deleted"], words: str) -> Any:
@@ -61,13 +90,19 @@ def _turn(verb: str, status: Literal["active", "suspended", "deleted"], words: s
     def turn(slug: str, as_json: bool) -> None:
         from bot import admin
 
-        before = run(lambda: admin.set_tenant_status(slug, status))
-        key = f"cli.tenant_{status}" if before != status else "cli.tenant_as_before"
-        show(as_json, {"slug": slug, "status": status, "before": before}, say(key, slug=slug, status=status))
+        before = run(lambda: admin.set_tenant_status(slug, status, verb))
+        is_new = before != status and (verb != "restore" or before == "deleted")
+        now = status if is_new else before
+        days = load_settings().tenant_keep_days
+        words = say(
+            f"cli.tenant_{now}" if is_new else "cli.tenant_as_before", slug=slug, status=now, days=days
+        )
+        show(as_json, {"slug": slug, "status": now, "before": before}, words)
 
     return turn
 
 
 _turn("suspend", "suspended", "Let nothing new run, and nothing be decided, until it is resumed.")
-_turn("resume", "active", "Let a suspended or deleted tenant work again.")
-_turn("delete", "deleted", "Take a tenant out of use; its data and its audit log stay.")
+_turn("resume", "active", "Let a suspended tenant work again.")
+_turn("delete", "deleted", "Take a tenant out of use; after TENANT_KEEP_DAYS its data is dropped.")
+_turn("restore", "active", "Let a deleted tenant work again, while its data is kept.")

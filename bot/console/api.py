@@ -8,6 +8,7 @@ from aiohttp import web
 
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
+from agent.gate.probing import Probing
 from agent.people import Staff, set_language
 from agent.shell.hostkeys import fingerprint
 from bot.catalogue import Catalogue
@@ -21,7 +22,7 @@ from core.errors import BadInput, NotAllowed, NotFound, Refused
 from core.store import approvals, fleet, log, people, preferences, runs
 from core.store.approvals import page_of
 from core.store.database import Row, Transaction
-from core.texts import LANGUAGES, Language, as_language
+from core.texts import LANGUAGES, Language, Say, as_language
 from core.work import Approval, Role, Server
 
 MAX_PAGE = 200
@@ -75,6 +76,7 @@ class Api:
         url: str,
         engine: str,
         changed: Callable[[str, str], None],
+        probing: Probing,
         clock: Clock = system_clock,
     ) -> None:
         self._sessions = sessions
@@ -85,6 +87,7 @@ class Api:
         self._url = url
         self._engine = engine
         self._changed = changed
+        self._probing = probing
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -252,7 +255,12 @@ class Api:
         body = await body_of(request, fingerprint=str)
         server = await self._ssh_server(request, visitor)
         await self._fleet.trust(visitor.tenant, visitor.user, server, body["fingerprint"])
-        return {}
+        trusted = await self._server(request, visitor)
+        can = await self._probing.learn(visitor.tenant, visitor.user, trusted, "console")
+        return {"can": self._in_words(can, visitor)}
+
+    def _in_words(self, sentences: Sequence[Say], visitor: Visitor) -> list[str]:
+        return [self._texts(each, visitor.user.language) for each in sentences]
 
     async def distrust(self, request: web.Request, visitor: Visitor) -> Answer:
         """Drop the pinned key; answers with the one that the server shows now."""
@@ -270,8 +278,9 @@ class Api:
         """Say whether a server can be reached, and which key it shows while it is not trusted."""
         needs(visitor, Role.OPERATOR)
         server = await self._server(request, visitor)
-        ok, words, shown = await self._fleet.check(visitor.tenant, visitor.user, server)
-        return {"ok": ok, "message": self._texts(words, visitor.user.language), "fingerprint": shown}
+        ok, words, shown = await self._probing.check(visitor.tenant, visitor.user, server, "console")
+        message, *can = self._in_words(words, visitor)
+        return {"ok": ok, "message": message, "fingerprint": shown, "can": can}
 
     async def credentials(self, _: web.Request, visitor: Visitor) -> Answer:
         """The credentials, never their secrets."""
@@ -355,7 +364,7 @@ class Api:
         if found is None:
             raise NotFound
         row, targets = found
-        kept = ("server", "state", "exit_code", "duration_ms", "stdout", "stderr", "dropped")
+        kept = ("server", "state", "exit_code", "duration_ms", "stdout", "stderr", "dropped", "os_user")
         return {
             "run": {
                 "id": row["id"],
@@ -406,6 +415,9 @@ def server_json(server: Server, credentials: Mapping[str, str], names: Mapping[s
         "description": server.description,
         "fingerprint": fingerprint(server.host_key) if server.host_key else None,
         "restricted": server.restricted,
+        "read_user": server.read_user,
+        "read_credential": credentials.get(server.read_credential_id or ""),
+        "accounts": dict(server.accounts),
     }
 
 

@@ -20,16 +20,8 @@ class Known:
 
 async def known_to(db: Transaction, rows: Sequence[Row]) -> Known:
     """Return the names of all that ``rows`` speak of."""
-    ids = {each for row in rows for each in _servers_in(row)}
-    servers = await fleet.servers_by_id(db, sorted(ids)) if ids else {}
     users = await people.users(db)
-    return Known({u.id: u.name for u in users}, {key: server.name for key, server in servers.items()})
-
-
-def _servers_in(row: Row) -> list[str]:
-    listed = row["detail"].get("servers")
-    named = [row["resource_id"]] if row["resource_type"] == "server" else []
-    return [*named, *(each for each in listed or () if isinstance(each, str))]
+    return Known({u.id: u.name for u in users}, await fleet.names_in(db, rows))
 
 
 def audit_json(row: Row, known: Known, language: Language) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from bot.embedded.child import Child
 log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 15.0
+LONGEST_PAUSE_S = 5.0
+"""As long as work waits between two looks for its database: everything stands still meanwhile."""
 STEADY_S = 60.0
 """A server that ran this long starts again after the first pause."""
 

@@ -36,7 +36,7 @@ class Telegram:
     """All bots of ours on Telegram.
 
     base_url: the API's server. webhook_url: where Telegram reaches us, "" to ask it for updates instead.
-    menu: the commands with their descriptions.
+    menu: the commands with their descriptions. file_bytes: the most of a text file that is read, 0 for none.
     """
 
     name = CHANNEL
@@ -48,12 +48,14 @@ class Telegram:
         base_url: str,
         webhook_url: str,
         menu: Mapping[str, Mapping[Language, str]],
+        file_bytes: int,
     ) -> None:
         self._installations = installations
         self._presents = presents
         self._base_url = base_url.rstrip("/")
         self._webhook_url = webhook_url
         self._menu = menu
+        self._file_bytes = file_bytes
         self._bots: dict[str, Bot] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._making = asyncio.Lock()
@@ -119,6 +121,7 @@ class Telegram:
             hook,
             webhook_secret(installation.secret) if hook else "",
             self._menu,
+            self._file_bytes,
         )
 
     async def admit(self, installation_id: str, secret: str) -> "Bot":

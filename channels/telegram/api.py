@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
+from urllib.parse import quote
 
 from channels.telegram.calls import Call
 from channels.telegram.errors import Result, classify
@@ -16,6 +17,9 @@ POOL = 8
 
 CALL_S = 20.0
 UPLOAD_S = 60.0
+FILE_S = 10.0
+"""For a file that was sent to us: the chat's next messages wait for it."""
+
 CODES: Mapping[str, int] = {
     "RetryAfter": 429,
     "BadRequest": 400,
@@ -84,6 +88,20 @@ class Api:
                 )
         except Exception as error:
             raise self._failed(error) from None  # its context may show the token
+
+    async def file(self, file_id: str, most: int) -> bytes | None:
+        """Return what a file holds, None if that is more than ``most`` bytes; raises Failed."""
+        try:
+            async with asyncio.timeout(FILE_S):
+                found = await self._bot.do_api_request("getfile", api_kwargs={"file_id": file_id})
+                if int(found.get("file_size", 0)) > most:
+                    return None
+                path = quote(str(found["file_path"]))
+                url = f"{self._base_url}/file/bot{self._token}/{path}"
+                content = bytes(await self._bot.request.retrieve(url, read_timeout=FILE_S))
+        except Exception as error:
+            raise self._failed(error) from None  # its context shows the token
+        return content if len(content) <= most else None
 
     async def updates(self, offset: int, timeout_s: int, kinds: Sequence[str]) -> Sequence[Json]:
         """Wait for updates from ``offset`` on, which confirms those before it; raises Failed."""

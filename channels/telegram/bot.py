@@ -4,14 +4,16 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from channels.telegram.api import Api, Failed
-from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated
-from channels.telegram.calls import Call, Extras, answer, edit, messages, take_buttons
+from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated, Reason
+from channels.telegram.calls import Call, Extras, answer, edit, messages, take_away, take_buttons
 from channels.telegram.errors import Outcome, Result
+from channels.telegram.files import Files
 from channels.telegram.keyboard import Key
 from channels.telegram.menu import commands_menu
 from channels.telegram.pacer import Pacer
@@ -50,6 +52,7 @@ class Bot:
         hook: str,
         secret: str,
         menu: Mapping[str, Mapping[Language, str]],
+        file_bytes: int,
     ) -> None:
         self.installation = installation
         self.api = Api(installation.secret, base_url)
@@ -60,6 +63,7 @@ class Bot:
         self._hook = hook
         self._secret = secret
         self._menu = menu
+        self._files = Files(self.api, installations, installation.id, file_bytes)
         self._me: Me | None = None
         self._heard = time.monotonic()
         self._albums: dict[str, float] = {}
@@ -131,7 +135,10 @@ class Bot:
 
         Raises StoreUnavailable when it cannot be kept: Telegram sends it again.
         """
-        parsed = parse(update, await self._me_now())
+        me = await self._me_now()
+        parsed = parse(update, me)
+        if isinstance(parsed, Ignored) and parsed.reason is Reason.NOT_ADDRESSED:
+            parsed = await self._followed(update, me) or parsed
         match parsed:
             case Arrival():
                 await self._arrived(parsed, handler, reply_to)
@@ -142,10 +149,27 @@ class Bot:
             case _:
                 pass
 
+    async def _followed(self, update: Json, me: Me) -> Arrival | None:
+        """Return words that name nobody, where they stand in a topic whose conversation goes on.
+
+        A group without topics is one place for everything that is said in it, so there one has to name us.
+        """
+        parsed = parse(update, me, followed=True)
+        if not isinstance(parsed, Arrival) or not parsed.has_words or parsed.inbound.sender is None:
+            return None
+        thread, person = parsed.inbound.address.thread, parsed.inbound.sender.external_id
+        if not Place.of(thread).topic_id:
+            return None
+        follows = await self._installations.follows(self.installation.id, thread, person)
+        return parsed if follows else None
+
     async def _arrived(self, arrival: Arrival, handler: Handler, reply_to: ReplyTo) -> None:
         if arrival.callback_id is not None:
             self._later(answer(arrival.callback_id, self._words(say("telegram.taken"), arrival.language)))
         address = arrival.inbound.address
+        unread = arrival.attachments[0].note if arrival.attachments else None
+        if unread:
+            arrival, unread = await self._files.read(arrival, unread)
         if arrival.has_words:
             try:
                 await handler(arrival.inbound, reply_to(address))
@@ -153,8 +177,8 @@ class Bot:
                 raise
             except It0Error as error:
                 self._tell(address, arrival.message_id, error.say, arrival.language)
-        if arrival.attachments and self._is_first(arrival.album):
-            self._tell(address, arrival.message_id, arrival.attachments[0].note, arrival.language)
+        if unread and self._is_first(arrival.album):
+            self._tell(address, arrival.message_id, unread, arrival.language)
 
     def _is_first(self, album: str) -> bool:
         """Return whether nothing was said yet of this album, whose pictures come one by one."""
@@ -195,10 +219,24 @@ class Bot:
 
     async def deliver(self, place: Place, sending: Sending) -> None:
         """Say an outbound, from where an earlier attempt ended; raises Unavailable or Undeliverable."""
-        message = await self._presents.message(sending)
-        for call in _calls(place, message)[len(sending.receipt) :]:
+        message, done = await self._presents.message(sending), sending.receipt
+        if message.takes_back:
+            if not done:
+                done.append(await self._took_away(place, message))
+            rest = () if done[0] else (Plain(message.not_taken),)
+            message = replace(message, parts=[*message.parts, *rest])
+        calls = _calls(place, message)
+        for call in calls[len(done) - bool(message.takes_back) :]:
             result = await self._carry_out(call, message.urgent)
             sending.receipt.append(result["message_id"] if isinstance(result, dict) else 0)
+
+    async def _took_away(self, place: Place, message: Message) -> bool:
+        """Delete a person's message; in a group Telegram allows it to administrators only."""
+        try:
+            await self._carry_out(take_away(place, message.takes_back), urgent=True)
+        except Undeliverable:
+            return False
+        return True
 
     async def _carry_out(self, call: Call, urgent: bool = False) -> Any:
         """Carry a call out at its time, and do what its answer asks for."""

@@ -98,6 +98,11 @@ def take_buttons(place: Place, message_id: int) -> Call:
     return Call("editMessageReplyMarkup", data)
 
 
+def take_away(place: Place, message_id: str) -> Call:
+    """Return the call that deletes a message."""
+    return Call("deleteMessage", {"chat_id": place.chat_id, "message_id": int(message_id)})
+
+
 def answer(callback_id: str, text: str = "") -> Call:
     """Return the call that ends a click's waiting; every click gets one, first of all."""
     data = {"callback_query_id": callback_id}

@@ -46,7 +46,10 @@ class Result:
 
 
 _PHRASES: Sequence[tuple[Outcome, Sequence[str]]] = (
-    (Outcome.DONE, ("message is not modified", "query is too old", "query id is invalid")),
+    (
+        Outcome.DONE,
+        ("message to delete not found", "message is not modified", "query is too old", "query id is invalid"),
+    ),
     (Outcome.PLAIN, ("can't parse entities", "can't parse message text", "entities_too_long")),
     (Outcome.PLAIN, ("entities too long", "entity_")),
     (Outcome.RESEND, ("message to edit not found", "message can't be edited", "message_id_invalid")),

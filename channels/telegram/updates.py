@@ -4,32 +4,20 @@ from channels.telegram.addressing import is_addressed, is_passed_on, text_of, wi
 from channels.telegram.arrivals import Arrival, Attachment, Ignored, Membership, Migrated, Parsed, Reason
 from channels.telegram.attachments import attachments_of
 from channels.telegram.keyboard import MAX_BUTTON_BYTES
-from channels.telegram.places import Json, Me, address_of, place_of
+from channels.telegram.places import Json, Me, address_of
 from core.messages import Body, Click, Inbound, Sender, Text
 from core.texts import Language
-
-_PLACED = ("message", "edited_message", "my_chat_member")
 
 
 def parse(update: Json, me: Me, followed: bool = False) -> Parsed:
     """Return what happened; never raises, since a bad update would be sent again for ever.
 
-    followed: the bot takes part in the update's thread (see ``thread_of``) and hears all that is said there.
+    followed: the bot takes part in the update's thread and hears all that is said there.
     """
     try:
         return _parsed(update, me, followed)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return Ignored(Reason.MALFORMED)
-
-
-def thread_of(update: Json) -> str | None:
-    """Return the thread that an update is about, to be looked up before it is parsed."""
-    try:
-        holder = update.get("callback_query", update)
-        found = next(holder[name] for name in _PLACED if name in holder)
-        return place_of(found).thread
-    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
-        return None
 
 
 def _parsed(update: Json, me: Me, followed: bool) -> Parsed:
@@ -90,9 +78,10 @@ def _arrival(message: Json, event_id: str, me: Me, attachments: tuple[Attachment
 
 def _inbound(message: Json, event_id: str, body: Body, user: Json, me: Me) -> Inbound:
     address = address_of(message, me)
+    name = "" if isinstance(body, Click) else str(int(message["message_id"]))
     home = address.thread if message["chat"].get("type") == "private" else ""
     sender = Sender(str(int(user["id"])), home=home, name=_name(user), language=_language(user))
-    return Inbound(address, event_id, body, sender)
+    return Inbound(address, event_id, body, sender, name)
 
 
 def _name(user: Json) -> str:

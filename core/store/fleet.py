@@ -1,12 +1,13 @@
 """Servers and credentials."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import MOMENT, TEXTS, insert_row, of_tenant, param
+from core.store.statements import JSON, MOMENT, TEXTS, insert_row, of_tenant, param
 from core.work import Credential, Server
 
 S = tables.servers
@@ -81,20 +82,43 @@ RESEAL = Statement(
     .values(sealed=bindparam("new", type_=C.c.sealed.type))
 )
 USING = Statement(
-    select(S.c.name).where(of_tenant(S), S.c.credential_id == param("credential"), S.c.status != "removed")
+    select(S.c.name)
+    .where(
+        of_tenant(S),
+        or_(S.c.credential_id == param("credential"), S.c.read_credential_id == param("credential")),
+        S.c.status != "removed",
+    )
+    .order_by(S.c.name)
 )
+_revoked = select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
 REBIND = Statement(
     update(S)
     .where(
         of_tenant(S),
         S.c.status != "removed",
-        S.c.credential_id.in_(
-            select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
+        or_(S.c.credential_id.in_(_revoked), S.c.read_credential_id.in_(_revoked)),
+    )
+    .values(
+        credential_id=case((S.c.credential_id.in_(_revoked), param("credential")), else_=S.c.credential_id),
+        read_credential_id=case(
+            (S.c.read_credential_id.in_(_revoked), param("credential")), else_=S.c.read_credential_id
         ),
     )
-    .values(credential_id=param("credential"))
     .returning(S.c.id, S.c.name)
 )
+SEEN_ACCOUNT = Statement(
+    update(S)
+    .where(
+        of_tenant(S),
+        S.c.id == param("server"),
+        S.c.status != "removed",
+        S.c.ssh_user == param("ssh_user"),
+        S.c.read_user == param("read_user"),
+    )
+    .values(accounts=param("accounts", JSON))
+)
+"""What was seen of a server's accounts, unless they have become others meanwhile."""
+
 ADD_FORM = insert_row(F, leave_out=["used_at"])
 FORM = Statement(
     select(F).where(
@@ -113,7 +137,7 @@ USE_FORM = Statement(
         F.c.expires_at > param("now", MOMENT),
     )
     .values(used_at=param("now", MOMENT))
-    .returning(F.c.name, F.c.kind, F.c.user_id)
+    .returning(F.c.name, F.c.kind, F.c.user_id, F.c.secret_expires_at)
 )
 
 
@@ -148,9 +172,16 @@ async def ids_named(tx: Transaction, name: str) -> list[str]:
     return [row["id"] for row in await tx.all(IDS_NAMED, name=name)]
 
 
-async def names_by_id(tx: Transaction, ids: list[str]) -> dict[str, str]:
-    """Return the names of those of ``ids`` that exist or were removed."""
-    return {row["id"]: row["name"] for row in await tx.all(NAMES, ids=ids)}
+def servers_in(row: Row) -> list[str]:
+    """Return the servers that a row of the audit log speaks of, by id or, as it was written, by name."""
+    named = [row["resource_id"]] if row["resource_type"] == "server" else []
+    return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
+
+
+async def names_in(tx: Transaction, rows: Iterable[Row]) -> dict[str, str]:
+    """Return the names of the servers that audit rows speak of, also of those that were removed."""
+    ids = sorted({each for row in rows for each in servers_in(row)})
+    return {row["id"]: row["name"] for row in await tx.all(NAMES, ids=ids)} if ids else {}
 
 
 def change_row(server: Server) -> dict[str, Any]:
@@ -166,5 +197,6 @@ def server_row(server: Server, created_at: Any) -> dict[str, Any]:
         **values,
         "ssh_options": dict(server.ssh_options),
         "tags": dict(server.tags),
+        "accounts": dict(server.accounts),
         "created_at": created_at,
     }

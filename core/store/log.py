@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import bindparam, column, exists, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from core.messages import Address
+from core.messages import DATA, Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
 from core.store.statements import BIG, INT, JSON, MOMENT, TEXT, of_tenant, param
@@ -163,8 +163,9 @@ PERFORMED = Statement(
 class Event:
     """A row to be appended to a conversation's log.
 
-    kind: said, clicked, act, decided (inbound); tool, result, steered (a turn's steps); performed (an
-    approved act is over); settled (an approval's state changed); reply, notice, card (outbound).
+    kind: said, clicked, withheld (a message that is not kept), act, decided (inbound); tool, result, steered
+    (a turn's steps); performed (an approved act is over); settled (an approval's state changed); reply,
+    notice, card (outbound).
     """
 
     kind: str
@@ -247,7 +248,8 @@ async def retitle(tx: Transaction, conversation_id: str, old_text: str, new_text
 
 def title_of(text: str) -> str:
     """Return what a conversation is called that begins with ``text``."""
-    return " ".join(text.split())[:TITLE_LENGTH]
+    words, _, _ = text.partition(DATA)  # what was sent with them is no title
+    return " ".join(words.split())[:TITLE_LENGTH]
 
 
 async def steps_of(tx: Transaction, turn_id: str) -> list[Row]:

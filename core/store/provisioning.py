@@ -54,7 +54,9 @@ def rights(schema: str, role: str) -> list[str]:
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}" TO {role}',
         f'REVOKE INSERT, UPDATE, DELETE ON "{schema}".{VERSION_TABLE} FROM {role}',
     ]
-    if schema != SHARED_SCHEMA:
+    if schema == SHARED_SCHEMA:
+        given.append(f"GRANT EXECUTE ON FUNCTION {SHARED_SCHEMA}.drop_tenant(text, integer) TO {role}")
+    else:
         given.append(f'REVOKE UPDATE, DELETE, TRUNCATE ON "{schema}".audit FROM {role}')
     return given
 

@@ -47,6 +47,7 @@ END_TARGET = Statement(
         stderr=param("stderr"),
         dropped=param("dropped", RT.c.dropped.type),
         error=param("error", RT.c.error.type),
+        os_user=param("os_user"),
     )
 )
 RUNNING_IN = Statement(
@@ -97,6 +98,7 @@ async def start(tx: Transaction, run: Run, me: str, at: datetime) -> bool:
 
 def _new_target(run_id: str, server_id: str, name: str) -> dict[str, Any]:
     empty = {"exit_code": None, "duration_ms": None, "stdout": "", "stderr": "", "dropped": 0, "error": None}
+    empty["os_user"] = ""
     return {"run_id": run_id, "server_id": server_id, "server": name, "state": "running", **empty}
 
 
@@ -118,6 +120,7 @@ async def end(tx: Transaction, run_id: str, me: str, results: Sequence[RunTarget
                 "stderr": result.stderr.replace("\0", ""),
                 "dropped": result.dropped,
                 "error": dict(result.error) if result.error else None,
+                "os_user": result.os_user,
             }
             for result in results
         ],

@@ -34,7 +34,9 @@ def run_chain() -> None:
     metadata: MetaData = options["metadata"]
     kept: dict[str, Any] = {"version_table": VERSION_TABLE, "version_table_schema": options["schema"]}
     if context.is_offline_mode():
-        context.configure(dialect_name="postgresql", target_metadata=metadata, **kept)
+        # With the driver's own style every % would be doubled.
+        style = {"paramstyle": "named"}
+        context.configure(dialect_name="postgresql", dialect_opts=style, target_metadata=metadata, **kept)
         context.run_migrations()
         return
     connection: Connection = options["connection"]
@@ -52,7 +54,7 @@ def run_chain() -> None:
 def script_of(chain: str) -> str:
     """Return what the migrations of ``chain`` (shared or tenant) come to, as one script.
 
-    Its variables are psql's: ``:"schema"`` and ``:'tenant_id'``.
+    A tenant's has psql's variables: ``:"schema"`` and ``:'tenant_id'``.
     """
     schema = SHARED_SCHEMA if chain == "shared" else TENANT_SCHEMA
     metadata = tables.shared if chain == "shared" else tables.tenant
@@ -60,10 +62,12 @@ def script_of(chain: str) -> str:
     config = _config(chain, schema=schema, metadata=metadata, tenant_id=":tenant_id")
     config.output_buffer = written
     command.upgrade(config, "head", sql=True)
-    named = re.sub(rf"""(?<![\w.:'])(?:{schema}|"{schema}")\.""", ':"schema".', written.getvalue())
-    of_tenant = named.replace("':tenant_id'", ":'tenant_id'")
-    lines = ['CREATE SCHEMA IF NOT EXISTS :"schema";', *of_tenant.splitlines()]
-    return "".join(f"{line.rstrip()}\n" for line in lines if line and not line.startswith("--"))
+    script = f"CREATE SCHEMA IF NOT EXISTS {schema};\n{written.getvalue()}"
+    if chain == "tenant":
+        script = re.sub(rf"""(?<![\w.:'])(?:{schema}|"{schema}")(?=[.;])""", ':"schema"', script)
+        script = script.replace("':tenant_id'", ":'tenant_id'")
+    lines = (line.rstrip() for line in script.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("--"))
 
 
 def _config(chain: str, **attributes: Any) -> Config:

@@ -150,6 +150,23 @@ web_sessions = Table(
     Index(None, "tenant_id", "user_id"),
 )
 
+api_keys = Table(
+    "api_key",
+    shared,
+    Column("token_hash", LargeBinary, primary_key=True),
+    _must("id", Text),
+    Column("tenant_id", Text, ForeignKey(tenants.c.id), nullable=False),
+    _must("user_id", Text),
+    _must("prefix", Text),
+    _may("made_by", Text),
+    _must("created_at", Moment),
+    _may("expires_at", Moment),
+    _may("used_at", Moment),
+    _may("revoked_at", Moment),
+    UniqueConstraint("id"),
+    Index(None, "tenant_id", "user_id"),
+)
+
 processes = Table(
     "process",
     shared,
@@ -274,6 +291,7 @@ users = _tenant_table(
     _must("language", Text),
     _must("active", Boolean, "true"),
     _must("created_at", Moment),
+    _must("is_key", Boolean, "false"),
     UniqueConstraint("name"),
     _one_of("role", ["viewer", "operator", "admin"]),
     _one_of("language", ["en", "zh"]),
@@ -427,6 +445,7 @@ run_targets = _tenant_table(
     _must("stderr", Text, "''"),
     _must("dropped", BigInteger, "0"),
     _may("error", JSONB),
+    _must("os_user", Text, "''"),
     PrimaryKeyConstraint("run_id", "server_id"),
     _one_of("state", ["running", "done", "failed", "stopped", "timeout", "unknown"]),
 )
@@ -469,6 +488,9 @@ servers = _tenant_table(
     _must("restricted", Boolean, "false"),
     _must("shell", Text, "'bash'"),
     _must("created_at", Moment),
+    _must("read_user", Text, "''"),
+    Column("read_credential_id", Text, ForeignKey(credentials.c.id), nullable=True),
+    _must("accounts", JSONB, "'{}'"),
     _one_of("connection", ["ssh", "local"]),
     _one_of("environment", ["dev", "staging", "prod"]),
     _one_of("role", ["web", "db", "cache", "worker", "gateway"]),
@@ -485,6 +507,7 @@ secret_forms = _tenant_table(
     _must("user_id", Text),
     _must("expires_at", Moment),
     _may("used_at", Moment),
+    _may("secret_expires_at", Moment),
 )
 
 audit = _tenant_table(

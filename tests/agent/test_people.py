@@ -619,7 +619,7 @@ def test_own_installation_has_no_quotas_and_free_has_the_documented_ones() -> No
     own, free = PLANS["self-hosted"], PLANS["free"]
     assert {own.servers, own.skills, own.users, own.sessions_a_day, own.running_tasks} == {None}
     assert (free.servers, free.skills, free.users, free.sessions_a_day) == (5, 10, 3, 50)
-    assert all("direct" in plan.engines for plan in PLANS.values())
+    assert all(plan.allows("direct") for plan in PLANS.values())
 
 
 async def test_one_account_is_linked_to_one_person(store: Store) -> None:

@@ -199,6 +199,23 @@ async def _suspended(place, accepted) -> list[object]:  # type: ignore[no-untype
     return await place.store.as_owner(f"SELECT 1 FROM {place.tenant.schema}.turn WHERE status = 'suspended'")
 
 
+async def test_arguments_that_nobody_can_store_are_cleaned_before_they_are_judged_and_kept(
+    store: Store,
+) -> None:
+    async def script(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
+        arguments = {"command": "df\0 -h \ud800", "servers": ["web"], "x\0": ["\0"]}
+        for no, tool in enumerate(("run_command", "no\0tool")):
+            await tools.call(no, tool, arguments)
+        yield Completed(("done",))
+
+    async with at_work(store, ScriptedEngine(script=script)) as place:
+        accepted = await place.send("x")
+        assert await place.replies(accepted) == [["done"]]
+        kept = [row["body"] for row in await place.events(accepted) if row["kind"] == "tool"]
+        assert [body["arguments"]["command"] for body in kept] == ["df\ufffd -h ?"] * 2
+        assert [body["tool"] for body in kept] == ["run_command", "no\ufffdtool"]
+
+
 async def asks(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
     """Ask for an approval."""
     arguments = {"command": RESTART, "servers": ["web"]}
@@ -293,7 +310,7 @@ async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store:
     async with at_work(store, engine) as place:
         await place.seal("pw", b"hunter2-Secret")
         typed = (
-            "my password is hunter2-Secret",
+            "please use hunter2-Secret",
             "/run web echo hunter2-Secret",
             "/why hunter2-Secret",
             "/language hunter2-Secret",
@@ -308,7 +325,7 @@ async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store:
             rows = await store.as_owner(f"SELECT t::text AS t FROM {schema}.{table} t")
             assert "hunter2" not in "".join(row["t"] for row in rows), table
         said = await store.as_owner(f"SELECT body FROM {schema}.event WHERE kind = 'said' ORDER BY at")
-        assert json.loads(said[0]["body"])["text"] == "my password is ‹redacted›"
+        assert json.loads(said[0]["body"])["text"] == "please use ‹redacted›"
         assert await place.open_work() == []
 
 

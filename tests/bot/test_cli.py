@@ -40,15 +40,16 @@ from core.work import Action, Risk, Role, Server, Verdict
 
 COMMANDS = {
     "up", "bot", "worker", "migrate", "doctor", "classify",
-    "user", "pair", "credential", "server", "approval", "tenant", "audit",
+    "user", "pair", "key", "credential", "server", "approval", "tenant", "audit",
 }  # fmt: skip
 GROUPS = {
     "user": {"add", "link", "list", "change"},
     "pair": {"new"},
+    "key": {"new", "list", "revoke"},
     "credential": {"add", "list", "revoke", "rotate"},
-    "server": {"add", "list", "check", "trust", "distrust", "remove"},
+    "server": {"add", "list", "check", "trust", "distrust", "remove", "import", "harden"},
     "approval": {"list", "approve", "reject"},
-    "tenant": {"create", "list", "set", "suspend", "resume", "delete"},
+    "tenant": {"create", "list", "set", "show", "suspend", "resume", "delete", "restore"},
     "audit": {"verify", "export"},
 }
 
@@ -650,15 +651,36 @@ async def test_tenant_is_suspended_resumed_and_deleted_with_its_data_kept(
         assert await status() == after
         assert "nothing was changed" in (await beside("tenant", verb, "first")).stdout
     gone = await beside("user", "list")
-    assert (gone.exit_code, "it0 tenant resume first" in gone.stderr) == (1, True)
+    assert (gone.exit_code, "it0 tenant restore first" in gone.stderr) == (1, True)
     assert (await beside("audit", "verify")).exit_code == 0
     assert await store.as_owner("SELECT deleted_at IS NOT NULL FROM it0_shared.tenant WHERE slug = 'first'")
-    assert (await beside("tenant", "resume", "first")).exit_code == 0
+    assert (await beside("tenant", "resume", "first")).exit_code == 1
+    assert (await beside("tenant", "restore", "first")).exit_code == 0
     assert json.loads((await beside("user", "list", "--json")).stdout)[0]["name"] == "ann"
     assert (await actions(await store.first()))[1:] == [
-        "tenant.suspend", "tenant.resume", "tenant.delete", "tenant.resume",
+        "tenant.suspend", "tenant.resume", "tenant.delete", "tenant.restore",
     ]  # fmt: skip
     assert (await beside("tenant", "suspend", "nobody")).exit_code == 1
+
+
+async def test_plan_is_changed_and_shown_with_what_is_used_of_it(beside: Beside, store: Store) -> None:
+    await beside("user", "add", "ann", "--role", "admin")
+    changed = await beside("tenant", "set", "plan", "free")
+    assert changed.exit_code == 0, changed.stderr
+    assert (await beside("tenant", "set", "plan", "gold")).exit_code == 1
+    shown = json.loads((await beside("tenant", "show", "first", "--json")).stdout)
+    assert (shown["plan"], shown["engines"], shown["dropped_after"]) == ("free", ["direct"], None)
+    assert {each["name"]: (each["used"], each["limit"]) for each in shown["quotas"]} == {
+        "servers": (0, 5), "users": (1, 3), "skills": (0, 10), "sessions": (0, 50), "tasks": (0, 2),
+    }  # fmt: skip
+    assert "no limit" in (await beside("tenant", "show", "second")).stdout
+    assert (await actions(await store.first()))[-1] == "tenant.set"
+
+
+async def test_default_tenant_is_never_deleted(beside: Beside, store: Store) -> None:
+    await store.make_tenant("default")
+    refused = await beside("tenant", "delete", "default")
+    assert (refused.exit_code, "it0 tenant suspend default" in refused.stderr) == (1, True)
 
 
 async def test_deleted_tenant_has_no_sessions_left(beside: Beside, store: Store) -> None:
@@ -746,3 +768,31 @@ async def test_doctor_in_a_chat_names_nothing_of_another_tenant(store: Store, tm
     assert "ours" in said
     assert "theirs" not in said
     assert "second/theirs" in " ".join(texts(found.words, "en") for found in await looks.findings())
+
+
+async def test_inventory_is_shown_first_and_taken_with_yes(beside: Beside, tmp_path: Path) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh")
+    await beside("credential", "add", "main", "--type", "ssh_key", "--file", "-", typed=key)
+    file = tmp_path / "config"
+    file.write_text("Host bastion\n User ops\nHost web-1\n User ops\n ProxyJump bastion\n ForwardAgent yes\n")
+    importing = ("server", "import", str(file), "--credential", "main", "--environment", "prod")
+    shown = await beside(*importing)
+    assert shown.exit_code == 0
+    assert f"{file}:6: ForwardAgent yes: it hands keys on by an agent" in shown.stdout
+    assert "New 2, changed 0, the same 0, not taken 0." in shown.stdout
+    assert json.loads((await beside("server", "list", "--json")).stdout) == []
+    taken = json.loads((await beside(*importing, "--yes", "--json")).stdout)
+    assert taken["taken"] is True
+    listed = json.loads((await beside("server", "list", "--json")).stdout)
+    assert [(each["name"], each["jump"], each["environment"]) for each in listed] == [
+        ("bastion", None, "prod"),
+        ("web-1", "bastion", "prod"),
+    ]
+
+
+async def test_inventory_of_which_nothing_can_be_taken_ends_with_one(beside: Beside) -> None:
+    refused = await beside("server", "import", "-", typed="Host a\n User ops\n")
+    assert refused.exit_code == 1
+    assert "no credential is named for it" in refused.stdout
+    assert (await beside("server", "import", "-", typed="# nothing\n")).exit_code == 1
+    assert (await beside("server", "import", "-", "--yes", "--dry-run", typed="")).exit_code == 2

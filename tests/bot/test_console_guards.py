@@ -4,12 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from support.house import Client, House
+from support.house import Client, House, audit_of, running_house, signed_in
 
 from bot.connections import serve_by
 from bot.console.socket import same_origin
@@ -20,37 +19,19 @@ GUARDED = ("content-security-policy", "x-content-type-options", "x-frame-options
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Yield a running it0."""
-    running = House(tmp_path_factory.mktemp("guards") / "home", WEBSOCKET_OPENS_PER_MINUTE="60")
-    running.start()
-    try:
+    with running_house(
+        tmp_path_factory.mktemp("guards") / "home", WEBSOCKET_OPENS_PER_MINUTE="60"
+    ) as running:
         yield running
-    finally:
-        running.close()
-
-
-async def someone(house: House, name: str, role: str = "") -> Client:
-    """Return a person's client, signed in; they are added if a role is given."""
-    if role:
-        added = await asyncio.to_thread(house.command, "user", "add", name, "--role", role)
-        assert added.returncode == 0, added.stderr
-    link = (await asyncio.to_thread(house.command, "user", "link", name)).stdout
-    client = Client(house)
-    await client.sign_in(link.strip().rpartition("=")[2])
-    return client
 
 
 @pytest.fixture(scope="module")
 async def admin(house: House) -> AsyncIterator[Client]:
     """Yield the first admin, connected."""
-    client = await someone(house, "admin")
+    client = await signed_in(house, "admin")
     await client.connect()
     yield client
     await client.close()
-
-
-async def audit_of(admin: Client, action: str) -> list[dict[str, Any]]:
-    """Return the audit's rows of an action, the newest first."""
-    return [row for row in (await admin.get("/api/console/audit"))["rows"] if row["action"] == action]
 
 
 def cookie_of(client: Client) -> str:
@@ -203,7 +184,7 @@ async def test_local_server_has_no_key_to_trust_or_drop(admin: Client) -> None:
 async def test_signed_out_session_loses_its_socket_at_once_and_another_keeps_its_own(
     house: House, admin: Client
 ) -> None:
-    client, other = await someone(house, "sia", "operator"), await someone(house, "sia")
+    client, other = await signed_in(house, "sia", "operator"), await signed_in(house, "sia")
     await client.connect()
     await other.connect()
     card = await client.ask("/run local touch /tmp/never-made")
@@ -223,7 +204,7 @@ async def test_signed_out_session_loses_its_socket_at_once_and_another_keeps_its
 
 
 async def test_ended_session_is_not_taken_from_though_its_socket_is_open(house: House) -> None:
-    client = await someone(house, "lou", "operator")
+    client = await signed_in(house, "lou", "operator")
     await client.connect()
     async with house.database() as db:  # as another process would, of which this one hears nothing
         user = await db.fetchval(f"SELECT id FROM {await house.schema()}.user WHERE name='lou'")
@@ -242,7 +223,7 @@ async def test_ended_session_is_not_taken_from_though_its_socket_is_open(house: 
 
 @pytest.mark.long
 async def test_person_who_is_let_out_at_the_command_line_reads_no_more_within_seconds(house: House) -> None:
-    client = await someone(house, "gus", "viewer")
+    client = await signed_in(house, "gus", "viewer")
     await client.connect()
     await asyncio.to_thread(house.command, "user", "change", "gus", "--inactive")
     async with asyncio.timeout(7):
@@ -252,7 +233,7 @@ async def test_person_who_is_let_out_at_the_command_line_reads_no_more_within_se
 
 
 async def test_what_a_viewer_is_refused_is_on_record_once_a_minute(house: House, admin: Client) -> None:
-    client = await someone(house, "vic", "viewer")
+    client = await signed_in(house, "vic", "viewer")
     for _ in range(3):
         assert (await client.post("/api/console/people", {"name": "eve", "role": "admin"}))[0] == 403
     assert (await client.post("/api/console/halt"))[0] == 403
@@ -281,7 +262,7 @@ async def test_what_a_viewer_is_refused_is_on_record_once_a_minute(house: House,
 
 
 async def test_escaped_pair_is_a_character_and_a_half_is_refused(house: House) -> None:
-    client = await someone(house, "emo", "viewer")
+    client = await signed_in(house, "emo", "viewer")
     await client.connect()
 
     def message(text: str) -> str:

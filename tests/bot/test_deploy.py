@@ -53,11 +53,20 @@ def test_image_runs_as_an_ordinary_user_and_is_watched() -> None:
 
 
 def test_every_service_is_watched_or_ends() -> None:
-    shown = compose("config", "--format", "json", **dict.fromkeys(SECRETS, "x"))
+    shown = compose("--profile", "production", "config", "--format", "json", **dict.fromkeys(SECRETS, "x"))
     services = json.loads(shown.stdout)["services"]
     unwatched = [
         name
         for name, service in services.items()
-        if "healthcheck" not in service and name != "bot"  # the bot's check is the image's
+        if "healthcheck" not in service and name not in ("bot", "worker")  # whose check is the image's
     ]
     assert unwatched == []
+
+
+def test_proxy_with_https_comes_with_the_production_profile_only() -> None:
+    plain, production = (
+        json.loads(compose(*words, "config", "--format", "json", **dict.fromkeys(SECRETS, "x")).stdout)
+        for words in ([], ["--profile", "production"])
+    )
+    assert set(production["services"]) - set(plain["services"]) == {"proxy"}
+    assert production["services"]["worker"]["environment"]["IT0_WORKER_PORT"] == "8080"

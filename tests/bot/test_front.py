@@ -120,6 +120,17 @@ async def test_pairing_code_of_another_tenant_links_nobody_and_stays_good(store:
     assert home.reply.told == ["pair.welcome"]
 
 
+async def test_wrong_codes_are_answered_a_few_times_and_a_right_one_still_counts(
+    store: Store, place: Place
+) -> None:
+    chat = Chat(place, await install(place.tenant, store), "eve")
+    for number in range(10):
+        assert await chat.say(f"abcde-1234{number}") is None
+    assert chat.reply.told == ["pair.bad_code"] * 3
+    await chat.say(await place.app.staff.pairing_code(place.tenant, place.ann, "ann"))
+    assert chat.reply.told[3:] == ["pair.welcome"]
+
+
 async def test_expired_pairing_code_links_nobody(store: Store) -> None:
     async with built(store, pairing_code_minutes=-1) as place:
         chat = Chat(place, await install(place.tenant, store), "late")

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.house import Client, House, words_of
+from support.house import Client, House, audit_of, running_house, signed_in, words_of
 from support.sshd import SSHD, Sshd, relay_to, start_sshd
 
 needs_sshd = pytest.mark.skipif(not SSHD, reason="there is no OpenSSH server here")
@@ -19,22 +19,13 @@ needs_sshd = pytest.mark.skipif(not SSHD, reason="there is no OpenSSH server her
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Yield a running it0."""
-    running = House(tmp_path_factory.mktemp("house") / "home", CONNECT_TIMEOUT_S="3")
-    running.start()
-    try:
+    with running_house(tmp_path_factory.mktemp("house") / "home", CONNECT_TIMEOUT_S="3") as running:
         yield running
-    finally:
-        running.close()
 
 
-async def signed_in(house: House, name: str, role: str = "") -> Client:
-    """Return a connected client of a person, who is added if a role is given."""
-    if role:
-        added = await asyncio.to_thread(house.command, "user", "add", name, "--role", role)
-        assert added.returncode == 0, added.stderr
-    link = (await asyncio.to_thread(house.command, "user", "link", name)).stdout
-    client = Client(house)
-    await client.sign_in(link.strip().rpartition("=")[2])
+async def connected(house: House, name: str, role: str = "") -> Client:
+    """Return a person's client, connected."""
+    client = await signed_in(house, name, role)
     await client.connect()
     return client
 
@@ -42,7 +33,7 @@ async def signed_in(house: House, name: str, role: str = "") -> Client:
 @pytest.fixture(scope="module")
 async def admin(house: House) -> AsyncIterator[Client]:
     """Yield the first admin, connected."""
-    client = await signed_in(house, "admin")
+    client = await connected(house, "admin")
     yield client
     await client.close()
 
@@ -50,7 +41,7 @@ async def admin(house: House) -> AsyncIterator[Client]:
 @pytest.fixture(scope="module")
 async def olga(house: House) -> AsyncIterator[Client]:
     """Yield an operator, connected."""
-    client = await signed_in(house, "olga", "operator")
+    client = await connected(house, "olga", "operator")
     yield client
     await client.close()
 
@@ -58,14 +49,9 @@ async def olga(house: House) -> AsyncIterator[Client]:
 @pytest.fixture(scope="module")
 async def victor(house: House) -> AsyncIterator[Client]:
     """Yield a viewer, connected."""
-    client = await signed_in(house, "victor", "viewer")
+    client = await connected(house, "victor", "viewer")
     yield client
     await client.close()
-
-
-async def audit_of(admin: Client, action: str) -> list[dict[str, Any]]:
-    """Return the audit's rows of an action, the newest first."""
-    return [row for row in (await admin.get("/api/console/audit"))["rows"] if row["action"] == action]
 
 
 async def test_read_runs_at_once_and_its_output_is_the_answer(admin: Client) -> None:
@@ -136,7 +122,7 @@ async def test_four_eyes_keeps_the_requester_from_deciding(
     house: House, admin: Client, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(house.command, "tenant", "set", "four_eyes", "on")
-    second = await signed_in(house, "anna", "admin")
+    second = await connected(house, "anna", "admin")
     try:
         card = await admin.ask(f"/run local touch {tmp_path / 'z'}")
         approval = card["body"]["approval"]
@@ -193,7 +179,7 @@ async def test_every_answer_is_in_the_users_language(house: House) -> None:
         house.command, "user", "add", "李雷", "--role", "operator", "--language", "zh"
     )
     assert added.returncode == 0, added.stderr
-    client = await signed_in(house, "李雷")
+    client = await connected(house, "李雷")
     try:
         reply = await client.ask("检查 local 的磁盘")
         assert re.search("[一-鿿]", words_of(reply))
@@ -219,14 +205,14 @@ async def test_garbage_on_the_socket_gets_a_sentence_and_the_page_goes_on(admin:
 
 
 async def test_message_of_a_megabyte_is_refused_with_a_sentence(house: House) -> None:
-    client = await signed_in(house, "admin")
+    client = await connected(house, "admin")
     try:
         event_id = await client.say("x" * 1_000_000)
         await asyncio.sleep(1)
         assert event_id not in client.accepted
     finally:
         await client.close()
-    other = await signed_in(house, "admin")
+    other = await connected(house, "admin")
     event_id = await other.say("x" * 65_000)
     await other.until(lambda: other.refused)
     assert str(65_000) in other.refused[-1]["message"] or "6" in other.refused[-1]["message"]
@@ -498,10 +484,21 @@ async def test_suspended_tenant_gets_one_polite_sentence(house: House) -> None:
     await client.sign_in(link.stdout.strip().rpartition("=")[2])
     await client.connect()
     assert "Filesystem" not in words_of(await client.ask("check disk on local"))  # another tenant's server
-    async with house.database() as db:
-        await db.execute("UPDATE it0_shared.tenant SET status='suspended' WHERE slug='acme'")
-    await asyncio.sleep(5.2)  # a tenant's handle is kept for five seconds
-    assert "suspended" in words_of(await client.ask("hi"))
+    suspended = await asyncio.to_thread(house.command, "tenant", "suspend", "acme")
+    assert suspended.returncode == 0, suspended.stderr
+    assert "suspended" in words_of(await client.ask("hi"))  # at once, though its handle is kept for seconds
+    await client.close()
+
+
+async def test_person_who_is_let_out_at_the_command_line_is_signed_out(house: House) -> None:
+    await asyncio.to_thread(house.command, "user", "add", "leaver", "--role", "operator")
+    link = await asyncio.to_thread(house.command, "user", "link", "leaver")
+    client = Client(house)
+    await client.sign_in(link.stdout.strip().rpartition("=")[2])
+    await client.connect()
+    changed = await asyncio.to_thread(house.command, "user", "change", "leaver", "--inactive")
+    assert changed.returncode == 0, changed.stderr
+    await client.until(lambda: not client.connected, 3)
     await client.close()
 
 
@@ -563,7 +560,7 @@ async def test_commands_whole_record_is_kept(admin: Client) -> None:
 
 
 async def test_sockets_opened_too_fast_are_refused(house: House) -> None:
-    client = await signed_in(house, "victor")
+    client = await connected(house, "victor")
     assert client._session
     statuses = []
     for _ in range(40):
@@ -579,7 +576,7 @@ async def test_sockets_opened_too_fast_are_refused(house: House) -> None:
 
 
 async def test_deactivated_person_is_out_at_once(house: House, admin: Client, tmp_path: Path) -> None:
-    gone = await signed_in(house, "gone", "admin")
+    gone = await connected(house, "gone", "admin")
     await asyncio.to_thread(house.command, "user", "change", "gone", "--inactive")
     assert "error" in await gone.get("/api/console/me")
     card = await admin.ask(f"/run local touch {tmp_path}/g")

@@ -28,7 +28,6 @@ from bot.addresses import POSTGRES, REDIS, is_url
 from bot.embedded import Home, make_keys
 from bot.running import _serve
 from core.errors import SetupError
-from core.settings import load_settings
 from core.store import approvals as stored
 from core.texts import Say
 from core.vault import new_key
@@ -126,7 +125,7 @@ async def test_port_that_is_taken_at_the_last_moment_is_the_same_sentence() -> N
         runner = web.AppRunner(web.Application())
         try:
             with pytest.raises(SetupError) as caught:
-                await _serve(runner, load_settings(it0_http_port=taken.getsockname()[1]))
+                await _serve(runner, "127.0.0.1", taken.getsockname()[1])
         finally:
             await runner.cleanup()
     assert caught.value.say.key == "setup.port_in_use"
@@ -226,6 +225,29 @@ async def test_worker_expires_what_is_past_due(tmp_path: Path, store: Store) -> 
 
     with running(tmp_path, "worker", **KEYS, DATABASE_URL=store.app_url):
         await until(settled, 20)
+
+
+async def test_worker_tells_of_its_health_on_a_port_of_its_own_and_of_nothing_else(
+    tmp_path: Path, store: Store
+) -> None:
+    port = free_port()
+
+    def answer(path: str) -> str:
+        return spoken(port, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).decode().split("\r\n")[0]
+
+    async def serves() -> bool:
+        return "ready" in (tmp_path / "log").read_text()
+
+    more = {"DATABASE_URL": store.app_url, "IT0_WORKER_PORT": str(port)}
+    with running(tmp_path, "worker", **KEYS, **more):
+        await until(serves, 20)
+        for path, status in (
+            ("/healthz", " 200 "),
+            ("/readyz", " 200 "),
+            ("/metrics", " 200 "),
+            ("/", " 404 "),
+        ):
+            assert status in await asyncio.to_thread(answer, path), path
 
 
 def spoken(port: int, sent: bytes) -> bytes:

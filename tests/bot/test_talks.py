@@ -46,6 +46,15 @@ async def chat(place: Place) -> Chat:
     return await chat_at(place)
 
 
+async def test_new_during_a_halt_begins_and_says_that_the_halt_stands(chat: Chat) -> None:
+    before = await said(chat, "hello")
+    await said(chat, "/halt")
+    begun = await said(chat, "/new repairs")
+    assert begun.conversation_id != before.conversation_id
+    assert await chat.place.words(begun) == [["new.begun_as", "new.halted"]]
+    assert await chat.place.words(await said(chat, "hello")) == [["error.halted"]]
+
+
 async def said(chat: Chat, text: str, thread: str = "") -> Accepted:
     """Let Ann say something, and wait for the answer."""
     accepted = await chat.send(chat.place.ann, text, thread)

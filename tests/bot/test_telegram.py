@@ -207,6 +207,47 @@ async def test_in_a_group_it_hears_who_means_it_and_each_topic_is_a_conversation
         assert len(desk.double.messages(FORUM, topic)) == 1
 
 
+async def test_a_topic_is_followed_once_it_was_addressed_there_and_other_topics_are_not(desk: Desk) -> None:
+    forum = -1001234567891
+    desk.double.group(forum, "second forum", [ANN, 12], forum=True)
+    ours, theirs = desk.double.topic(forum, "ours"), desk.double.topic(forum, "theirs")
+    await desk.ask("/run@it0_bot local echo begun", forum, ANN, ours)
+    desk.double.say(forum, ANN, "/run local echo unheard", topic_id=theirs)
+    desk.double.say(forum, 12, "check disk on local", topic_id=ours)
+    desk.double.say(forum, ANN, "@bob_1 your turn", topic_id=ours)
+    reply = await desk.ask("/run local echo followed", forum, ANN, ours)
+    assert "followed" in reply.visible
+    assert len(desk.double.messages(forum, ours)) == 2
+    assert not desk.double.messages(forum, theirs)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "AKIAIOSFODNN7EXAMPLE",
+        "xoxb-123456789012-abcdef",
+        "password=hunter2-hunter2",
+    ],
+)
+async def test_a_pasted_secret_is_deleted_in_the_chat_and_its_owner_told(desk: Desk, secret: str) -> None:
+    before = len(desk.double.messages(ANN))
+    update = desk.double.say(ANN, ANN, secret)
+    reply = await desk.next(before)
+    pasted = desk.double.updates[update][0]["message"]["message_id"]
+    assert desk.double.chats[ANN].messages[pasted].deleted
+    assert "seems to hold a secret" in reply.visible
+    assert "delete it yourself" not in reply.visible
+    assert secret not in desk.house.log.read_text() + await desk.command("audit", "export")
+
+
+async def test_where_it_may_not_delete_a_pasted_secret_it_says_so(desk: Desk) -> None:
+    desk.double.group(-300, "secrets", [ANN])
+    reply = await desk.ask("@it0_bot password=hunter2-hunter2", -300)
+    assert "seems to hold a secret" in reply.visible
+    assert "delete it yourself" in reply.visible
+
+
 async def test_a_stranger_in_a_group_leaves_no_content_and_runs_nothing(desk: Desk) -> None:
     desk.double.group(-200, "open", [ANN, 11])
     desk.double.person(11, "Mallory")
@@ -222,6 +263,69 @@ async def test_a_photo_is_said_not_to_be_read(desk: Desk) -> None:
     before = len(desk.double.messages(ANN))
     desk.double.send_photo(ANN, ANN)
     assert "photo" in (await desk.next(before)).visible
+
+
+async def stored(desk: Desk, mark: str) -> list[str]:
+    """Return the texts of the messages in which ``mark`` stands."""
+    async with desk.house.database() as db:
+        rows = await db.fetch(
+            f"SELECT body->>'text' AS text FROM {await desk.house.schema()}.event"
+            " WHERE kind = 'said' AND body::text LIKE $1",
+            f"%{mark}%",
+        )
+    return [row["text"] for row in rows]
+
+
+async def test_a_text_file_becomes_part_of_its_message_framed_as_data(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "app.conf", b"workers = 4 # mark-a\n", caption="what is this")
+    await desk.next(before)
+    [text] = await stored(desk, "mark-a")
+    assert re.fullmatch(
+        r"what is this\n\n<data-([0-9a-f]{12})>\napp.conf\nworkers = 4 # mark-a\n\n</data-\1>", text
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"x" * 49_153, "larger than 49152 bytes"),
+        (b"\xff\xd8\xff", "no text in UTF-8"),
+        (b"a\x00b", "no text in UTF-8"),
+    ],
+)
+async def test_a_file_that_is_not_read_is_said_so_with_the_reason(
+    desk: Desk, content: bytes, why: str
+) -> None:
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "dump.bin", content)
+    reply = await desk.next(before)
+    assert "dump.bin" in reply.visible
+    assert why in reply.visible
+
+
+async def test_a_file_that_telegram_does_not_hand_over_is_said_so_and_no_token_is_shown(desk: Desk) -> None:
+    desk.double.fail("getFile", 400, "Bad Request: wrong file_id")
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "lost.txt", b"mark-b")
+    assert "did not hand lost.txt over" in (await desk.next(before)).visible
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "a/../b.txt", b"mark-b")  # at whose address there is nothing
+    reply = await desk.next(before)
+    assert "did not hand" in reply.visible
+    assert TOKEN not in desk.house.log.read_text() + reply.visible
+
+
+async def test_a_command_takes_no_file_and_a_secret_in_a_file_is_kept_nowhere(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "in.txt", b"mark-d", caption="/run local echo alone")
+    said = await desk.double.until(lambda: (m := desk.double.messages(ANN)[before:])[1:] and m)
+    assert any("alone" in m.visible for m in said)
+    assert any("without a command" in m.visible for m in said)
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "id_rsa", b"-----BEGIN RSA PRIVATE KEY-----\nmark-d\n", caption="use it")
+    assert "a private key" in (await desk.next(before)).visible
+    assert await stored(desk, "mark-d") == []
 
 
 async def test_an_admin_elsewhere_gets_the_card_and_every_card_shows_the_outcome(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from support.telegram_updates import ANN, GROUP, ME, OURS, PRIVATE, click, messa
 
 from channels.telegram.arrivals import TOLD, Arrival, Ignored, Membership, Migrated, Reason
 from channels.telegram.places import Place
-from channels.telegram.updates import parse, thread_of
+from channels.telegram.updates import parse
 from core.messages import Address, Click, Sender, Text
 
 
@@ -27,9 +27,8 @@ def test_private_text_is_for_us_with_all_that_is_known_of_it() -> None:
 def test_each_topic_is_a_conversation_and_a_thread_of_replies_is_none() -> None:
     in_topic = update(**message("x", message_thread_id=3, is_topic_message=True))
     assert taken(parse(in_topic, ME, followed=True)).inbound.address.thread == "-100123:3"
-    assert thread_of(in_topic) == "-100123:3"
     replies = update(**message("x", message_thread_id=3))
-    assert thread_of(replies) == "-100123:0"
+    assert taken(parse(replies, ME, followed=True)).inbound.address.thread == "-100123:0"
     assert Place.of("-100123:3:session-2") == Place(-100123, 3)
     assert Place.of("7") == Place(7, 0)
 
@@ -45,7 +44,7 @@ def test_click_is_the_clickers_and_carries_what_the_button_held() -> None:
     arrival = taken(parse(click(), ME))
     assert arrival.inbound.body == Click("a:1")
     assert arrival.inbound.sender == Sender("7", name="Ann Li", language="zh")
-    assert arrival.inbound.address.thread == thread_of(click()) == "-100123:3"
+    assert arrival.inbound.address.thread == "-100123:3"
     assert (arrival.callback_id, arrival.message_id) == ("q1", 44)
 
 
@@ -126,7 +125,6 @@ def test_unknown_and_broken_updates_are_named_and_raise_nothing() -> None:
         {"update_id": 1, "message": None},
     ):
         assert why(parse(broken, ME)) is Reason.MALFORMED
-        assert thread_of(broken) is None
     odd = update(**message("@it0_bot", entities=[{"type": "mention", "offset": 900, "length": 4}]))
     assert why(parse(odd, ME)) is Reason.NOT_ADDRESSED
 
@@ -146,4 +144,3 @@ def test_no_update_whatever_raises(kind: str, name: str, value: Any) -> None:
     whole = click()["callback_query"] if kind == "callback_query" else message("x", PRIVATE)
     odd = {"update_id": 1, kind: {**whole, name: value}}
     assert isinstance(parse(odd, ME), Arrival | Ignored | Membership | Migrated)
-    assert thread_of(odd) is None or isinstance(thread_of(odd), str)

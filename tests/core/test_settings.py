@@ -172,6 +172,38 @@ def test_file_that_is_no_toml_is_said_to_be_none(nowhere: Path, text: str) -> No
     assert "geheim" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [("STOP_GRACE_S=7\n\nthis is nothing\n", "3"), ('A=1\nPUBLIC_URL="http://a\n', "2")]
+)
+def test_line_of_dotenv_that_says_nothing_is_refused_with_its_number(
+    nowhere: Path, text: str, line: str
+) -> None:
+    (nowhere / ".env").write_text(text)
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    assert f".env, line {line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "toml"),
+    [
+        ("ANTHROPIC_MODEL='a b'", "anthropic_model = 'a b'"),
+        ('ANTHROPIC_MODEL="a b" # which', 'anthropic_model = "a b" # which'),
+        ("STOP_GRACE_S=7.5", "stop_grace_s = 7.5"),
+        ("IT0_LOCAL_SERVER=false", "it0_local_server = false"),
+        ("export IT0_LANGUAGE=zh", 'it0_language = "zh"'),
+    ],
+)
+def test_dotenv_and_toml_are_read_alike(nowhere: Path, dotenv: str, toml: str) -> None:
+    (nowhere / ".env").write_text(dotenv + "\n")
+    by_dotenv = load_settings()
+    (nowhere / ".env").unlink()
+    (nowhere / "it0.toml").write_text(toml + "\n")
+    by_toml = load_settings()
+    assert by_toml == by_dotenv
+    assert by_toml.model_fields_set == by_dotenv.model_fields_set != set()
+
+
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
     for name in secrets:

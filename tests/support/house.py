@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -201,6 +201,33 @@ class House:
         """Return a tenant's schema."""
         async with self.database() as db:
             return "it0_t_" + await db.fetchval("SELECT id FROM it0_shared.tenant WHERE slug=$1", slug)
+
+
+@contextmanager
+def running_house(home: Path, **environment: str) -> Iterator[House]:
+    """Yield a running it0 on a new home."""
+    running = House(home, **environment)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+async def signed_in(house: House, name: str, role: str = "") -> "Client":
+    """Return a person's client, signed in and not connected; they are added if a role is given."""
+    if role:
+        added = await asyncio.to_thread(house.command, "user", "add", name, "--role", role)
+        assert added.returncode == 0, added.stderr
+    link = (await asyncio.to_thread(house.command, "user", "link", name)).stdout
+    client = Client(house)
+    await client.sign_in(link.strip().rpartition("=")[2])
+    return client
+
+
+async def audit_of(admin: "Client", action: str) -> list[dict[str, Any]]:
+    """Return the audit's rows of an action, the newest first."""
+    return [row for row in (await admin.get("/api/console/audit"))["rows"] if row["action"] == action]
 
 
 class Client:

@@ -190,7 +190,14 @@ class People:
         return self._write(chat_id, user_id, caption, topic_id or 0, 0, "photo", sizes)
 
     def send_file(
-        self, chat_id: int, user_id: int, name: str, content: bytes, kind: str = "document", **more: Any
+        self,
+        chat_id: int,
+        user_id: int,
+        name: str,
+        content: bytes,
+        kind: str = "document",
+        caption: str = "",
+        **more: Any,
     ) -> int:
         """Let somebody send a document, a voice message and so on, and return the id of the update."""
         file = {
@@ -198,7 +205,7 @@ class People:
             **({"file_name": name} if kind == "document" else {}),
             **more,
         }
-        return self._write(chat_id, user_id, "", 0, 0, kind, file)
+        return self._write(chat_id, user_id, caption, 0, 0, kind, file)
 
     def click(self, message: Message, label: str, user_id: int) -> int:
         """Let somebody press a button that the message has now, and return the id of the update."""

@@ -270,3 +270,12 @@ CREATE TABLE :"schema".usage (
 );
 ALTER TABLE :"schema".usage ADD CONSTRAINT ck_usage_tenant CHECK (tenant_id = :'tenant_id');
 UPDATE :"schema".version SET version_num='0002' WHERE :"schema".version.version_num = '0001';
+ALTER TABLE :"schema".run_target ADD COLUMN os_user TEXT DEFAULT '' NOT NULL;
+ALTER TABLE :"schema".server ADD COLUMN read_user TEXT DEFAULT '' NOT NULL;
+ALTER TABLE :"schema".server ADD COLUMN read_credential_id TEXT;
+ALTER TABLE :"schema".server ADD COLUMN accounts JSONB DEFAULT '{}' NOT NULL;
+ALTER TABLE :"schema".secret_form ADD COLUMN secret_expires_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE :"schema".server ADD CONSTRAINT fk_server_read_credential_id FOREIGN KEY(read_credential_id) REFERENCES :"schema".credential (id);
+UPDATE :"schema".version SET version_num='0003' WHERE :"schema".version.version_num = '0002';
+ALTER TABLE :"schema"."user" ADD COLUMN is_key BOOLEAN DEFAULT false NOT NULL;
+UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0003';

@@ -1,0 +1,89 @@
+"""Secrets that nobody has stored are recognised by their form, and ordinary talk is not."""
+
+import time
+
+import pytest
+
+from agent.redaction.pasted import kinds_in
+
+SECRETS = {
+    "private_key": (
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA",
+        "use this: -----BEGIN RSA PRIVATE KEY-----",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        "PuTTY-User-Key-File-3: ssh-ed25519",
+    ),
+    "cloud_key": (
+        "AKIAIOSFODNN7EXAMPLE",
+        "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AIza" + "b" * 35,
+    ),
+    "token": (
+        "ghp_" + "a1" * 18,
+        "xoxb-123456789012-abcdef",
+        "sk-ant-api03-" + "x" * 30,
+        "sk-proj-" + "abc123" * 5,
+        "1234567890:" + "A" * 35,
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+        "Authorization: Bearer abcdef0123456789abcdef",
+    ),
+    "password": (
+        "postgres://app:s3cr3t@db-1/app",
+        "DB_PASSWORD=hunter",
+        "password: hunter2!",
+        '{"api_key": "abc12345"}',
+        "密码：Qwer1234",
+        "密码是Qwer1234",
+        "the password is Tr0ub4dor&3",
+        "/run web mysql -u root -pSecret1 -e 'select 1'",
+        "curl -u admin:hunter22 https://example.com",
+        "requirepass foobar99x",
+        "root:$6$rounds=5000$abcdefgh$" + "a" * 40,
+    ),
+}
+ORDINARY = """\
+password: please reset it
+is the token expired? since 12:30 nothing works
+change the password of alice on web-1
+/run web-1 systemctl restart nginx
+/run web-1 grep -n password= /etc/app.conf
+mysql -u root -p$PASS -e 'select 1'
+curl -u admin:$TOKEN https://example.com
+password=<your password>
+sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+check https://example.com:8443/health
+git@github.com:example/app.git
+postgres://db-1:5432/app
+2026-11-21T12:30:00 web-1 nginx[123]: upstream timed out (110)
+kubectl get secret app-token -n prod
+Bearer authentication is failing with 401
+redis requirepass is not set
+uid=1000(deploy) gid=1000(deploy)
+密码是什么？如何重置密码？
+重启 web-1 的 nginx
+secret key rotation takes a while""".splitlines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(kind, text) for kind, texts in SECRETS.items() for text in texts]
+)
+def test_a_secret_is_recognised_by_its_form(kind: str, text: str) -> None:
+    assert kind in kinds_in(text)
+    assert kind in kinds_in(f"here it is\n{text}\nplease use it")
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_talk_is_no_secret(text: str) -> None:
+    assert kinds_in(text) == ()
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", " ", "\\", "eyJ-", "a://", "password ", "mysql ", "curl -u ", "sk-", ":"]
+)
+def test_time_grows_with_the_length_of_a_text_only(unit: str) -> None:
+    took = []
+    for size in (25_000, 100_000):
+        began = time.process_time()
+        kinds_in((unit * size)[:size])
+        took.append(time.process_time() - began)
+    assert took[1] < max(0.3, 8 * took[0])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -196,10 +197,16 @@ class Toolbox:
             {
                 "name": tool.name,
                 "description": tool.description,
-                "input_schema": tool.arguments.model_json_schema(),
+                "input_schema": _schema(tool.arguments),
             }
             for tool in self.tools.values()
         ]
+
+
+@cache
+def _schema(arguments: type[BaseModel]) -> Mapping[str, Any]:
+    """Return a JSON Schema, the same object for all turns: each of a thousand that wait would hold its own."""
+    return arguments.model_json_schema()
 
 
 def _typed_first(rows: Sequence[Row | None]) -> dict[int, str]:

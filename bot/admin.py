@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from agent.fleet.clusters import NewCluster
+from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NewServer
 from agent.gate.approvals import Approvals, Click
 from agent.keys import ApiKey
@@ -171,10 +172,11 @@ async def revoke_key(slug: str, name: str) -> None:
         await app.keys.revoke(tenant, None, name)
 
 
-async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:
-    """Seal a secret; return its fingerprint."""
+async def add_credential(slug: str, name: str, kind: str, secret: bytes, expires: str = "") -> str:
+    """Seal a secret; return its fingerprint. expires: a day or a moment in ISO 8601, "" for never."""
+    until = expiry_of(expires)
     async with at(slug) as (app, tenant):
-        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret)
+        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret, until)
 
 
 async def credentials(slug: str) -> list[dict[str, Any]]:

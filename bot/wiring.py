@@ -15,6 +15,7 @@ from agent.acts import Acts
 from agent.clusters.shell import ClusterShell
 from agent.context import Desk
 from agent.engine import Engine
+from agent.fleet.expiry import Expiry
 from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
@@ -262,14 +263,15 @@ def _assemble(ground: Ground) -> App:
     resources: list[Resource] = [
         Talk(entrance, ground.texts),
         ApprovalDesk(hands.approvals, ground.texts),
-        FleetDesk(hands.fleet, ground.texts),
+        FleetDesk(hands.fleet, hands.gate.probing, ground.texts),
         _people_desk(ground, callers, sessions, staff, keys, desk),
         RecordsDesk(controls, doctor, heads, ground.texts, clock),
     ]
     api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
     site = Web(sessions, pages, console_api, api, sockets, telegram, ground.texts, doctor.ready)
-    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
+    expiry = Expiry(desk, ground.tenants)
+    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads, expiry)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
         me=ground.me,
@@ -355,7 +357,8 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 
 def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
-    fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
+    warn_days = sorted({settings.credential_warning_days, settings.credential_last_warning_days})
+    fleet, approvals = Fleet(shell, ground.clock, warn_days), Approvals(desk)
     redactions = Redactions(fleet.credentials, installations.own_secrets)
     executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(

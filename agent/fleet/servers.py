@@ -8,7 +8,7 @@ from typing import Any
 from agent.fleet import harden
 from agent.fleet.changes import admins_only, note
 from agent.fleet.clusters import Clusters, cluster_joined
-from agent.fleet.credentials import Credentials, usable_one
+from agent.fleet.credentials import WARN_DAYS, Credentials, usable_one
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
 from agent.fleet.placing import check_quota, check_way, described, jump_named, placed
 from agent.shell.hostkeys import fingerprint
@@ -47,13 +47,13 @@ class Ways:
 class Fleet:
     """The servers of tenants.
 
-    shell: asked for the host keys that servers show.
+    shell: asked for the host keys that servers show. warn_days: as ``Credentials`` has it.
     """
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Shell, clock: Clock, warn_days: Sequence[int] = WARN_DAYS) -> None:
         self._shell = shell
         self._clock = clock
-        self.credentials = Credentials(shell, clock)
+        self.credentials = Credentials(shell, clock, warn_days)
         self.clusters = Clusters(self.target, clock)
 
     async def servers(self, tenant: Tenant) -> list[Server]:

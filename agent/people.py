@@ -74,11 +74,16 @@ class Staff:
         self._clock = clock
         self._code_life = timedelta(minutes=code_minutes)
 
+    @property
+    def code_minutes(self) -> int:
+        """Return how long a pairing code holds."""
+        return int(self._code_life.total_seconds() // 60)
+
     async def named(self, tenant: Tenant, name: str) -> User:
         """Return a user by name; raises NotFound."""
         async with tenant.reading() as db:
             user = await people.user_named(db, name)
-        if user is None:
+        if user is None or user.is_key:
             raise NotFound("people.no_such_user", name=name)
         return user
 
@@ -155,7 +160,7 @@ class Staff:
         wanted = role_of(role) if role is not None else None
         async with tenant.transaction() as tx:
             await _one_at_a_time(tx, tenant)
-            everybody = await people.users(tx)
+            everybody = await people.persons(tx)
             user = next((each for each in everybody if each.name == name), None)
             if user is None:
                 raise NotFound("people.no_such_user", name=name)

@@ -66,6 +66,17 @@ def filled(text: str, places: Sequence[str], said: Said) -> str:
 Groups = Sequence[tuple[bool, Sequence[tuple[str, str, Sequence[Value]]]]]
 
 
+def prepared(recipe: Sequence[Mapping[str, Any]]) -> Groups:
+    """Return a recipe ready to be run."""
+    return [
+        (
+            group["transaction"],
+            [(c["how"], c["sql"], [value_of(v) for v in c["values"]]) for c in group["calls"]],
+        )
+        for group in recipe
+    ]
+
+
 async def asked(pool: "asyncpg.Pool[asyncpg.Record]", groups: Groups, said: Said) -> None:
     """Run the whole recipe."""
     for transaction, calls in groups:
@@ -95,13 +106,7 @@ async def no_reset(_: Any) -> None:
 async def main(file: Path) -> None:
     """Serve until the process is ended."""
     given = json.loads(file.read_text())
-    groups: Groups = [
-        (
-            group["transaction"],
-            [(c["how"], c["sql"], [value_of(v) for v in c["values"]]) for c in group["calls"]],
-        )
-        for group in given["recipe"]
-    ]
+    groups = prepared(given["recipe"])
     threads: Mapping[str, str] = given["threads"]
     tasks: set[asyncio.Task[None]] = set()
     pool = await asyncpg.create_pool(

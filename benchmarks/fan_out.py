@@ -41,6 +41,16 @@ class Helper:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        """Return the process's id."""
+        return self._process.pid
+
+    def tell(self, word: str) -> None:
+        """Tell it a word and do not wait."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{word}\n".encode())
+
     async def line(self) -> Any:
         """Return what it says next."""
         assert self._process.stdout
@@ -51,14 +61,13 @@ class Helper:
 
     async def ask(self, word: str) -> Any:
         """Tell it a word and return its answer."""
-        assert self._process.stdin
-        self._process.stdin.write(f"{word}\n".encode())
+        self.tell(word)
         return await self.line()
 
 
 @asynccontextmanager
-async def helper(module: str, file: Path, given: dict[str, Any]) -> AsyncIterator[Helper]:
-    """Yield a running module of ours that reads ``given`` from ``file``."""
+async def helper(module: str, file: Path, given: dict[str, Any], **more: str) -> AsyncIterator[Helper]:
+    """Yield a running module of ours that reads ``given`` from ``file``. more: of its environment."""
     file.touch(mode=0o600)
     file.write_text(json.dumps(given))
     process = await asyncio.create_subprocess_exec(
@@ -67,7 +76,7 @@ async def helper(module: str, file: Path, given: dict[str, Any]) -> AsyncIterato
         module,
         str(file),
         cwd=file.parent,
-        env=environment(),
+        env=environment(**more),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         limit=2**20,

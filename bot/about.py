@@ -1,7 +1,7 @@
 """Commands about what stands behind a conversation: its engine, what was used, the way to the console."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from agent.context import Desk, Work
 from agent.quotas import engine_refused
@@ -53,22 +53,14 @@ class About:
 
     async def usage(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Tell what the models have cost, a line for each day, engine and model."""
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        _admins_only(work.user)
         word = words[0] if words else str(USAGE_DAYS)
         good = word.isascii() and word.isdigit() and len(word) < 4 and 1 <= int(word) <= MOST_DAYS
         if not good or len(words) > 1:
             raise BadInput("usage.bad_days", most=MOST_DAYS)
-        first: date = self._desk.clock().date() - timedelta(days=int(word) - 1)
-        async with work.tenant.reading() as db:
-            rows = await usage.since(db, first)
-            used = await quotas.used(db, work.tenant.row.plan, self._desk.clock())
-        limits = [
-            say(f"usage.of_{each.name}", used=each.used, limit=each.limit)
-            for each in used
-            if each.limit is not None
-        ]
-        plan = [say("usage.plan", plan=work.tenant.row.plan), *limits] if limits else []
+        now = self._desk.clock()
+        rows = await used(work.tenant, work.user, int(word), now)
+        plan = await self._plan(work, now)
         if not rows:
             return [say("usage.none", days=int(word)), *plan]
         lines = [
@@ -82,7 +74,20 @@ class About:
             for row in rows[:SHOWN]
         ]
         more = [say("list.more", count=len(rows) - SHOWN)] if len(rows) > SHOWN else []
-        return [say("usage.total", first=first.isoformat(), **sums(rows)), *lines, *more, *plan]
+        first = _first(int(word), now).isoformat()
+        return [say("usage.total", first=first, **sums(rows)), *lines, *more, *plan]
+
+    async def _plan(self, work: Work, now: datetime) -> Sequence[Say]:
+        """Return what is used of a plan's quotas, nothing for a plan without any."""
+        plan = work.tenant.row.plan
+        async with work.tenant.reading() as db:
+            counted = await quotas.used(db, plan, now)
+        limits = [
+            say(f"usage.of_{each.name}", used=each.used, limit=each.limit)
+            for each in counted
+            if each.limit is not None
+        ]
+        return [say("usage.plan", plan=plan), *limits] if limits else []
 
     async def engine(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Say which engine answers here, or choose another for this conversation or the tenant."""
@@ -144,6 +149,25 @@ class About:
             raise Refused("console_link.ask_in_private")
         link = await self._sessions.make_link(work.tenant, work.user, self._url, own_channel=channel)
         return [say("console_link.made", minutes=self._sessions.link_minutes), link]
+
+
+async def used(tenant: Tenant, user: User, days: int, at: datetime) -> list[Row]:
+    """Return what the models have cost in the last ``days`` (UTC), a row a day, engine and model.
+
+    Raises NotAllowed for who is no admin.
+    """
+    _admins_only(user)
+    async with tenant.reading() as db:
+        return await usage.since(db, _first(days, at))
+
+
+def _admins_only(user: User) -> None:
+    if not user.role.covers(Role.ADMIN):
+        raise NotAllowed("error.admins_only")
+
+
+def _first(days: int, at: datetime) -> date:
+    return at.date() - timedelta(days=days - 1)
 
 
 def sums(rows: Sequence[Row]) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from core.settings import Settings
 
 POSTGRES = ("postgresql", "postgres")
 REDIS = ("redis", "rediss", "unix")
+LEAST_SECRET_BYTES = 32
 PLACE = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]*)(:[0-9]{1,5})?")
 """A host with its port in a URL; PostgreSQL's may name several, with commas between."""
 
@@ -34,6 +35,15 @@ def check_port(settings: Settings) -> None:
     except OSError as error:
         where, reason = f"{host}:{port}", error.strerror or type(error).__name__
         raise SetupError("setup.port_in_use", where=where, reason=reason) from error
+
+
+def check_keys(settings: Settings) -> None:
+    """Look whether tokens can be signed by every process; raises SetupError."""
+    if settings.jwt_secret is None:
+        raise SetupError("setup.key_not_set", setting="JWT_SECRET")
+    # RFC 7518 3.2: a key as long as the hash.
+    if len(settings.jwt_secret.get_secret_value().encode()) < LEAST_SECRET_BYTES:
+        raise SetupError("setup.jwt_secret_short", least=LEAST_SECRET_BYTES)
 
 
 def urls(settings: Settings) -> tuple[str | None, str | None]:

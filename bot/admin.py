@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from agent.fleet.clusters import NewCluster
 from agent.fleet.forms import NewServer
 from agent.gate.approvals import Approvals, Click
+from agent.keys import ApiKey
 from agent.shell.hostkeys import fingerprint
 from bot.addresses import urls
 from bot.doctor import Finding
@@ -128,7 +129,7 @@ async def add_user(slug: str, name: str, role: str, language: Language) -> User:
 async def users(slug: str) -> list[User]:
     """Return the people."""
     async with at(slug) as (_, tenant), tenant.reading() as db:
-        return await people.users(db)
+        return await people.persons(db)
 
 
 async def change_user(slug: str, name: str, role: str | None, active: bool | None) -> None:
@@ -148,6 +149,26 @@ async def pairing_code(slug: str, name: str) -> str:
     """Return a one-time pairing code."""
     async with at(slug) as (app, tenant):
         return await app.staff.pairing_code(tenant, None, name)
+
+
+async def add_key(
+    slug: str, name: str, role: str, language: Language, expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    """Make an API key; return it with its token."""
+    async with at(slug) as (app, tenant):
+        return await app.keys.new(tenant, None, name, role, language, expires_at)
+
+
+async def api_keys(slug: str) -> Sequence[ApiKey]:
+    """Return every API key."""
+    async with at(slug) as (app, tenant):
+        return await app.keys.listed(tenant)
+
+
+async def revoke_key(slug: str, name: str) -> None:
+    """Let an API key in no more."""
+    async with at(slug) as (app, tenant):
+        await app.keys.revoke(tenant, None, name)
 
 
 async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:

@@ -37,7 +37,7 @@ class Admission:
             for role in OFFERED
         ]
         async with tenant.transaction() as tx:
-            admins = [u.id for u in await people.users(tx) if u.active and u.role is Role.ADMIN]
+            admins = [u.id for u in await people.persons(tx) if u.active and u.role is Role.ADMIN]
             homes = [
                 (user_id, address)
                 for user_id, address in await people.homes(tx, tenant.id, admins)

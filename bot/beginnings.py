@@ -6,7 +6,7 @@ from core.audit import Entry
 from core.ids import Ids
 from core.messages import Address, command_word
 from core.store import log, people, talks
-from core.store.database import Transaction
+from core.store.database import Row, Transaction
 from core.store.log import Event
 from core.tenant import Tenant
 
@@ -32,14 +32,18 @@ class Beginnings:
         is_new = address.channel != CONSOLE and command_word(text) == NEW
         is_new = is_new and await _may_begin(tx, tenant, event.user_id)
         title = "" if is_new else log.title_of(text)
-        ended: str | None = None
+        row, ended = await log.open_at(tx, address), None
         if is_new:
-            ended = await talks.close_at(tx, address)
-        elif text and address.channel != CONSOLE and self._silence:
+            row, ended = None, await talks.close_at(tx, address)
+        elif row is not None and text and self._is_silent(address, row, at):
+            row = None
             await self._close_if_silent(tx, address, at)
-        found = await log.open_conversation(tx, self._ids(), address, event.user_id, at, title)
-        if title and address.channel != CONSOLE:  # there a conversation is never begun without words
-            await tx.run(log.TITLE, id=found, new_title=title)
+        if row is not None:
+            found = str(row["id"])
+        else:
+            found = await log.open_conversation(tx, self._ids(), address, event.user_id, at, title)
+        if title and address.channel != CONSOLE and (row is None or not row["title"]):
+            await tx.run(log.TITLE, id=found, new_title=title)  # there it is never begun without words
         if not is_new:
             return found, None
         detail = {"ended": ended, "name": talks.code_of(found)}
@@ -47,6 +51,9 @@ class Beginnings:
         return found, Entry(
             "conversation.new", "user", user, None, "conversation", found, channel, detail=detail
         )
+
+    def _is_silent(self, address: Address, row: Row, at: datetime) -> bool:
+        return bool(address.channel != CONSOLE and self._silence and row["updated_at"] <= at - self._silence)
 
     async def _close_if_silent(self, tx: Transaction, address: Address, at: datetime) -> None:
         # Held, because whoever writes at the same moment may have begun another one meanwhile.

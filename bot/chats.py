@@ -9,10 +9,10 @@ from bot.visible import in_one_line
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Label, Message
-from core.store import approvals, clusters, log, outbox, people
+from core.store import approvals, clusters, outbox, people
 from core.store.database import Transaction
 from core.tenant import Tenants
-from core.texts import LANGUAGES, Language, Say, say
+from core.texts import LANGUAGES, Language, Say, as_language, say
 from core.work import Approval, Risk
 
 MENU = (
@@ -70,9 +70,7 @@ class Chats:
             return self._texts(what, await self._language(db, conversation_id))
 
     async def _language(self, db: Transaction, conversation_id: str) -> Language:
-        row = await log.conversation(db, conversation_id)
-        user = await people.user(db, row["user_id"]) if row and row["user_id"] else None
-        return user.language if user else "en"
+        return as_language(await db.value(people.READER, conversation=conversation_id))
 
     def _spoken(self, body: Mapping[str, Any], language: Language) -> Message:
         parts = [self._part(part_from_json(each), language) for each in body["parts"]]

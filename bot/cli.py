@@ -6,7 +6,18 @@ import sys
 
 import click
 
-from bot.commands import approvals, audit, channels, clusters, credentials, people, servers, tenants
+from bot.commands import (
+    approvals,
+    audit,
+    channels,
+    clusters,
+    credentials,
+    imports,
+    keys,
+    people,
+    servers,
+    tenants,
+)
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
 from bot.visible import listed
 from core.texts import say
@@ -116,9 +127,11 @@ def _asked(line: bytes) -> tuple[str, str, int] | None:
     return None
 
 
+servers.server.add_command(imports.server_import)
 for group in (
     people.user,
     people.pair,
+    keys.key,
     channels.channel,
     credentials.credential,
     servers.server,

@@ -4,7 +4,7 @@ import click
 import structlog
 
 from bot import metrics
-from bot.addresses import check_port, urls
+from bot.addresses import check_keys, check_port, urls
 from bot.catalogue import load_catalogue
 from bot.first import first_start
 from bot.logs import NOISE, set_up_logs
@@ -27,6 +27,7 @@ async def serve(role: str, parts: Parts | None = None) -> None:
     database_url, _ = urls(settings)
     if database_url is None:
         raise SetupError("setup.needs_database", role=role)
+    check_keys(settings)
     if role == "bot":
         check_port(settings)
     NOISE.counted = metrics.REFUSED.labels("malformed").inc

@@ -11,7 +11,7 @@ import click
 import structlog
 from pydantic import SecretStr
 
-from bot.addresses import check_port, urls
+from bot.addresses import check_keys, check_port, urls
 from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
 from bot.logs import NOISE, set_up_logs
@@ -62,6 +62,7 @@ async def everything(
         if first and database_url is None and (home.path / "keys" / "vault").exists():
             _tell_of_lost_data(settings)
         settings = with_keys(settings, make_keys(home))
+        check_keys(settings)
         imports = _Imports()
         given = settings.redis_url.get_secret_value() if settings.redis_url else None
         valkey = await stack.enter_async_context(beside(Valkey(home))) if given is None else None

@@ -11,9 +11,12 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bot import metrics
+from bot.api.endpoints import ROOT
+from bot.api.problems import Unfit, problem
+from bot.api.service import Api
 from bot.catalogue import Catalogue
 from bot.connections import serve_by
-from bot.console.api import Api
+from bot.console.api import Api as ConsoleApi
 from bot.console.auth import VISITOR, Sessions, Unauthenticated
 from bot.console.pages import Pages, in_page, language_of
 from bot.console.socket import Sockets
@@ -64,6 +67,7 @@ class Web:
         self,
         sessions: Sessions,
         pages: Pages,
+        console_api: ConsoleApi,
         api: Api,
         sockets: Sockets,
         telegram: Telegram,
@@ -72,6 +76,7 @@ class Web:
     ) -> None:
         self._sessions = sessions
         self._pages = pages
+        self._console_api = console_api
         self._api = api
         self._sockets = sockets
         self._telegram = telegram
@@ -89,9 +94,11 @@ class Web:
                 web.get("/ws/agent", self._sockets.handle),
                 web.post("/telegram/{installation}", self.telegram),
                 *self._pages.routes(),
+                *self._console_api.routes(),
                 *self._api.routes(),
             ]
         )
+        app.on_response_prepare.append(self._api.add_headers)
         serve_by(app)
         return app
 
@@ -131,7 +138,7 @@ class Web:
                 raise BadInput("error.bad_input")
             return await handler(request)
         except It0Error as error:
-            return await self._error(request, status_of(error), error.say)
+            return await self._error(request, status_of(error), error.say, error)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -149,7 +156,9 @@ class Web:
             await logger.aexception("request_failed", route=route.canonical if route else "none")
             return await self._error(request, 500, say("error.internal"))
 
-    async def _error(self, request: web.Request, status: int, words: Say) -> web.Response:
+    async def _error(
+        self, request: web.Request, status: int, words: Say, error: It0Error | None = None
+    ) -> web.Response:
         if status < 500:
             metrics.REFUSED.labels(str(status)).inc()
         language = language_of(request)
@@ -162,9 +171,17 @@ class Web:
                 what = {"what": "request", "route": f"{request.method} {where}", "code": words.key}
                 await self._sessions.note_refused(visitor, what)
         message = self._texts(words, language)
+        if request.path.startswith(f"{ROOT}/"):
+            if isinstance(error, BadInput) and words.key != "error.bad_json":
+                status = 422  # understood, and not as it must be
+            errors = error.errors if isinstance(error, Unfit) else ()
+            response = problem(status, words.key, message, errors)
+            if status == 401:
+                response.headers["WWW-Authenticate"] = "Bearer"
+            return response
         if request.path.startswith("/api/"):
-            error = {"error": {"code": words.key, "message": message}}
-            return web.json_response(error, status=status)
+            told = {"error": {"code": words.key, "message": message}}
+            return web.json_response(told, status=status)
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(text=message + "\n", status=status)
         text = in_page("door.html", lang=language, **self._door(words, message, language))

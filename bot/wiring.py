@@ -20,6 +20,7 @@ from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
 from agent.gate.probing import Probing
+from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
@@ -28,14 +29,22 @@ from agent.tools import all_tools
 from agent.turns import Turns
 from bot.about import About, Command
 from bot.admission import Admission
+from bot.api.caller import Callers
+from bot.api.resources.approvals import ApprovalDesk
+from bot.api.resources.fleet import FleetDesk
+from bot.api.resources.people import PeopleDesk
+from bot.api.resources.records import RecordsDesk
+from bot.api.resources.talk import Talk
+from bot.api.service import Api, Resource
 from bot.beginnings import Beginnings
 from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chats import Chats, menu
 from bot.chores import timer_handlers
 from bot.clusters import ClusterCommands
-from bot.console.api import Api
+from bot.console.api import Api as ConsoleApi
 from bot.console.auth import Sessions
+from bot.console.entrance import Entrance
 from bot.console.pages import Pages
 from bot.console.socket import Sockets
 from bot.controls import Controls
@@ -94,6 +103,7 @@ class App:
     fleet: Fleet
     probing: Probing
     staff: Staff
+    keys: ApiKeys
     sessions: Sessions
     shell: Shell
     executor: Executor
@@ -221,6 +231,7 @@ def _assemble(ground: Ground) -> App:
         _more_commands(ground, desk, sessions, hands.fleet),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
+    keys = ApiKeys(clock)
     admission = Admission(desk, staff)
     workers = _workers(ground, desk, hands, controls, admission, channels)
     front = Front(
@@ -234,8 +245,9 @@ def _assemble(ground: Ground) -> App:
         Beginnings(new_id, settings.conversation_silence_hours),
     )
     heads = Heads(settings.home / "audit")
-    sockets = _sockets(ground, sessions, front)
-    api = Api(
+    entrance = Entrance(front, Console(ground.bus), ground.bus)
+    sockets = _sockets(ground, sessions, entrance)
+    console_api = ConsoleApi(
         sessions,
         hands.fleet,
         staff,
@@ -246,8 +258,17 @@ def _assemble(ground: Ground) -> App:
         desk.changed,
         hands.gate.probing,
     )
+    callers = _callers(ground, sessions)
+    resources: list[Resource] = [
+        Talk(entrance, ground.texts),
+        ApprovalDesk(hands.approvals, ground.texts),
+        FleetDesk(hands.fleet, ground.texts),
+        _people_desk(ground, callers, sessions, staff, keys, desk),
+        RecordsDesk(controls, doctor, heads, ground.texts, clock),
+    ]
+    api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
-    site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
+    site = Web(sessions, pages, console_api, api, sockets, telegram, ground.texts, doctor.ready)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
@@ -261,6 +282,7 @@ def _assemble(ground: Ground) -> App:
         fleet=hands.fleet,
         probing=hands.gate.probing,
         staff=staff,
+        keys=keys,
         sessions=sessions,
         shell=ground.shell,
         executor=hands.executor,
@@ -380,11 +402,37 @@ def _workers(
     )
 
 
-def _sockets(ground: Ground, sessions: Sessions, front: Front) -> Sockets:
+def _callers(ground: Ground, sessions: Sessions) -> Callers:
+    secret = ground.settings.jwt_secret
+    return Callers(
+        ground.database,
+        ground.tenants,
+        sessions,
+        ground.clock,
+        secret.get_secret_value() if secret else None,
+        ground.settings.jwt_expires_in,
+    )
+
+
+def _people_desk(
+    ground: Ground, callers: Callers, sessions: Sessions, staff: Staff, keys: ApiKeys, desk: Desk
+) -> PeopleDesk:
+    return PeopleDesk(
+        callers,
+        sessions,
+        staff,
+        keys,
+        ground.clock,
+        ground.settings.url,
+        default_of(ground.settings, ground.engines),
+        desk.changed,
+    )
+
+
+def _sockets(ground: Ground, sessions: Sessions, entrance: Entrance) -> Sockets:
     return Sockets(
         sessions,
-        front,
-        Console(ground.bus),
+        entrance,
         ground.bus,
         ground.texts,
         ground.me,

@@ -32,12 +32,6 @@ PAGE = Statement(
     .order_by(T.c.seq)
     .limit(bindparam("count", type_=BIG))
 )
-NEWEST = Statement(
-    select(*COLUMNS)
-    .where(of_tenant(T), T.c.seq < bindparam("before", type_=BIG))
-    .order_by(T.c.seq.desc())
-    .limit(bindparam("count", type_=BIG))
-)
 
 _ASKED = T.alias("asked")
 _WORD = func.unnest(param("words", TEXTS)).column_valued("word")
@@ -65,6 +59,7 @@ FOUND = Statement(
     select(*COLUMNS)
     .where(
         of_tenant(T),
+        T.c.seq < param("before", BIG),
         or_(param("user_id").is_(None), _OF_USER),
         or_(func.cardinality(param("servers", TEXTS)) == 0, _OF_SERVER),
         or_(
@@ -194,11 +189,10 @@ class AuditLog:
 
     async def page(self, before: int | None = None, count: int = 100) -> list[Row]:
         """Return the newest rows below ``before``, newest first."""
-        async with self._tenant.transaction() as tx:
-            return await tx.all(NEWEST, before=before or 2**62, count=count)
+        return await self.find(Wanted(), count, before)
 
-    async def find(self, wanted: Wanted, count: int) -> list[Row]:
-        """Return the newest ``count`` rows that are ``wanted``, newest first."""
+    async def find(self, wanted: Wanted, count: int, before: int | None = None) -> list[Row]:
+        """Return the newest ``count`` rows below number ``before`` that are ``wanted``, newest first."""
         async with self._tenant.transaction() as tx:
             return await tx.all(
                 FOUND,
@@ -207,6 +201,7 @@ class AuditLog:
                 words=list(wanted.words),
                 since=wanted.since,
                 until=wanted.until,
+                before=before or 2**62,
                 count=count,
             )
 

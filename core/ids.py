@@ -21,6 +21,12 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def key_token() -> tuple[str, str]:
+    """Return (prefix, token) of an API key: the prefix is no secret, and names the key where it is found."""
+    prefix = f"it0_{secrets.token_hex(4)}"
+    return prefix, f"{prefix}_{secrets.token_urlsafe(32)}"
+
+
 def approval_code() -> str:
     """Return a code such as ``A7-493``: short enough to type, no proof of identity."""
     return f"{secrets.choice(CODE_ALPHABET)}{secrets.randbelow(9) + 1}-{secrets.randbelow(900) + 100}"

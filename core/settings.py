@@ -56,6 +56,16 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _origins(value: str) -> str:
+    """Return ``value`` if each of its origins is exact: a scheme and a host, no path and no wildcard."""
+    for origin in filter(None, map(str.strip, value.split(","))):
+        if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", origin):
+            raise PydanticCustomError(
+                "origins", "Input should be origins such as https://ops.example.com, with commas between"
+            )
+    return value
+
+
 class _Toml(TomlConfigSettingsSource):
     """The TOML file. It is it0's alone, so a name in it that is none of the settings is a mistake."""
 
@@ -90,6 +100,10 @@ class Settings(BaseSettings):
     audit_key: SecretStr | None = None
     jwt_secret: SecretStr | None = None
     jwt_expires_in: int = Field(default=3600, ge=60, description="seconds")
+    api_requests_per_minute: int = Field(default=120, ge=1, description="of a tenant, by keys and tokens")
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        default="", description="of whose pages a browser may call the JSON API, with commas between"
+    )
     log_level: Annotated[Level, BeforeValidator(_upper)] = "INFO"
     it0_engine: str = Field(default="", description="empty: claude_api with a key, else direct")
     anthropic_api_key: SecretStr | None = None
@@ -168,6 +182,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """Return the console's address as people reach it, without a slash at the end."""
         return (self.public_url or f"http://{self.it0_http_host}:{self.it0_http_port}").rstrip("/")
+
+    @property
+    def origins(self) -> list[str]:
+        """Return CORS_ORIGINS one by one."""
+        return [each.strip() for each in self.cors_origins.split(",") if each.strip()]
 
     @classmethod
     def settings_customise_sources(

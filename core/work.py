@@ -35,13 +35,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person of a tenant."""
+    """A person of a tenant, or an API key that acts in its own name.
+
+    is_key: it is a key: it signs in by its token only, and is no second person where two must agree.
+    """
 
     id: str
     name: str
     role: Role
     language: Language
     active: bool = True
+    is_key: bool = False
 
 
 Environment = Literal["dev", "staging", "prod"]
@@ -248,8 +252,11 @@ def may_decide(user: User, approval: Approval) -> Say | None:
     needed = Role.OPERATOR if approval.level <= Risk.L1 else Role.ADMIN
     if not user.role.covers(needed):
         return say("approval.not_yours_role", role=Say(f"role.{needed}"))
-    if approval.four_eyes and approval.level >= Risk.L2 and user.id == approval.requester_id:
-        return Say("approval.not_yours_four_eyes")
+    if approval.level >= Risk.L2:
+        if user.is_key and (approval.four_eyes or approval.needed > 1):
+            return Say("approval.not_yours_key")
+        if approval.four_eyes and user.id == approval.requester_id:
+            return Say("approval.not_yours_four_eyes")
     return None
 
 

@@ -80,6 +80,19 @@ class Credentials:
         a name in use, or a key that cannot be read.
         """
         admins_only(by)
+        return await self._seal(tenant, by, name, kind, secret, expires_at, replaces=False)
+
+    async def _seal(
+        self,
+        tenant: Tenant,
+        by: User,
+        name: str,
+        kind: str,
+        secret: bytes,
+        expires_at: datetime | None,
+        *,
+        replaces: bool,
+    ) -> str:
         if not NAME.fullmatch(name):
             raise BadInput("credential.bad_name")
         if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
@@ -92,8 +105,11 @@ class Credentials:
         credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
-            if await tx.one(store.CREDENTIAL_NAMED, name=name):
+            old = await tx.one(store.CREDENTIAL_NAMED, name=name)
+            if old is not None and not replaces:
                 raise BadInput("credential.name_taken", credential=name)
+            if old is not None:
+                await tx.run(store.REVOKE, credential=old["id"], now=self._clock())
             await tx.run(
                 store.ADD_CREDENTIAL,
                 id=credential_id,
@@ -112,10 +128,26 @@ class Credentials:
             detail = {"name": name, "kind": kind, "fingerprint": shown}
             if rebound:
                 detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
+            if old is not None:
+                detail["replaces"] = old["fingerprint"] or old["id"]
             await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
         for row in rebound:
             self._connections.forget(tenant.id, row["id"])
+        if old is not None:
+            self._connections.forget_credential(old["id"])
         return shown
+
+    async def rotate(
+        self, tenant: Tenant, by: User, name: str, secret: bytes, expires_at: datetime | None = None
+    ) -> str:
+        """Put another secret of the same kind in the place of ``name``'s; its servers use it from now on.
+
+        Returns the new fingerprint. Raises NotFound, and BadInput as ``add``: then the old one stands.
+        """
+        admins_only(by)
+        async with tenant.reading() as db:
+            kind = (await credential_named(db, name)).kind
+        return await self._seal(tenant, by, name, kind, secret, expires_at, replaces=True)
 
     async def using(self, tenant: Tenant, name: str) -> Sequence[str]:
         """Return the names of the servers that use the credential ``name``; raises NotFound."""

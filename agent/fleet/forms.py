@@ -5,8 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agent.fleet.ssh_reasons import why_not
 from core.errors import BadInput
+from core.texts import say
 from core.work import ENVIRONMENTS, SERVER_ROLES
+
+MAX_JUMPS = 8
+"""Servers on the way to another; more is a mistake."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}")
@@ -88,7 +93,10 @@ def checked(new: NewServer) -> NewServer:
     for option, value in new.ssh_options.items():
         kind = SSH_OPTIONS.get(option)
         if kind is None or type(value) is not kind:
-            raise BadInput("server.bad_ssh_option", option=option, allowed=", ".join(SSH_OPTIONS))
+            reason = say("option.bad_value") if kind else why_not(option)
+            raise BadInput(
+                "server.bad_ssh_option", option=option, reason=reason, allowed=", ".join(SSH_OPTIONS)
+            )
         bounds = OPTION_RANGES.get(option)
         if bounds and not bounds[0] <= new.ssh_options[option] <= bounds[1]:
             raise BadInput("server.ssh_option_range", option=option, least=bounds[0], most=bounds[1])

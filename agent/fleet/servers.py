@@ -3,14 +3,14 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from agent.fleet import harden
 from agent.fleet.changes import admins_only, note
 from agent.fleet.clusters import Clusters, cluster_joined
 from agent.fleet.credentials import Credentials, usable_one
-from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, NewServer, checked, differences
+from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
+from agent.fleet.placing import check_name, check_quota, check_way, described, jump_named, placed
 from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
 from core.errors import (
@@ -23,7 +23,6 @@ from core.errors import (
     ServerUnreachable,
     StoreUnavailable,
 )
-from core.ids import new_id
 from core.ports import Login, Shell, Target
 from core.store import clusters as cluster_store
 from core.store import fleet as store
@@ -31,9 +30,8 @@ from core.store.database import Row, Transaction
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
-from core.work import PLANS, Server, User
+from core.work import Server, User
 
-MAX_JUMPS = 8
 ACCOUNT = {"user", "credential", "read_user", "read_credential", "restricted"}
 """Fields that say as whom one is there: what was seen of an account does not hold for another."""
 
@@ -82,7 +80,9 @@ class Fleet:
         admins_only(by)
         checked(new)
         at = self._clock()
-        server = await self._placed(tenant, new, at)
+        async with tenant.reading() as db:
+            await check_quota(db, tenant)
+            server = await placed(db, new, at)
         shown = ""
         if server.connection == "ssh":
             try:
@@ -100,9 +100,8 @@ class Fleet:
                 server = replace(server, host_key=host_key, status="active")
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
-            await _check_quota(tx, tenant)
-            if await store.server_named(tx, server.name) or await cluster_store.named(tx, server.name):
-                raise BadInput("server.name_taken", server=server.name)
+            await check_quota(tx, tenant)
+            await check_name(tx, server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
             await note(
@@ -116,36 +115,6 @@ class Fleet:
                 {"name": server.name, **detail},
             )
         return server, shown
-
-    async def _placed(self, tenant: Tenant, new: NewServer, at: datetime) -> Server:
-        async with tenant.reading() as db:
-            await _check_quota(db, tenant)
-            credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
-            reading = await usable_one(db, new.read_credential, at) if new.read_credential else None
-            jump = await _jump_named(db, new.jump) if new.jump else None
-            cluster_id = await cluster_joined(db, new.cluster, new.environment)
-        return Server(
-            id=new_id(),
-            name=new.name,
-            connection="local" if new.connection == "local" else "ssh",
-            host=new.host or "localhost",
-            port=new.port,
-            environment=new.environment,  # type: ignore[arg-type]
-            role=new.role,
-            ssh_user=new.user,
-            credential_id=credential.id if credential else None,
-            jump_server_id=jump.id if jump else None,
-            ssh_options=new.ssh_options,
-            tags=new.tags,
-            status="active" if new.connection == "local" else "untrusted",
-            description=new.description,
-            host_key=None,
-            restricted=new.restricted,
-            shell="sh" if new.shell == "sh" else "bash",
-            cluster_id=cluster_id,
-            read_user=new.read_user,
-            read_credential_id=reading.id if reading else None,
-        )
 
     async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
         """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""
@@ -227,12 +196,12 @@ class Fleet:
             now = (await store.servers_by_id(tx, [server.id])).get(server.id)
             if now is None:
                 raise NotFound("error.no_such_server", server=server.name)
-            before = await _described(tx, now)
+            before = await described(tx, now)
             after = checked(replace(before, **changes))
             detail = differences(before, after)
             if not detail:
                 return now
-            changed = await self._changed(tx, now, after, detail)
+            changed = await self.changed(tx, now, after, detail)
             await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
             await note(
                 tx,
@@ -247,7 +216,7 @@ class Fleet:
         self._shell.forget(tenant.id, server.id)
         return changed
 
-    async def _changed(
+    async def changed(
         self, tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any]
     ) -> Server:
         """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
@@ -260,8 +229,8 @@ class Fleet:
             )
             reading_id = found.id if found else None
         if "jump" in detail:
-            jump_id = (await _jump_named(tx, after.jump)).id if after.jump else None
-            await _check_way(tx, now, jump_id)
+            jump_id = (await jump_named(tx, after.jump)).id if after.jump else None
+            await check_way(tx, now, jump_id)
         cluster_id = await cluster_joined(tx, after.cluster, after.environment)
         moved = "host" in detail or "port" in detail
         return replace(
@@ -302,6 +271,10 @@ class Fleet:
         reading = await self.credentials.public_key(tenant, server.read_credential_id)
         behind = [(s.host, s.port) for s in await self.servers(tenant) if s.jump_server_id == server.id]
         return harden.script(harden.Plan(server, kinds, reading or main, main, behind))
+
+    def forget(self, tenant: Tenant, server: Server) -> None:
+        """Close the connections to a server that is another one now."""
+        self._shell.forget(tenant.id, server.id)
 
     async def remove_server(self, tenant: Tenant, by: User, server: Server) -> None:
         """Remove a server; raises Refused while it is another's jump server."""
@@ -375,60 +348,3 @@ class Fleet:
             return await self.credentials.login(tenant, server.ssh_user, credential.id)
 
         return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
-
-
-async def _check_quota(db: Transaction, tenant: Tenant) -> None:
-    limit = PLANS[tenant.row.plan].servers
-    if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
-        raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
-
-
-async def _jump_named(tx: Transaction, name: str) -> Server:
-    jump = await store.server_named(tx, name)
-    if jump is None:
-        raise NotFound("error.no_such_server", server=name)
-    return jump
-
-
-async def _check_way(tx: Transaction, server: Server, jump_id: str | None) -> None:
-    """Raise Refused if the way by ``jump_id`` leads back to ``server``, or has too many jumps."""
-    by_id = {each.id: each for each in await store.servers(tx)}
-    for _ in range(MAX_JUMPS):
-        if jump_id is None:
-            return
-        if jump_id == server.id:
-            break
-        jump_id = by_id[jump_id].jump_server_id if jump_id in by_id else None
-    raise Refused("server.jump_circle", server=server.name)
-
-
-async def _described(tx: Transaction, server: Server) -> NewServer:
-    credential = await _credential_name(tx, server.credential_id)
-    jump_id = server.jump_server_id
-    jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
-    clusters = await cluster_store.names_by_id(tx, [server.cluster_id]) if server.cluster_id else {}
-    return NewServer(
-        name=server.name,
-        host=server.host,
-        port=server.port,
-        user=server.ssh_user,
-        credential=credential,
-        environment=server.environment,
-        role=server.role,
-        jump=jump.name if jump else "",
-        connection=server.connection,
-        description=server.description,
-        restricted=server.restricted,
-        shell=server.shell,
-        tags=dict(server.tags),
-        ssh_options=dict(server.ssh_options),
-        cluster=clusters.get(server.cluster_id or "", ""),
-        read_user=server.read_user,
-        read_credential=await _credential_name(tx, server.read_credential_id),
-    )
-
-
-async def _credential_name(tx: Transaction, credential_id: str | None) -> str:
-    """Return the name of a credential, "" if there is none or it is revoked."""
-    row = await tx.one(store.CREDENTIAL, id=credential_id) if credential_id else None
-    return row["name"] if row and row["revoked_at"] is None else ""

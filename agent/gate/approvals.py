@@ -12,7 +12,7 @@ from core.errors import Halted, Late, NotAllowed, NotFound, Refused
 from core.ids import approval_code, new_id, new_token
 from core.messages import Address, Outbound
 from core.store import approvals as store
-from core.store import inbox, log, outbox, people, preferences, timers
+from core.store import inbox, keys, log, outbox, people, preferences, timers
 from core.store.database import Transaction
 from core.store.inbox import Arrival
 from core.store.log import Event
@@ -89,7 +89,7 @@ class Approvals:
 
     async def _deciders(self, tx: Transaction, asker: User, level: Risk, four_eyes: bool) -> list[User]:
         needed = Role.OPERATOR if level <= Risk.L1 else Role.ADMIN
-        able = [user for user in await people.users(tx) if user.active and user.role.covers(needed)]
+        able = [user for user in await people.persons(tx) if user.active and user.role.covers(needed)]
         return [user for user in able if not (four_eyes and level >= Risk.L2 and user.id == asker.id)]
 
     async def _post(self, tx: Transaction, work: Work, approval: Approval, deciders: Sequence[User]) -> None:
@@ -155,7 +155,7 @@ class Approvals:
         now = self._desk.clock()
         try:
             async with tenant.transaction() as tx:
-                await _check_right(tx, user, approval)
+                await _check_right(tx, tenant, user, approval)
                 row = await store.vote(
                     tx, approval, user.id, click.verdict, click.channel, click.event_id, now
                 )
@@ -317,7 +317,7 @@ def _asked(work: Work, approval: Approval) -> Entry:
     )
 
 
-async def _check_right(tx: Transaction, user: User, approval: Approval) -> None:
+async def _check_right(tx: Transaction, tenant: Tenant, user: User, approval: Approval) -> None:
     """Raise NotAllowed unless ``user`` may decide now; until the transaction's end nobody changes that.
 
     What the tenant asks for by now counts as well as what it asked for when the request was made.
@@ -325,8 +325,16 @@ async def _check_right(tx: Transaction, user: User, approval: Approval) -> None:
     await tx.one(people.HOLD_USER, id=user.id)
     present = await people.user(tx, user.id)
     wishes = await preferences.load(tx)
-    strict = replace(approval, four_eyes=approval.four_eyes or wishes.four_eyes)
+    strict = replace(
+        approval,
+        four_eyes=approval.four_eyes or wishes.four_eyes,
+        needed=max(approval.needed, wishes.approvals_needed),
+    )
     refusal = may_decide(present or replace(user, active=False), strict)
+    if refusal is None and strict.four_eyes and approval.level >= Risk.L2:
+        asked = {"tenant": tenant.id, "user_id": approval.requester_id}
+        made = await tx.one(keys.MADE_BY, **asked, made_by=user.id)
+        refusal = say("approval.not_yours_four_eyes") if made else None
     if refusal is not None:
         raise NotAllowed(refusal.key, **refusal.params)
     if approval.level >= Risk.L2:

@@ -72,21 +72,41 @@ class AskAudit:
         if not call.work.user.role.covers(Role.ADMIN):
             raise NotAllowed("error.admins_only")
         tenant, now = call.work.tenant, self._clock()
+        asked = arguments.model_dump(exclude={"limit"})
+        wanted = await wanted_of(tenant, **asked, at=now)
         async with tenant.reading() as db:
             users = await people.users(db)
-        wanted = Wanted(
-            user_id=_person(arguments.who, users),
-            servers=await _server(tenant, arguments.server),
-            words=tuple((arguments.action or "").replace(",", " ").lower().split()),
-            since=moment_of(arguments.since, now),
-            until=moment_of(arguments.until, now),
-        )
         rows = await tenant.audit.find(wanted, arguments.limit + 1)
         names = {user.id: user.name for user in users}
         async with tenant.reading() as db:
             names |= await clusters.names_in(db, rows)
         redact = await self._gate.redact(tenant)  # a secret may have been stored after the row was written
         return _told([_row(row, names, redact) for row in rows], arguments.limit)
+
+
+async def wanted_of(
+    tenant: Tenant,
+    *,
+    who: str | None,
+    server: str | None,
+    action: str | None,
+    since: str | None,
+    until: str | None,
+    at: datetime,
+) -> Wanted:
+    """Return which rows are asked for by names, words and moments as people write them.
+
+    Raises BadInput for what nobody and nothing is called.
+    """
+    async with tenant.reading() as db:
+        users = await people.users(db)
+    return Wanted(
+        user_id=_person(who, users),
+        servers=await _server(tenant, server),
+        words=tuple((action or "").replace(",", " ").lower().split()),
+        since=moment_of(since, at),
+        until=moment_of(until, at),
+    )
 
 
 def moment_of(text: str | None, now: datetime) -> datetime | None:

@@ -17,13 +17,16 @@ def credential() -> None:
     """Credentials: add, list, revoke, rotate. A secret comes from a file or stdin, never as an argument."""
 
 
-def secret_of(path: str) -> bytes:
-    """Return the secret in a file, or on standard input for ``-``; ends the command if it cannot be read."""
+def secret_of(path: str, limit: int = SECRET_LIMIT) -> bytes:
+    """Return what is in a file, or on standard input for ``-``; ends the command if it cannot be read.
+
+    limit: bytes; of what is longer one more is returned.
+    """
     if path == "-":
-        return sys.stdin.buffer.read(SECRET_LIMIT + 1)
+        return sys.stdin.buffer.read(limit + 1)
     try:
         with Path(path).expanduser().open("rb") as file:
-            return file.read(SECRET_LIMIT + 1)
+            return file.read(limit + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such user as in ~user
         reason = error.strerror if isinstance(error, OSError) else None
         fail(say("cli.file_unreadable", path=path, reason=reason or str(error)))

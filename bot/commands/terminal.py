@@ -4,6 +4,7 @@ import asyncio
 import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import click
@@ -136,6 +137,16 @@ def data_options(function: Any) -> Any:
 def json_option(function: Any) -> Any:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def moment_of(option: str, text: str) -> datetime:
+    """Return the moment that ``text`` says, UTC where it names no zone; what is none is wrong usage."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        usage = f"{option} takes a date such as 2030-01-31, not {visible(text)!r}."
+        raise click.UsageError(usage, click.get_current_context()) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:

@@ -40,13 +40,17 @@ class Unauthenticated(NotAllowed):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is asking, with their rights as they are now."""
+    """Who is asking, with their rights as they are now.
+
+    session_id, csrf: "" without a session; channel: ``console``, or ``api`` by key or token.
+    """
 
     session_id: str
     csrf: str
     tenant: Tenant
     user: User
     ip: str | None
+    channel: str = "console"
 
     @property
     def key(self) -> Key:
@@ -109,7 +113,7 @@ class Sessions:
             None,
             "user",
             user.id,
-            "console" if by else own_channel or None,
+            by.channel if by else own_channel or None,
             by.ip if by else None,
             {"name": user.name},
         )
@@ -188,7 +192,7 @@ class Sessions:
             return
         user = visitor.user.id
         detail = {**what, "name": visitor.user.name, "count": count}
-        entry = Entry("user.refused", "user", user, None, "user", user, "console", visitor.ip, detail)
+        entry = Entry("user.refused", "user", user, None, "user", user, visitor.channel, visitor.ip, detail)
         try:
             await visitor.tenant.audit.append(entry, self._clock())
         except It0Error as error:

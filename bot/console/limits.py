@@ -3,6 +3,7 @@
 They hold within a process. What is counted is kept for a minute, of the busiest only when there are too many.
 """
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ class Rate:
         self._times[key] = times
         self._forget(now)
         return allowed
+
+    def left(self, key: Key) -> tuple[int, int]:
+        """Return how many more ``key`` may have, and in how many seconds, rounded up, it may have another."""
+        times = self._times.get(key) or deque()
+        wait_s = times[0] + MINUTE_S - time.monotonic() if times else 0.0
+        return max(0, self.a_minute - len(times)), max(0, math.ceil(wait_s))
 
     def take_back(self, key: Key) -> None:
         """Let the newest count of ``key`` be as if it had not been."""

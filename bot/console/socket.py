@@ -14,13 +14,13 @@ from agent.gate.approvals import feed_address
 from bot import metrics
 from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
+from bot.console.entrance import Entrance
 from bot.console.limits import AtOnce, Rate
 from bot.console.wellformed import storable
-from bot.front import MAX_EVENT_ID, Front
 from bot.render import Renderer
-from channels.console import Console, log_topic
-from core.errors import BadInput, It0Error, NotFound, Refused, StoreUnavailable
-from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
+from channels.console import log_topic
+from core.errors import BadInput, It0Error, Refused, StoreUnavailable
+from core.messages import Accepted, Body, Click, Text
 from core.ports import Bus, Subscription
 from core.store import approvals, inbox, log
 from core.store.acts import turn_of_act
@@ -49,8 +49,7 @@ class Sockets:
     def __init__(
         self,
         sessions: Sessions,
-        front: Front,
-        console: Console,
+        entrance: Entrance,
         bus: Bus,
         texts: Catalogue,
         me: str,
@@ -61,8 +60,7 @@ class Sockets:
         message_bytes: int,
     ) -> None:
         self.sessions = sessions
-        self.front = front
-        self.console = console
+        self.entrance = entrance
         self.bus = bus
         self.texts = texts
         self.me = me
@@ -230,8 +228,7 @@ class Page:
                 await self._say(message, event_id or "", Text(text))
             case {"type": "click", "id": str(), "button": str(button)}:
                 await self._check_button(button)
-                address = self._address(self._feed_thread)
-                accepted = await self._accept(event_id or "", address, Click(button))
+                accepted = await self._accept(event_id or "", self._feed_thread, Click(button))
                 await self._follow_feed(accepted)
             case {"type": "stop", "id": str(), "conversation": str()}:
                 await self._say(message, event_id or "", Text("/stop"))
@@ -248,9 +245,6 @@ class Page:
         what = {"what": "button", "button": button[:80]}
         await self._sockets.sessions.note_refused(self._visitor, what)
 
-    def _address(self, thread: str) -> Address:
-        return Address("console", console_installation(self._visitor.tenant.id), thread)
-
     async def _say(self, message: Mapping[str, Any], event_id: str, body: Body) -> None:
         conversation, thread = message.get("conversation"), message.get("thread")
         if isinstance(conversation, str):
@@ -259,22 +253,17 @@ class Page:
             raise BadInput("error.bad_input")
         else:
             thread = f"{self._visitor.user.id}:{thread}"
-        accepted = await self._accept(event_id, self._address(thread), body)
+        accepted = await self._accept(event_id, thread, body)
         conversation_id = accepted.conversation_id
         if accepted.seq == 1:
-            await self._tell_my_pages("conversations")
+            await self._sockets.entrance.tell_pages(self._visitor, "conversations")
         if conversation_id not in self._followed:
             await _patiently(lambda: self._open(conversation_id, self._sent.get(conversation_id, 0)))
-
-    async def _tell_my_pages(self, changed: str) -> None:
-        """Have every page of this person, and of nobody else, read a list again."""
-        topic = f"user:{self._visitor.tenant.id}"
-        await self._sockets.bus.publish(topic, {"changed": changed, "user": self._visitor.user.id})
 
     async def _thread_of(self, conversation_id: str) -> str:
         """Return where a conversation of mine takes place; /open may have taken it to another channel."""
         async with self._visitor.tenant.reading() as db:
-            row = await self._mine(db, conversation_id)
+            row = await self._sockets.entrance.mine(db, self._visitor, conversation_id)
         return str(row["thread"])
 
     async def _follow_feed(self, accepted: Accepted) -> None:
@@ -300,20 +289,8 @@ class Page:
                 frame = {"type": "refused", "id": None, "code": "click", "message": words}
                 await self._send({**frame, "button": button})
 
-    async def _accept(self, event_id: str, address: Address, body: Body) -> Accepted:
-        if not event_id:
-            raise BadInput("message.bad_id", limit=MAX_EVENT_ID)
-        inbound = Inbound(
-            address,
-            f"{self._visitor.user.id}:{event_id}",
-            body,
-            Sender(self._visitor.user.id, self._visitor.ip),
-        )
-        reply = self._sockets.console.reply_to(address)
-        accepted = await self._sockets.front(inbound, reply)
-        if accepted is None:
-            raise NotFound("error.sign_in")
-        metrics.MESSAGES.labels("console", type(body).__name__.lower()).inc()
+    async def _accept(self, event_id: str, thread: str, body: Body) -> Accepted:
+        accepted = await self._sockets.entrance.take(self._visitor, event_id, thread, body)
         await self._send(
             {
                 "type": "accepted",
@@ -322,20 +299,12 @@ class Page:
                 "seq": accepted.seq,
             }
         )
-        topic = log_topic(accepted.tenant_id, accepted.conversation_id)
-        await self._sockets.bus.publish(topic, {"grown": accepted.seq})
         return accepted
-
-    async def _mine(self, db: Transaction, conversation_id: str) -> Row:
-        row = await log.conversation(db, conversation_id)
-        if row is None or row["user_id"] != self._visitor.user.id or row["channel"] != "console":
-            raise NotFound("error.no_such_conversation")
-        return row
 
     async def _open(self, conversation_id: str, after: int) -> None:
         """Follow a conversation: first from the log, then as it grows."""
         async with self._visitor.tenant.reading() as db:
-            row = await self._mine(db, conversation_id)
+            row = await self._sockets.entrance.mine(db, self._visitor, conversation_id)
         if conversation_id not in self._followed:
             if len(self._followed) > MAX_OPEN:
                 self._unfollow(next(key for key in self._followed if key != "feed"))

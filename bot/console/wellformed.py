@@ -41,6 +41,15 @@ async def json_of(request: web.Request) -> dict[str, Any]:
     return body
 
 
+async def body_of(request: web.Request) -> bytes:
+    """Return a request's body; raises HTTPRequestTimeout or HTTPRequestEntityTooLarge."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+
+
 async def form_of(request: web.Request) -> Mapping[str, Any]:
     """Return a form's fields; raises BadInput, or HTTPRequestTimeout."""
     try:

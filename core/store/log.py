@@ -206,6 +206,11 @@ async def open_conversation(
     return str(row["id"])
 
 
+async def open_at(tx: Transaction, address: Address) -> Row | None:
+    """Return the row of the open conversation at ``address``, None if there is none."""
+    return await tx.one(BY_THREAD, installation_id=address.installation_id, thread=address.thread)
+
+
 async def conversation(tx: Transaction, conversation_id: str) -> Row | None:
     """Return the conversation's row."""
     return await tx.one(BY_ID, id=conversation_id)

@@ -24,7 +24,7 @@ ST = tables.strangers
 N = tables.installations
 F = tables.secret_forms
 
-ADD_USER = insert_row(U, leave_out=["active"])
+ADD_USER = insert_row(U, leave_out=["active", "is_key"])
 USER = Statement(select(U).where(of_tenant(U), U.c.id == param("id")))
 USER_NAMED = Statement(select(U).where(of_tenant(U), U.c.name == param("name")))
 HOLD_USER = Statement(
@@ -32,7 +32,14 @@ HOLD_USER = Statement(
 )
 """Keeps a user as they are until the transaction's end."""
 USERS = Statement(select(U).where(of_tenant(U)).order_by(U.c.name))
-COUNT = Statement(select(func.count()).select_from(U).where(of_tenant(U), U.c.active))
+READER = Statement(
+    select(U.c.language)
+    .join(tables.conversations, tables.conversations.c.user_id == U.c.id)
+    .where(of_tenant(U), of_tenant(tables.conversations), tables.conversations.c.id == param("conversation"))
+)
+"""In which language whoever began a conversation reads."""
+COUNT = Statement(select(func.count()).select_from(U).where(of_tenant(U), U.c.active, U.c.is_key.is_(False)))
+"""How many people there are; keys do not count."""
 CHANGE = Statement(
     update(U)
     .where(of_tenant(U), U.c.id == param("user"))
@@ -249,7 +256,9 @@ def code_hash(code: str) -> bytes:
 
 def user_of(row: Row) -> User:
     """Return a stored user."""
-    return User(row["id"], row["name"], Role(row["role"]), as_language(row["language"]), row["active"])
+    return User(
+        row["id"], row["name"], Role(row["role"]), as_language(row["language"]), row["active"], row["is_key"]
+    )
 
 
 async def user(tx: Transaction, user_id: str) -> User | None:
@@ -265,8 +274,13 @@ async def user_named(tx: Transaction, name: str) -> User | None:
 
 
 async def users(tx: Transaction) -> list[User]:
-    """Return every user by name."""
+    """Return every user by name, keys too: whoever reads a log meets their names."""
     return [user_of(row) for row in await tx.all(USERS)]
+
+
+async def persons(tx: Transaction) -> list[User]:
+    """Return every user who is a person, by name."""
+    return [user for user in await users(tx) if not user.is_key]
 
 
 async def add_identity(

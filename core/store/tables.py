@@ -150,6 +150,23 @@ web_sessions = Table(
     Index(None, "tenant_id", "user_id"),
 )
 
+api_keys = Table(
+    "api_key",
+    shared,
+    Column("token_hash", LargeBinary, primary_key=True),
+    _must("id", Text),
+    Column("tenant_id", Text, ForeignKey(tenants.c.id), nullable=False),
+    _must("user_id", Text),
+    _must("prefix", Text),
+    _may("made_by", Text),
+    _must("created_at", Moment),
+    _may("expires_at", Moment),
+    _may("used_at", Moment),
+    _may("revoked_at", Moment),
+    UniqueConstraint("id"),
+    Index(None, "tenant_id", "user_id"),
+)
+
 processes = Table(
     "process",
     shared,
@@ -274,6 +291,7 @@ users = _tenant_table(
     _must("language", Text),
     _must("active", Boolean, "true"),
     _must("created_at", Moment),
+    _must("is_key", Boolean, "false"),
     UniqueConstraint("name"),
     _one_of("role", ["viewer", "operator", "admin"]),
     _one_of("language", ["en", "zh"]),

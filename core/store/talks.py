@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, not_, or_, select, tuple_, update
 
+from core.errors import NotFound
 from core.messages import Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
@@ -16,6 +17,7 @@ E = tables.events
 I = tables.inbox  # noqa: E741
 A = tables.approvals
 PL = tables.approval_places
+L = tables.lanes
 
 CODE_LENGTH = 6
 """Last digits of a conversation's id, which are random: enough to tell one person's from each other."""
@@ -75,6 +77,17 @@ _mine = and_(
     not_(C.c.thread.startswith("feed:", autoescape=False)),
     or_(not_(param("only_here", BOOL)), _at_place),
 )
+_of_console = and_(
+    C.c.user_id == param("user_id"),
+    C.c.channel == "console",
+    C.c.last_seq > 0,
+    not_(C.c.thread.startswith("feed:", autoescape=False)),
+)
+_taken = exists(
+    select(_one)
+    .select_from(L)
+    .where(L.c.tenant_id == C.c.tenant_id, L.c.conversation_id == C.c.id, L.c.owner.is_not(None))
+)
 _columns = (C, _runs.label("runs"), _waits.label("waits"), _shows_card.label("shows_card"))
 
 BUSY = Statement(select(C.c.id).where(of_tenant(C), C.c.id == param("id"), or_(_runs, _waits)))
@@ -89,6 +102,21 @@ MINE = Statement(
     .order_by(C.c.updated_at.desc(), C.c.id.desc())
     .limit(param("count", INT))
 )
+ON_CONSOLE = Statement(
+    select(C, _taken.label("running"))
+    .where(
+        of_tenant(C),
+        _of_console,
+        not_(_lacks_a_word),
+        or_(
+            param("before") == "",
+            tuple_(C.c.updated_at, C.c.id) < tuple_(param("moment", MOMENT), param("before")),
+        ),
+    )
+    .order_by(C.c.updated_at.desc(), C.c.id.desc())
+    .limit(param("count", INT))
+)
+ONE = Statement(select(C, _taken.label("running")).where(of_tenant(C), _of_console, C.c.id == param("id")))
 BY_CODE = Statement(
     select(*_columns)
     .where(_mine, func.right(C.c.id, CODE_LENGTH) == param("code"))
@@ -167,6 +195,28 @@ async def mine(
     return await tx.all(
         MINE, user_id=user_id, words=lowered, only_here=only_at is not None, count=count, **place
     )
+
+
+async def on_console(
+    tx: Transaction, user_id: str, words: Sequence[str], before: str, count: int
+) -> tuple[list[Row], bool]:
+    """Return a person's newest conversations of console and API, and whether there are older ones.
+
+    words: as ``mine``; before: the id of the one that they are older than, "" to begin. Raises NotFound for
+    one that is none.
+    """
+    last = await tx.one(ONE, user_id=user_id, id=before) if before else None
+    if before and last is None:
+        raise NotFound("error.no_such_conversation")
+    rows = await tx.all(
+        ON_CONSOLE,
+        user_id=user_id,
+        words=[word.lower() for word in words],
+        before=before,
+        moment=last["updated_at"] if last else None,
+        count=count + 1,
+    )
+    return rows[:count], len(rows) > count
 
 
 async def by_code(tx: Transaction, user_id: str, code: str, only_at: Address | None) -> Row | None:

@@ -11,6 +11,7 @@ from fakes.desk import Noted, make_desk, taken_work
 from support.store import Store, actions, add_user
 
 from agent.gate.approvals import EXPIRY, Approvals, Click
+from agent.keys import ApiKeys
 from core.errors import Fenced, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
 from core.store import approvals as stored
@@ -70,6 +71,14 @@ class Scene:
             "SELECT event_id FROM it0_shared.inbox WHERE event_id ~ '^(act|decided):' ORDER BY id"
         )
         return [row["event_id"].split(":")[0] for row in rows]
+
+    async def key_of(self, maker: User) -> User:
+        """Return the user of a key that ``maker`` makes."""
+        await ApiKeys(self.store.clock).new(self.tenant, maker, "robot", "admin", "en")
+        async with self.tenant.reading() as db:
+            found = await people.user_named(db, "robot")
+        assert found is not None
+        return found
 
     async def try_to(self, user: User, how: Literal["approve", "reject"], approval: Approval) -> Any:
         """Return the ballot or the refusal."""
@@ -274,6 +283,25 @@ async def test_four_eyes_keep_the_requester_from_deciding(scene: Scene) -> None:
         assert caught.value.say.key == "approval.not_yours_four_eyes"
     assert (await scene.now(approval)).status == "pending"
     assert (await scene.door.decide(scene.tenant, scene.admins[1], click(approval))).status == "approved"
+
+
+@pytest.mark.parametrize("wish", [{"four_eyes": True}, {"approvals_needed": 2}])
+async def test_key_is_no_second_person_where_two_must_agree(scene: Scene, wish: dict[str, Any]) -> None:
+    approval = await scene.ask(by=scene.admins[0])
+    robot = await scene.key_of(scene.admins[1])
+    await scene.prefer(**wish)
+    refusal = await scene.try_to(robot, "approve", approval)
+    assert refusal.say.key == "approval.not_yours_key"
+    await scene.prefer(four_eyes=False, approvals_needed=1)
+    assert (await scene.try_to(robot, "approve", approval)).status == "approved"
+
+
+async def test_four_eyes_keep_a_keys_maker_from_deciding_what_the_key_asked_for(scene: Scene) -> None:
+    await scene.prefer(four_eyes=True)
+    approval = await scene.ask(by=await scene.key_of(scene.admins[0]))
+    refusal = await scene.try_to(scene.admins[0], "approve", approval)
+    assert refusal.say.key == "approval.not_yours_four_eyes"
+    assert (await scene.try_to(scene.admins[1], "approve", approval)).status == "approved"
 
 
 async def test_four_eyes_do_not_hold_for_small_risks(scene: Scene) -> None:

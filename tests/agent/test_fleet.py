@@ -114,23 +114,31 @@ def test_field_of_another_form_is_refused_by_name(field: str, values: list[Any])
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "reason"),
     [
-        {"ForwardAgent": True},
-        {"ProxyCommand": "nc %h %p"},
-        dict.fromkeys(["known_hosts"]),
-        {"StrictHostKeyChecking": "no"},
-        {"connect_timeout_s": "10"},
-        {"connect_timeout_s": True},
-        {"compression": 1},
+        ({"ForwardAgent": True}, "agent"),
+        ({"agent_forwarding": True}, "agent"),
+        ({"LocalForward": "1:a:2"}, "forward"),
+        ({"x11_forwarding": True}, "forward"),
+        ({"ProxyCommand": "nc %h %p"}, "runs"),
+        ({"proxy_command": "nc"}, "runs"),
+        (dict.fromkeys(["known_hosts"]), "host_key"),
+        ({"StrictHostKeyChecking": "no"}, "host_key"),
+        ({"IdentityFile": "~/.ssh/id"}, "secret"),
+        ({"SetEnv": "A=b"}, "environment"),
+        ({"ControlMaster": "auto"}, "unknown"),
+        ({"connect_timeout_s": "10"}, "bad_value"),
+        ({"connect_timeout_s": True}, "bad_value"),
+        ({"compression": 1}, "bad_value"),
     ],
 )
-async def test_ssh_option_outside_the_list_is_refused_and_nothing_added(
-    yard: Yard, options: dict[str, Any]
+async def test_ssh_option_outside_the_list_is_refused_with_its_reason_and_nothing_added(
+    yard: Yard, options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(BadInput) as caught:
         await yard.add(ssh_options=options)
     assert caught.value.say.key == "server.bad_ssh_option"
+    assert caught.value.say.params["reason"]["say"] == f"option.{reason}"
     assert await yard.names() == []
 
 

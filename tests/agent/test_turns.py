@@ -310,7 +310,7 @@ async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store:
     async with at_work(store, engine) as place:
         await place.seal("pw", b"hunter2-Secret")
         typed = (
-            "my password is hunter2-Secret",
+            "please use hunter2-Secret",
             "/run web echo hunter2-Secret",
             "/why hunter2-Secret",
             "/language hunter2-Secret",
@@ -325,7 +325,7 @@ async def test_message_with_a_secret_of_the_vault_is_not_run_and_not_kept(store:
             rows = await store.as_owner(f"SELECT t::text AS t FROM {schema}.{table} t")
             assert "hunter2" not in "".join(row["t"] for row in rows), table
         said = await store.as_owner(f"SELECT body FROM {schema}.event WHERE kind = 'said' ORDER BY at")
-        assert json.loads(said[0]["body"])["text"] == "my password is ‹redacted›"
+        assert json.loads(said[0]["body"])["text"] == "please use ‹redacted›"
         assert await place.open_work() == []
 
 

@@ -40,13 +40,14 @@ from core.work import Action, Risk, Role, Server, Verdict
 
 COMMANDS = {
     "up", "bot", "worker", "migrate", "doctor", "classify",
-    "user", "pair", "credential", "server", "approval", "tenant", "audit",
+    "user", "pair", "key", "credential", "server", "approval", "tenant", "audit",
 }  # fmt: skip
 GROUPS = {
     "user": {"add", "link", "list", "change"},
     "pair": {"new"},
+    "key": {"new", "list", "revoke"},
     "credential": {"add", "list", "revoke", "rotate"},
-    "server": {"add", "list", "check", "trust", "distrust", "remove"},
+    "server": {"add", "list", "check", "trust", "distrust", "remove", "import", "harden"},
     "approval": {"list", "approve", "reject"},
     "tenant": {"create", "list", "set", "show", "suspend", "resume", "delete", "restore"},
     "audit": {"verify", "export"},
@@ -767,3 +768,31 @@ async def test_doctor_in_a_chat_names_nothing_of_another_tenant(store: Store, tm
     assert "ours" in said
     assert "theirs" not in said
     assert "second/theirs" in " ".join(texts(found.words, "en") for found in await looks.findings())
+
+
+async def test_inventory_is_shown_first_and_taken_with_yes(beside: Beside, tmp_path: Path) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh")
+    await beside("credential", "add", "main", "--type", "ssh_key", "--file", "-", typed=key)
+    file = tmp_path / "config"
+    file.write_text("Host bastion\n User ops\nHost web-1\n User ops\n ProxyJump bastion\n ForwardAgent yes\n")
+    importing = ("server", "import", str(file), "--credential", "main", "--environment", "prod")
+    shown = await beside(*importing)
+    assert shown.exit_code == 0
+    assert f"{file}:6: ForwardAgent yes: it hands keys on by an agent" in shown.stdout
+    assert "New 2, changed 0, the same 0, not taken 0." in shown.stdout
+    assert json.loads((await beside("server", "list", "--json")).stdout) == []
+    taken = json.loads((await beside(*importing, "--yes", "--json")).stdout)
+    assert taken["taken"] is True
+    listed = json.loads((await beside("server", "list", "--json")).stdout)
+    assert [(each["name"], each["jump"], each["environment"]) for each in listed] == [
+        ("bastion", None, "prod"),
+        ("web-1", "bastion", "prod"),
+    ]
+
+
+async def test_inventory_of_which_nothing_can_be_taken_ends_with_one(beside: Beside) -> None:
+    refused = await beside("server", "import", "-", typed="Host a\n User ops\n")
+    assert refused.exit_code == 1
+    assert "no credential is named for it" in refused.stdout
+    assert (await beside("server", "import", "-", typed="# nothing\n")).exit_code == 1
+    assert (await beside("server", "import", "-", "--yes", "--dry-run", typed="")).exit_code == 2

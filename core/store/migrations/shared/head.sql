@@ -165,6 +165,23 @@ ALTER TABLE it0_shared.stranger ADD COLUMN name TEXT;
 ALTER TABLE it0_shared.stranger ADD COLUMN language TEXT;
 ALTER TABLE it0_shared.stranger ADD COLUMN home TEXT;
 UPDATE it0_shared.version SET version_num='0002' WHERE it0_shared.version.version_num = '0001';
+CREATE TABLE it0_shared.api_key (
+    token_hash BYTEA NOT NULL,
+    id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    made_by TEXT,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    used_at TIMESTAMP WITH TIME ZONE,
+    revoked_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_api_key PRIMARY KEY (token_hash),
+    CONSTRAINT fk_api_key_tenant_id FOREIGN KEY(tenant_id) REFERENCES it0_shared.tenant (id),
+    CONSTRAINT uq_api_key_id UNIQUE (id)
+);
+CREATE INDEX ix_api_key_tenant_id_user_id ON it0_shared.api_key (tenant_id, user_id);
+UPDATE it0_shared.version SET version_num='0005' WHERE it0_shared.version.version_num = '0002';
 CREATE FUNCTION it0_shared.tenant_deleted_at() RETURNS trigger LANGUAGE plpgsql AS
 $$
 BEGIN
@@ -210,4 +227,4 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION it0_shared.drop_tenant(text, integer) FROM PUBLIC;
-UPDATE it0_shared.version SET version_num='0007' WHERE it0_shared.version.version_num = '0002';
+UPDATE it0_shared.version SET version_num='0007' WHERE it0_shared.version.version_num = '0005';

@@ -277,6 +277,8 @@ ALTER TABLE :"schema".server ADD COLUMN accounts JSONB DEFAULT '{}' NOT NULL;
 ALTER TABLE :"schema".secret_form ADD COLUMN secret_expires_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE :"schema".server ADD CONSTRAINT fk_server_read_credential_id FOREIGN KEY(read_credential_id) REFERENCES :"schema".credential (id);
 UPDATE :"schema".version SET version_num='0003' WHERE :"schema".version.version_num = '0002';
+ALTER TABLE :"schema"."user" ADD COLUMN is_key BOOLEAN DEFAULT false NOT NULL;
+UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0003';
 CREATE TABLE :"schema".cluster (
     tenant_id TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -296,4 +298,4 @@ CREATE TABLE :"schema".cluster (
 CREATE UNIQUE INDEX uq_cluster_name ON :"schema".cluster (name) WHERE status <> 'removed';
 ALTER TABLE :"schema".server ADD COLUMN cluster_id TEXT;
 ALTER TABLE :"schema".cluster ADD CONSTRAINT ck_cluster_tenant CHECK (tenant_id = :'tenant_id');
-UPDATE :"schema".version SET version_num='0004' WHERE :"schema".version.version_num = '0003';
+UPDATE :"schema".version SET version_num='0004' WHERE :"schema".version.version_num = '0005';

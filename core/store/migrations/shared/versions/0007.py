@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0007"
-down_revision = "0002"
+down_revision = "0005"
 
 SINCE_WHEN = """
 CREATE FUNCTION it0_shared.tenant_deleted_at() RETURNS trigger LANGUAGE plpgsql AS

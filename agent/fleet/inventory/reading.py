@@ -1,0 +1,69 @@
+"""Which kind of inventory a file is, and the files beside it."""
+
+import re
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+
+from agent.fleet.inventory import ansible_ini, ansible_yaml, ssh_config
+from agent.fleet.inventory.found import MOST_BYTES, Listing, Spot
+from core.errors import BadInput
+from core.texts import say
+
+KINDS = ("ssh_config", "ansible-ini", "ansible-yaml")
+_SSH = re.compile(r"^\s*(host|match|include)[\s=]+\S", re.I | re.M)
+_SECTION = re.compile(r"^\s*\[[^\]]+\]\s*$", re.M)
+_MAPPING = re.compile(r"^[A-Za-z_][\w.-]*:\s*(#.*)?$", re.M)
+_COMMENT = re.compile(r"^\s*[#;].*$", re.M)
+
+
+def listing_of(text: str, name: str, kind: str = "", folder: Path | None = None) -> Listing:
+    """Return what a file lists.
+
+    kind: of ``KINDS``, "" to tell by the text; folder: where what it includes is looked for, None for
+    nowhere. Raises BadInput for a file that is encrypted, too large, or of no such kind.
+    """
+    if len(text) > MOST_BYTES:
+        raise BadInput("import.too_large")
+    if text.lstrip().startswith("$ANSIBLE_VAULT"):
+        raise BadInput("import.vault_file")
+    kind = kind or kind_of(text, name)
+    if kind == "ssh_config":
+        return ssh_config.parse(text, name, lambda pattern: _included(pattern, folder))
+    parse = ansible_yaml.parse if kind == "ansible-yaml" else ansible_ini.parse
+    return _beside(parse(text, name), name, folder)
+
+
+def kind_of(text: str, name: str) -> str:
+    """Return the kind that a text looks like."""
+    plain = _COMMENT.sub("", text)
+    if name.endswith((".yml", ".yaml")):
+        return "ansible-yaml"
+    if _SECTION.search(plain):
+        return "ansible-ini"
+    if _SSH.search(plain):
+        return "ssh_config"
+    return "ansible-yaml" if _MAPPING.search(plain) else "ansible-ini"
+
+
+def _included(pattern: str, folder: Path | None) -> Sequence[tuple[str, str]]:
+    """Return the files of ssh_config's Include; a relative one is looked for beside the file."""
+    if folder is None:
+        return ()
+    found = []
+    for path in sorted(glob(str(folder / Path(pattern).expanduser()))):
+        try:
+            text = Path(path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if len(text) <= MOST_BYTES:
+            found.append((path, text))
+    return found
+
+
+def _beside(listing: Listing, name: str, folder: Path | None) -> Listing:
+    """Note the folders of variables beside an inventory, which are not read."""
+    for each in ("group_vars", "host_vars"):
+        if folder is not None and (folder / each).is_dir():
+            listing.note(Spot(name, 1), f"{each}/", say("import.beside"))
+    return listing

@@ -1,0 +1,75 @@
+"""The Messages API as far as a turn needs it: it notes when a request came and answers with a few words.
+
+It runs within the benchmark's own process, so that one clock tells when a message was sent and when the model
+heard of it.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+Json = dict[str, Any]
+
+
+def event(kind: str, **more: Any) -> bytes:
+    """Return one event of a stream."""
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()
+
+
+def message(model: str) -> tuple[bytes, bytes, bytes]:
+    """Return what begins a message, a piece of it, and what ends it."""
+    empty = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": model}
+    usage = {"input_tokens": 10, "output_tokens": 1}
+    start = {**empty, "stop_reason": None, "stop_sequence": None, "usage": usage}
+    begin = event("message_start", message=start)
+    begin += event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    piece = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "ok "})
+    ended = {"stop_reason": "end_turn", "stop_sequence": None}
+    end = event("content_block_stop", index=0)
+    end += event("message_delta", delta=ended, usage={"output_tokens": 3}) + event("message_stop")
+    return begin, piece, end
+
+
+class ModelApi:
+    """The API. wait_s: from the request to the first word; came: when each request arrived.
+
+    body: of the last request.
+    """
+
+    def __init__(self) -> None:
+        self.wait_s = 0.0
+        self.came: asyncio.Queue[float] = asyncio.Queue()
+        self.body: Json = {}
+        self.url = ""
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        at = time.perf_counter()
+        self.body = await request.json()
+        self.came.put_nowait(at)
+        begin, piece, end = message(self.body["model"])
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(begin)
+        await asyncio.sleep(self.wait_s)
+        await response.write(piece + end)
+        await response.write_eof()
+        return response
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["ModelApi"]:
+        """Serve the API on a port of its own."""
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_post("/v1/messages", self._messages)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=2048).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,1 @@
+"""The JSON API below ``/api/v1``: for scripts (docs/api.md)."""

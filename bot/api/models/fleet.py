@@ -1,0 +1,144 @@
+"""Servers and credentials."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from bot.api.models.base import Form, Name, View
+
+Environment = Literal["dev", "staging", "prod"]
+ServerRole = Literal["web", "db", "cache", "worker", "gateway"]
+CredentialKind = Literal["ssh_key", "ssh_password", "token", "kubeconfig"]
+
+
+class NewServerForm(Form):
+    """A server to be added; names stand for what they name."""
+
+    name: str
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    credential: str | None = None
+    environment: str = "dev"
+    role: str | None = None
+    jump: str | None = None
+    connection: str = "ssh"
+    description: str = ""
+    restricted: bool = False
+    shell: str = "bash"
+    tags: dict[str, str] = Field(default_factory=dict)
+    ssh_options: dict[str, Any] = Field(default_factory=dict)
+    trust: str = Field("", description="Pins the host key if it has this fingerprint, else adds nothing.")
+
+
+class ServerChange(Form):
+    """What becomes other of a server; what is left out stays."""
+
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    credential: str = ""
+    environment: str = ""
+    role: str | None = None
+    jump: str = ""
+    description: str = ""
+    restricted: bool = False
+    shell: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+    ssh_options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Server(View):
+    """A server."""
+
+    id: str
+    name: str
+    connection: Literal["ssh", "local"]
+    host: str
+    port: int
+    user: str
+    environment: Environment
+    role: ServerRole | None
+    credential: str | None
+    jump: str | None
+    tags: dict[str, str]
+    ssh_options: dict[str, Any]
+    shell: Literal["bash", "sh"]
+    status: Literal["active", "untrusted", "removed"]
+    description: str
+    fingerprint: str | None
+    restricted: bool
+
+
+class Servers(View):
+    """Every server."""
+
+    servers: list[Server]
+
+
+class ServerAdded(View):
+    """A server that was added. fingerprint: of the key that it shows, which waits for a person."""
+
+    server: Server
+    fingerprint: str
+
+
+class Fingerprint(Form):
+    """A host key that a person compared."""
+
+    fingerprint: str
+
+
+class Shown(View):
+    """The fingerprint of a public key; empty where there is none."""
+
+    fingerprint: str
+
+
+class Checked(View):
+    """Whether a server can be reached. fingerprint: of the key that an untrusted one shows."""
+
+    ok: bool
+    message: str
+    fingerprint: str
+
+
+class NewCredential(Form):
+    """A secret to be sealed: it goes in and never comes out."""
+
+    name: str
+    kind: CredentialKind
+    secret: str = Field(repr=False, json_schema_extra={"writeOnly": True})
+    expires_at: AwareDatetime | None = None
+
+
+class NewSecret(Form):
+    """The secret that takes the place of a credential's."""
+
+    secret: str = Field(repr=False, json_schema_extra={"writeOnly": True})
+    expires_at: AwareDatetime | None = None
+
+
+class Credential(View):
+    """What is known of a credential; never its secret."""
+
+    name: str
+    kind: CredentialKind
+    fingerprint: str
+    created_at: datetime
+    used_at: datetime | None
+    expires_at: datetime | None
+    revoked: bool
+
+
+class Credentials(View):
+    """Every credential."""
+
+    credentials: list[Credential]
+
+
+class Using(View):
+    """The servers that used it."""
+
+    servers: list[Name]

@@ -1,0 +1,71 @@
+"""API keys: hashes of their tokens in the shared schema, and the user whose name each acts in."""
+
+from sqlalchemy import select, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from core.store import tables
+from core.store.database import Statement
+from core.store.statements import MOMENT, insert_row, of_tenant, param
+
+K = tables.api_keys
+U = tables.users
+
+_user = upsert(U).values(
+    {c: param(c.name, c.type) for c in U.c if c.name not in ("active", "is_key")}
+    | {U.c.active: true(), U.c.is_key: true()}
+)
+SET_USER = Statement(
+    _user.on_conflict_do_update(
+        constraint="uq_user_name",
+        set_={"role": _user.excluded.role, "active": true()},
+        where=U.c.is_key,
+    ).returning(U.c.id)
+)
+"""Makes a key's user, or lets that of an earlier key in again; nothing for a person's name."""
+ADD = insert_row(K, leave_out=["used_at", "revoked_at"])
+LISTED = Statement(
+    select(K.c.id, K.c.prefix, K.c.made_by, K.c.created_at, K.c.expires_at, K.c.used_at, K.c.revoked_at)
+    .add_columns(U.c.name, U.c.role)
+    .join(U, U.c.id == K.c.user_id)
+    .where(of_tenant(U), K.c.tenant_id == U.c.tenant_id)
+    .order_by(K.c.created_at.desc())
+)
+LIVE_NAMED = Statement(
+    select(K.c.id, K.c.user_id)
+    .join(U, U.c.id == K.c.user_id)
+    .where(
+        of_tenant(U),
+        K.c.tenant_id == U.c.tenant_id,
+        U.c.name == param("name"),
+        K.c.revoked_at.is_(None),
+    )
+)
+"""The key of a name that is not revoked; it may have expired."""
+REVOKE = Statement(
+    update(K)
+    .where(K.c.tenant_id == param("tenant"), K.c.id == param("id"), K.c.revoked_at.is_(None))
+    .values(revoked_at=param("now", MOMENT))
+)
+FOUND = Statement(
+    select(K.c.id, K.c.tenant_id, K.c.user_id, K.c.expires_at, K.c.used_at).where(
+        K.c.token_hash == param("token_hash", K.c.token_hash.type), K.c.revoked_at.is_(None)
+    )
+)
+STANDS = Statement(
+    select(K.c.id).where(
+        K.c.tenant_id == param("tenant"),
+        K.c.id == param("id"),
+        K.c.revoked_at.is_(None),
+        K.c.expires_at.is_(None) | (K.c.expires_at > param("now", MOMENT)),
+    )
+)
+"""Whether a key still holds."""
+USED = Statement(update(K).where(K.c.id == param("id")).values(used_at=param("now", MOMENT)))
+MADE_BY = Statement(
+    select(K.c.id).where(
+        K.c.tenant_id == param("tenant"),
+        K.c.user_id == param("user_id"),
+        K.c.made_by == param("made_by"),
+    )
+)
+"""Whether a person made any key of a user's."""

@@ -7,11 +7,10 @@ from agent.fleet.changes import admins_only, note
 from agent.fleet.forms import NewServer
 from agent.fleet.inventory.found import Listing
 from agent.fleet.inventory.plan import Plan, Row, Wishes, plan
-from agent.fleet.placing import check_quota, described, placed
+from agent.fleet.placing import check_name, check_quota, described, placed
 from agent.fleet.servers import Fleet
 from core.clock import Clock
-from core.errors import BadInput, Refused
-from core.store import clusters
+from core.errors import Refused
 from core.store import fleet as store
 from core.store.database import Transaction
 from core.store.statements import LOCK
@@ -54,8 +53,7 @@ class Importing:
 
     async def _add(self, tx: Transaction, tenant: Tenant, row: Row) -> None:
         await check_quota(tx, tenant)
-        if await clusters.named(tx, row.name):
-            raise BadInput("server.name_taken", server=row.name)
+        await check_name(tx, row.name)
         server = await placed(tx, row.new, self._clock())
         await tx.run(store.ADD_SERVER, **store.server_row(server, self._clock()))
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from agent.fleet.clusters import cluster_joined
 from agent.fleet.credentials import usable_one
 from agent.fleet.forms import MAX_JUMPS, NewServer
-from core.errors import NotFound, Refused
+from core.errors import BadInput, NotFound, Refused
 from core.ids import new_id
 from core.store import clusters as cluster_store
 from core.store import fleet as store
@@ -52,6 +52,12 @@ async def check_quota(db: Transaction, tenant: Tenant) -> None:
     limit = PLANS[tenant.row.plan].servers
     if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
         raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
+
+
+async def check_name(tx: Transaction, name: str) -> None:
+    """Raise BadInput if a server or a cluster is called ``name``: a name means one target."""
+    if await store.server_named(tx, name) or await cluster_store.named(tx, name):
+        raise BadInput("server.name_taken", server=name)
 
 
 async def jump_named(tx: Transaction, name: str) -> Server:

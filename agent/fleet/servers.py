@@ -10,7 +10,7 @@ from agent.fleet.changes import admins_only, note
 from agent.fleet.clusters import Clusters, cluster_joined
 from agent.fleet.credentials import WARN_DAYS, Credentials, usable_one
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
-from agent.fleet.placing import check_quota, check_way, described, jump_named, placed
+from agent.fleet.placing import check_name, check_quota, check_way, described, jump_named, placed
 from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
 from core.errors import (
@@ -101,8 +101,7 @@ class Fleet:
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             await check_quota(tx, tenant)
-            if await store.server_named(tx, server.name) or await cluster_store.named(tx, server.name):
-                raise BadInput("server.name_taken", server=server.name)
+            await check_name(tx, server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
             await note(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -182,8 +183,9 @@ class Toolbox:
         return [mine[seq] for seq in taken]
 
     async def servers(self) -> Sequence[Server]:
-        """Return the tenant's servers."""
-        return await self.fleet.servers(self.work.tenant)
+        """Return the tenant's servers and clusters."""
+        tenant = self.work.tenant
+        return [*await self.fleet.servers(tenant), *await self.fleet.clusters.targets(tenant)]
 
     async def show(self, progress: Progress) -> None:
         """Show a piece to whoever looks on."""
@@ -195,10 +197,16 @@ class Toolbox:
             {
                 "name": tool.name,
                 "description": tool.description,
-                "input_schema": tool.arguments.model_json_schema(),
+                "input_schema": _schema(tool.arguments),
             }
             for tool in self.tools.values()
         ]
+
+
+@cache
+def _schema(arguments: type[BaseModel]) -> Mapping[str, Any]:
+    """Return a JSON Schema, one for all turns: each of a thousand that wait would hold its own."""
+    return arguments.model_json_schema()
 
 
 def _typed_first(rows: Sequence[Row | None]) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """The baseline of ``model`` and ``waiting``: the vendor's client with the same request and transport.
 
-``python -m benchmarks.bare_model FILE``, JSON: base_url, request. Each line on stdin asks for one request, and
-more may be asked for before it is answered; a line is printed when an answer is whole.
+``python -m benchmarks.bare_model FILE``, JSON: base_url, request. Each line on stdin asks for one more,
+answered or not; a line is printed when an answer is whole.
 """
 
 import asyncio

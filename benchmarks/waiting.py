@@ -1,10 +1,12 @@
-"""``waiting``: a thousand turns that wait for a slow model, beside the vendor's bare client (RELIABILITY A3)."""
+"""``waiting``: a thousand turns that wait for a slow model, beside the vendor's bare client."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+
+import asyncpg
 
 from benchmarks.fan_out import Helper, helper
 from benchmarks.grounds import Bot, Ground, Page, ground, page, signed_in
@@ -32,7 +34,9 @@ class Measured:
         self.kb: list[float] = []
         self.took: list[float] = []
 
-    async def round(self, one: Callable[[int], Awaitable[None]], count: int) -> None:
+    async def round(
+        self, one: Callable[[int], Awaitable[None]], count: int, ended: Callable[[], Awaitable[None]]
+    ) -> None:
         """Let ``count`` turns arrive at their pace, and wait for their ends."""
         await lags(self.pid, self._lag_file)
         before, peak, began = rss_mb(self.pid), 0.0, time.perf_counter()
@@ -41,7 +45,7 @@ class Measured:
             await asyncio.sleep(max(0.0, began + number / HZ - time.perf_counter()))
             await one(number)
 
-        work = asyncio.gather(*map(due, range(count)))
+        work = asyncio.gather(*map(due, range(count)), ended())
         while not work.done():
             peak = max(peak, rss_mb(self.pid))
             await asyncio.sleep(0.2)
@@ -81,17 +85,21 @@ async def run(quick: bool) -> str:
         ours = Measured(bot.pid, file)
 
         async def say(number: int) -> None:
-            await pages[number % SOCKETS].ask(TEXT)
+            await pages[number % SOCKETS].say(TEXT)
 
         async def request(_: int) -> None:
             process.tell("go")
 
+        async def answered(so_many: int) -> None:
+            for _ in range(so_many):
+                await process.line()
+
         async def measure_ours() -> None:
-            await ours.round(say, count)
+            ended = await turns(land)
+            await ours.round(say, count, lambda: all_ended(land, ended + count))
 
         async def measure_theirs() -> None:
-            done = asyncio.ensure_future(all_lines(process, count))
-            await theirs.round(lambda n: request(n) if n < count - 1 else last(process, done), count)
+            await theirs.round(request, count, lambda: answered(count))
 
         api.wait_s = 0.05
         await measure_warm(measure_ours, measure_theirs)
@@ -101,16 +109,26 @@ async def run(quick: bool) -> str:
     return table("waiting", notes(rounds, count), figures(ours, theirs))
 
 
-async def all_lines(process: Helper, count: int) -> None:
-    """Read as many lines."""
-    for _ in range(count):
-        await process.line()
+async def turns(land: Ground) -> int:
+    """Return how many turns have ended; raises RuntimeError for one that did not end well."""
+    connection = await asyncpg.connect(land.owner_url)
+    try:
+        tenant = await connection.fetchval("SELECT id FROM it0_shared.tenant")
+        rows = await connection.fetch(
+            f'SELECT status, count(*) FROM "it0_t_{tenant}".turn WHERE ended_at IS NOT NULL GROUP BY status'
+        )
+    finally:
+        await connection.close()
+    found = {row["status"]: int(row["count"]) for row in rows}
+    if set(found) - {"completed"}:
+        raise RuntimeError(f"turns ended so: {found}")
+    return found.get("completed", 0)
 
 
-async def last(process: Helper, done: "asyncio.Future[None]") -> None:
-    """Ask for the last request and wait for all answers."""
-    process.tell("go")
-    await done
+async def all_ended(land: Ground, expected: int) -> None:
+    """Wait until so many turns have ended well."""
+    while await turns(land) < expected:
+        await asyncio.sleep(0.5)
 
 
 async def measure_warm(*sides: Callable[[], Awaitable[None]]) -> None:

@@ -18,8 +18,8 @@ from core.errors import BadInput, NotAllowed
 from core.ids import new_token
 from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
+from core.store import clusters, inbox, log, people, preferences, talks
 from core.store import fleet as fleet_store
-from core.store import inbox, log, people, preferences, talks
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
@@ -165,7 +165,7 @@ class Controls:
             pending = (await approval_store.page_of(db, "pending", count=SHOWN))[0]
             count = await db.value(approval_store.PENDING)
             ids = sorted({each for approval in pending for each in approval.action.server_ids})
-            servers = await fleet_store.servers_by_id(db, ids)
+            servers = await clusters.places_by_id(db, ids)
             names = {user.id: user.name for user in await people.users(db)}
         if not pending:
             return [say("approvals.none")]

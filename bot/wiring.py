@@ -12,6 +12,7 @@ from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
 from agent.acts import Acts
+from agent.clusters.shell import ClusterShell
 from agent.context import Desk
 from agent.engine import Engine
 from agent.fleet.expiry import Expiry
@@ -41,6 +42,7 @@ from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chats import Chats, menu
 from bot.chores import timer_handlers
+from bot.clusters import ClusterCommands
 from bot.console.api import Api as ConsoleApi
 from bot.console.auth import Sessions
 from bot.console.entrance import Entrance
@@ -156,7 +158,7 @@ async def build(
         hands = parts.shell or SshShell(
             output_cap_bytes=settings.output_cap_bytes, connect_timeout_s=settings.connect_timeout_s
         )
-        shell = parts.wrap_shell(hands)
+        shell = ClusterShell(parts.wrap_shell(hands))
         stack.push_async_callback(shell.close)
         texts = load_catalogue()
         engines = await stack.enter_async_context(engines_of(settings, texts, parts.clock, parts.engines))
@@ -227,7 +229,7 @@ def _assemble(ground: Ground) -> App:
         lambda tenant, c: workers.stop_where(tenant, c),
         settings.url,
         doctor.say,
-        _more_commands(ground, desk, sessions),
+        _more_commands(ground, desk, sessions, hands.fleet),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
     keys = ApiKeys(clock)
@@ -325,10 +327,10 @@ def _sessions(ground: Ground) -> Sessions:
     )
 
 
-def _more_commands(ground: Ground, desk: Desk, sessions: Sessions) -> Mapping[str, Command]:
+def _more_commands(ground: Ground, desk: Desk, sessions: Sessions, fleet: Fleet) -> Mapping[str, Command]:
     engines, settings = ground.engines, ground.settings
     about = About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url)
-    return {**about.commands(), **Talks(desk).commands()}
+    return {**about.commands(), **Talks(desk).commands(), **ClusterCommands(fleet).commands()}
 
 
 def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:

@@ -31,8 +31,13 @@ class Intent:
     @property
     def role(self) -> Role:
         """Return who may ask for it."""
-        known = {"list_servers": Role.VIEWER, "add_server": Role.ADMIN, "ask_audit": Role.ADMIN}
-        known["harden_server"] = Role.ADMIN
+        known = {
+            "list_servers": Role.VIEWER,
+            "list_clusters": Role.VIEWER,
+            "add_server": Role.ADMIN,
+            "harden_server": Role.ADMIN,
+            "ask_audit": Role.ADMIN,
+        }
         return known.get(self.tool, Role.OPERATOR)
 
 
@@ -108,15 +113,17 @@ def select(selector: str, servers: Sequence[Server]) -> Targets | Unknown | Say:
     """
     names: list[str] = []
     find = finder(servers)
+    # A cluster is meant by its name only: what fits servers seldom fits a cluster.
+    grouped = [server for server in servers if not server.is_cluster]
     for word in filter(None, _SEPARATOR.split(selector)):
         if word.lower() == "all":
-            names += [server.name for server in servers]
+            names += [server.name for server in grouped]
         elif word.startswith(("@", "#")):
-            filters = [word] if any(tagged(s, word[1:]) for s in servers) else _FILTER.findall(word)
+            filters = [word] if any(tagged(s, word[1:]) for s in grouped) else _FILTER.findall(word)
             for each in filters:
-                if each.lower() not in _groups(servers):
-                    return Unknown(each, nearest(each, _groups(servers), 0.5))
-            names += [server.name for server in servers if all(_fits(server, each) for each in filters)]
+                if each.lower() not in _groups(grouped):
+                    return Unknown(each, nearest(each, _groups(grouped), 0.5))
+            names += [server.name for server in grouped if all(_fits(server, each) for each in filters)]
         elif (name := find(word)) is not None:
             names.append(name)
         else:

@@ -1,7 +1,7 @@
 """A second judge that this project did not write: lo-bot-api-emulator, for what it knows of Telegram.
 
 It is skipped, loudly, where the emulator is not installed. It knows no ``link_preview_options``, coloured
-buttons and drafts: those are judged by the double alone.
+buttons and drafts, and counts a message's tags as its text: those are judged by the double alone.
 """
 
 from collections.abc import AsyncIterator
@@ -104,13 +104,3 @@ async def test_answers_cards_and_clicks_are_taken(judge: tuple[Any, str]) -> Non
             await api.call(known(call))
     refused = [each for each in said.requests if each["status"] != 200]
     assert refused == []
-
-
-async def test_a_long_answer_is_taken_piece_by_piece(judge: tuple[Any, str]) -> None:
-    said, url = judge
-    async with opened(url) as api:
-        for call in messages(Place(7), [Code("\n".join(f"line {n} 🌍" for n in range(700)))]):
-            await api.call(known(call))
-    sent = [each for each in said.requests if each["method"].lower() == "sendmessage"]
-    assert len(sent) > 1
-    assert {each["status"] for each in sent} == {200}

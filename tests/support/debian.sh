@@ -1,7 +1,9 @@
 #!/bin/sh
-# Installs what the tests need from Debian: an OpenSSH server and Chromium. Says loudly what it could not do.
+# Installs what the tests need from Debian: an OpenSSH server, shellcheck, sudo and Chromium. Says loudly what it could not do.
 missing=""
 [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+[ -x /usr/bin/shellcheck ] || missing="$missing shellcheck"
+[ -x /usr/sbin/visudo ] || missing="$missing sudo"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 fc-list 2>/dev/null | grep -qi "noto.*cjk" || missing="$missing fontconfig fonts-noto-cjk"
 [ -z "$missing" ] && exit 0

@@ -14,7 +14,7 @@ from core.ids import new_id
 from core.ports import Login
 from core.store import fleet as store
 from core.store import timers
-from core.store.database import Transaction
+from core.store.database import Row, Transaction
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.vault import Place
@@ -43,6 +43,28 @@ def read_key(secret: bytes) -> tuple[str, str]:
         locked = "passphrase" in str(error).lower()  # asyncssh tells it by these words only
         raise BadInput("credential.encrypted" if locked else "credential.not_a_key") from error
     return key.get_fingerprint(), key.get_algorithm()
+
+
+def _checked(name: str, kind: str, secret: bytes) -> bytes:
+    """Return a secret as it is sealed; raises BadInput naming what is wrong."""
+    if not NAME.fullmatch(name):
+        raise BadInput("credential.bad_name")
+    if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
+        raise BadInput("credential.bad_kind")
+    if kind == "ssh_password":
+        secret = secret.rstrip(b"\r\n")
+    if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
+        raise BadInput("credential.empty")
+    return secret
+
+
+def _more(expires_at: datetime | None, rebound: Sequence[Row], old: Row | None) -> dict[str, str]:
+    """Return what else the audit keeps of a new credential."""
+    return {
+        **({"expires_at": expires_at.isoformat()} if expires_at else {}),
+        **({"servers": ", ".join(sorted(row["name"] for row in rebound))} if rebound else {}),
+        **({"replaces": old["fingerprint"] or old["id"]} if old else {}),
+    }
 
 
 def expiry_of(text: str) -> datetime | None:
@@ -116,16 +138,9 @@ class Credentials:
         *,
         replaces: bool,
     ) -> str:
-        if not NAME.fullmatch(name):
-            raise BadInput("credential.bad_name")
-        if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
-            raise BadInput("credential.bad_kind")
         if expires_at is not None and expires_at <= self._clock():
             raise BadInput("credential.bad_expiry")
-        if kind == "ssh_password":
-            secret = secret.rstrip(b"\r\n")
-        if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
-            raise BadInput("credential.empty")
+        secret = _checked(name, kind, secret)
         shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
         credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
         async with tenant.transaction() as tx:
@@ -153,13 +168,7 @@ class Credentials:
             if expires_at is not None:
                 await self._plan_warnings(tx, tenant, credential_id, expires_at)
             rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
-            detail = {"name": name, "kind": kind, "fingerprint": shown}
-            if expires_at is not None:
-                detail["expires_at"] = expires_at.isoformat()
-            if rebound:
-                detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
-            if old is not None:
-                detail["replaces"] = old["fingerprint"] or old["id"]
+            detail = {"name": name, "kind": kind, "fingerprint": shown, **_more(expires_at, rebound, old)}
             await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
         for row in rebound:
             self._connections.forget(tenant.id, row["id"])

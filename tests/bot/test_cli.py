@@ -790,6 +790,18 @@ async def test_inventory_is_shown_first_and_taken_with_yes(beside: Beside, tmp_p
     ]
 
 
+async def test_hardening_is_printed_whole_or_a_part_of_it(beside: Beside, store: Store) -> None:
+    await beside("credential", "add", "main", "--type", "ssh_password", "--file", "-", typed="a password")
+    importing = ("server", "import", "-", "--credential", "main", "--yes")
+    await beside(*importing, typed="Host web-1\n User ops\n")
+    whole = await beside("server", "harden", "web-1")
+    assert (whole.exit_code, whole.stdout.splitlines()[0]) == (0, "#!/bin/sh")
+    part = await beside("server", "harden", "web-1", "--for", "mysql")
+    assert part.stdout.startswith("-- An account that reads.")
+    assert (await beside("server", "harden", "web-1", "--for", "windows")).exit_code == 2
+    assert (await beside("server", "harden", "web-2")).exit_code == 1
+
+
 async def test_inventory_of_which_nothing_can_be_taken_ends_with_one(beside: Beside) -> None:
     refused = await beside("server", "import", "-", typed="Host a\n User ops\n")
     assert refused.exit_code == 1

@@ -403,8 +403,7 @@ async def test_what_is_over_is_forgotten_and_what_holds_is_not(
         await staff.pairing_code(tenant, None, "ann")
         async with tenant.transaction() as tx:
             form = {"name": "k", "kind": "ssh_key", "user_id": ann.id, "expires_at": store.clock()}
-            form["secret_expires_at"] = None
-            await tx.run(fleet.ADD_FORM, token_hash=token_hash(secret), **form)
+            await tx.run(fleet.ADD_FORM, token_hash=token_hash(secret), secret_expires_at=None, **form)
             place = {"installation_id": "i", "external_id": new_id()}
             said = {"name": "Zoe", "language": "en", "home": "1:0"}
             await tx.one(people.TELL_STRANGER, told_at=store.clock(), **place, **said)

@@ -7,6 +7,7 @@ import pytest
 from support.place import built
 from support.store import Store, actions, add_user
 
+from agent.fleet.expiry import Expiry
 from bot.chores import GONE, timer_handlers
 from core.store import people
 from core.store.timers import Timer, set_timer
@@ -116,8 +117,9 @@ async def test_due_tenant_is_dropped_by_the_timer_and_the_default_tenant_has_it_
             app.database,
             app.tenants,
             app.clock,
-            app.executor,
-            app.heads,  # type: ignore[arg-type]
+            app.executor,  # type: ignore[arg-type]
+            app.heads,
+            Expiry(app.desk, app.tenants),  # type: ignore[arg-type]
         )
         for _ in range(2):
             again_at = await handlers[GONE](Timer(0, "", GONE, "", 0, app.clock(), 0))

@@ -204,7 +204,7 @@ class Toolbox:
 
 @cache
 def _schema(arguments: type[BaseModel]) -> Mapping[str, Any]:
-    """Return a JSON Schema, the same object for all turns: each of a thousand that wait would hold its own."""
+    """Return a JSON Schema, the same object for all turns: a thousand that wait would each hold their own."""
     return arguments.model_json_schema()
 
 

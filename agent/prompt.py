@@ -56,20 +56,32 @@ def instructions(user: User, servers: Sequence[Server], today: str) -> list[dict
 
 
 SHOWN = 200
+CLUSTERS = """\
+Clusters, targets of run_command by their names; k8s takes kubectl, docker_swarm takes docker service, node
+and stack, each one command without pipes; bare_metal means all its servers:"""
 
 
 def _fleet(servers: Sequence[Server]) -> str:
     """Return the inventory, a line a server."""
-    if not servers:
+    machines = [server for server in servers if not server.is_cluster]
+    clusters = [server for server in servers if server.is_cluster]
+    if not machines:
         return "No servers yet: an admin adds one with /server add or in the console."
-    lines = [_line(server) for server in sorted(servers, key=lambda each: each.name)[:SHOWN]]
-    if len(servers) > SHOWN:
-        lines.append(f"… and {len(servers) - SHOWN} more: list_servers shows them.")
-    return "\n".join(["Servers:", *lines])
+    text = _listed("Servers:", machines, "list_servers")
+    return f"{text}\n\n{_listed(CLUSTERS, clusters, 'list_clusters')}" if clusters else text
+
+
+def _listed(head: str, places: Sequence[Server], tool: str) -> str:
+    """Return a line for each place, the first ones where there are many."""
+    lines = [_line(each) for each in sorted(places, key=lambda each: each.name)[:SHOWN]]
+    if len(places) > SHOWN:
+        lines.append(f"… and {len(places) - SHOWN} more: {tool} shows them.")
+    return "\n".join([head, *lines])
 
 
 def _line(server: Server) -> str:
     facts: Mapping[str, str | None] = {
+        "kind": server.connection if server.is_cluster else "",
         "environment": server.environment,
         "role": server.role,
         "tags": " ".join(f"{key}={value}" for key, value in sorted(server.tags.items())),

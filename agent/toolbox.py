@@ -183,8 +183,9 @@ class Toolbox:
         return [mine[seq] for seq in taken]
 
     async def servers(self) -> Sequence[Server]:
-        """Return the tenant's servers."""
-        return await self.fleet.servers(self.work.tenant)
+        """Return the tenant's servers and clusters."""
+        tenant = self.work.tenant
+        return [*await self.fleet.servers(tenant), *await self.fleet.clusters.targets(tenant)]
 
     async def show(self, progress: Progress) -> None:
         """Show a piece to whoever looks on."""
@@ -204,7 +205,7 @@ class Toolbox:
 
 @cache
 def _schema(arguments: type[BaseModel]) -> Mapping[str, Any]:
-    """Return a JSON Schema, the same object for all turns: a thousand that wait would each hold their own."""
+    """Return a JSON Schema, one for all turns: each of a thousand that wait would hold its own."""
     return arguments.model_json_schema()
 
 

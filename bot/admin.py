@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
+from agent.fleet.clusters import NewCluster
+from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NewServer
 from agent.gate.approvals import Approvals, Click
 from agent.keys import ApiKey
@@ -28,6 +30,7 @@ from core.errors import BadInput, NotFound, Refused, SetupError, StoreUnavailabl
 from core.ids import new_id
 from core.settings import load_settings
 from core.store import approvals as approval_store
+from core.store import clusters as cluster_store
 from core.store import fleet, people, preferences, quotas
 from core.store.database import Row, Statement
 from core.store.statements import param
@@ -169,10 +172,11 @@ async def revoke_key(slug: str, name: str) -> None:
         await app.keys.revoke(tenant, None, name)
 
 
-async def add_credential(slug: str, name: str, kind: str, secret: bytes) -> str:
-    """Seal a secret; return its fingerprint."""
+async def add_credential(slug: str, name: str, kind: str, secret: bytes, expires: str = "") -> str:
+    """Seal a secret; return its fingerprint. expires: a day or a moment in ISO 8601, "" for never."""
+    until = expiry_of(expires)
     async with at(slug) as (app, tenant):
-        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret)
+        return await app.fleet.credentials.add(tenant, OWNER, name, kind, secret, until)
 
 
 async def credentials(slug: str) -> list[dict[str, Any]]:
@@ -227,6 +231,7 @@ async def servers(slug: str) -> list[dict[str, Any]]:
     async with at(slug) as (_, tenant), tenant.reading() as db:
         found = await fleet.servers(db)
         credentials = {row["id"]: row["name"] for row in await db.all(fleet.CREDENTIALS)}
+        clusters = {each.id: each.name for each in await cluster_store.all_of(db)}
     names = {server.id: server.name for server in found}
     return [
         {
@@ -246,6 +251,7 @@ async def servers(slug: str) -> list[dict[str, Any]]:
             "restricted": server.restricted,
             "shell": server.shell,
             "ssh_options": dict(server.ssh_options),
+            "cluster": clusters.get(server.cluster_id or ""),
             "read_user": server.read_user,
             "read_credential": credentials.get(server.read_credential_id or ""),
             "accounts": dict(server.accounts),
@@ -300,6 +306,43 @@ async def remove_server(slug: str, name: str) -> None:
     """Remove a server."""
     async with at(slug) as (app, tenant):
         await app.fleet.remove_server(tenant, OWNER, await app.fleet.server(tenant, name))
+
+
+async def add_cluster(slug: str, new: NewCluster) -> None:
+    """Add a cluster."""
+    async with at(slug) as (app, tenant):
+        await app.fleet.clusters.add(tenant, OWNER, new)
+
+
+async def clusters(slug: str) -> list[dict[str, Any]]:
+    """Return what is known of each cluster."""
+    async with at(slug) as (app, tenant):
+        known = await app.fleet.clusters.known(tenant)
+    return [
+        {
+            "name": each.cluster.name,
+            "type": each.cluster.kind,
+            "environment": each.cluster.environment,
+            "entry": each.entry or None,
+            "servers": list(each.servers),
+            "description": each.cluster.description,
+        }
+        for each in known
+    ]
+
+
+async def check_cluster(slug: str, name: str) -> Sequence[tuple[str, bool, Sequence[Say]]]:
+    """Check each server by which a cluster is reached; return (server, whether it can be used, words)."""
+    async with at(slug) as (app, tenant):
+        found = await app.fleet.clusters.checked_by(tenant, name)
+        checks = [(server.name, await app.probing.check(tenant, OWNER, server)) for server in found]
+    return [(server, ok, words) for server, (ok, words, _) in checks]
+
+
+async def remove_cluster(slug: str, name: str) -> Sequence[str]:
+    """Remove a cluster; return the servers that were in it."""
+    async with at(slug) as (app, tenant):
+        return await app.fleet.clusters.remove(tenant, OWNER, name)
 
 
 async def approvals(slug: str, status: str, language: Language) -> list[dict[str, Any]]:

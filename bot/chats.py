@@ -9,7 +9,7 @@ from bot.visible import in_one_line
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Label, Message
-from core.store import approvals, fleet, outbox, people
+from core.store import approvals, clusters, outbox, people
 from core.store.database import Transaction
 from core.tenant import Tenants
 from core.texts import LANGUAGES, Language, Say, as_language, say
@@ -95,7 +95,7 @@ class Chats:
 
     async def _card(self, db: Transaction, approval: Approval, edits: Any, language: Language) -> Message:
         """Return an approval as it stands now: all that a decision needs, and how it was decided."""
-        servers = await fleet.servers_by_id(db, list(approval.action.server_ids))
+        servers = await clusters.places_by_id(db, list(approval.action.server_ids))
         names = {user.id: user.name for user in await people.users(db)}
         who = names.get(approval.settled_by or "", "it0")
         head = say(

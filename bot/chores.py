@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from agent.fleet.credentials import EXPIRES
+from agent.fleet.expiry import Expiry
 from agent.gate.approvals import EXPIRY, Approvals
 from bot.gone import Gone
 from bot.heads import Heads
@@ -35,6 +37,7 @@ def timer_handlers(
     clock: Clock,
     approvals: Approvals,
     heads: Heads,
+    expiry: Expiry,
 ) -> Mapping[str, OnTimer]:
     """Return what each kind of timer does."""
 
@@ -58,4 +61,4 @@ def timer_handlers(
         return clock() + timedelta(minutes=settings.audit_head_minutes)
 
     gone = Gone(tenants, clock, settings.tenant_keep_days)
-    return {EXPIRY: expire, PURGE: purge, HEADS: write_heads, GONE: gone}
+    return {EXPIRY: expire, EXPIRES: expiry.warn, PURGE: purge, HEADS: write_heads, GONE: gone}

@@ -6,7 +6,18 @@ import sys
 
 import click
 
-from bot.commands import approvals, audit, channels, credentials, imports, keys, people, servers, tenants
+from bot.commands import (
+    approvals,
+    audit,
+    channels,
+    clusters,
+    credentials,
+    imports,
+    keys,
+    people,
+    servers,
+    tenants,
+)
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
 from bot.visible import listed
 from core.texts import say
@@ -124,6 +135,7 @@ for group in (
     channels.channel,
     credentials.credential,
     servers.server,
+    clusters.cluster,
     approvals.approval,
     tenants.tenant,
     audit.audit,

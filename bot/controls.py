@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from agent.context import Desk, Work
+from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
 from agent.gate.approvals import Approvals
 from agent.people import set_language
@@ -17,8 +18,8 @@ from core.errors import BadInput, NotAllowed
 from core.ids import new_token
 from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
+from core.store import clusters, inbox, log, people, preferences, talks
 from core.store import fleet as fleet_store
-from core.store import inbox, log, people, preferences, talks
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
@@ -164,7 +165,7 @@ class Controls:
             pending = (await approval_store.page_of(db, "pending", count=SHOWN))[0]
             count = await db.value(approval_store.PENDING)
             ids = sorted({each for approval in pending for each in approval.action.server_ids})
-            servers = await fleet_store.servers_by_id(db, ids)
+            servers = await clusters.places_by_id(db, ids)
             names = {user.id: user.name for user in await people.users(db)}
         if not pending:
             return [say("approvals.none")]
@@ -185,11 +186,15 @@ class Controls:
         """Make a one-time form for a secret, because a chat is no place for one."""
         if not work.user.role.covers(Role.ADMIN):
             raise NotAllowed("error.admins_only")
+        expires = next((word.partition("=")[2] for word in words if word.startswith("expires=")), "")
+        words = [word for word in words if not word.startswith("expires=")]
         name = words[0] if words else ""
         kind = words[1] if len(words) > 1 else "ssh_key"
         if not NAME.fullmatch(name) or kind not in ("ssh_key", "ssh_password"):
             raise BadInput("credential.usage")
-        token, now = new_token(), self._desk.clock()
+        token, now, until = new_token(), self._desk.clock(), expiry_of(expires)
+        if until is not None and until <= now:
+            raise BadInput("credential.bad_expiry")
         async with work.tenant.transaction() as tx:
             await tx.run(
                 fleet_store.ADD_FORM,
@@ -198,6 +203,7 @@ class Controls:
                 kind=kind,
                 user_id=work.user.id,
                 expires_at=now + timedelta(minutes=FORM_MINUTES),
+                secret_expires_at=until,
             )
         link = f"{self._url}/secret/{work.tenant.row.slug}.{token}"
         return [say("credential.form", credential=name, minutes=FORM_MINUTES), link]

@@ -9,7 +9,7 @@ from bot.catalogue import Catalogue
 from bot.visible import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
-from core.store import fleet, people
+from core.store import clusters, fleet, people
 from core.store.acts import acts_of, outcome_of
 from core.store.database import Row, Transaction
 from core.texts import Language, Say, say
@@ -138,7 +138,7 @@ class Renderer:
     ) -> dict[str, dict[str, Any]]:
         """Return ``approvals`` as the console takes them, by id."""
         server_ids = sorted({each for a in approvals for each in a.action.server_ids})
-        servers = await fleet.servers_by_id(tx, server_ids) if server_ids else {}
+        servers = await clusters.places_by_id(tx, server_ids) if server_ids else {}
         jumps = sorted({s.jump_server_id for s in servers.values() if s.jump_server_id} - set(servers))
         servers = {**servers, **(await fleet.servers_by_id(tx, jumps) if jumps else {})}
         acts = await acts_of(tx, approvals)

@@ -12,8 +12,10 @@ from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
 from agent.acts import Acts
+from agent.clusters.shell import ClusterShell
 from agent.context import Desk
 from agent.engine import Engine
+from agent.fleet.expiry import Expiry
 from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
@@ -40,6 +42,7 @@ from bot.bus import LocalBus, RedisBus
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chats import Chats, menu
 from bot.chores import timer_handlers
+from bot.clusters import ClusterCommands
 from bot.console.api import Api as ConsoleApi
 from bot.console.auth import Sessions
 from bot.console.entrance import Entrance
@@ -155,7 +158,7 @@ async def build(
         hands = parts.shell or SshShell(
             output_cap_bytes=settings.output_cap_bytes, connect_timeout_s=settings.connect_timeout_s
         )
-        shell = parts.wrap_shell(hands)
+        shell = ClusterShell(parts.wrap_shell(hands))
         stack.push_async_callback(shell.close)
         texts = load_catalogue()
         engines = await stack.enter_async_context(engines_of(settings, texts, parts.clock, parts.engines))
@@ -226,7 +229,7 @@ def _assemble(ground: Ground) -> App:
         lambda tenant, c: workers.stop_where(tenant, c),
         settings.url,
         doctor.say,
-        _more_commands(ground, desk, sessions),
+        _more_commands(ground, desk, sessions, hands.fleet),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
     keys = ApiKeys(clock)
@@ -260,14 +263,15 @@ def _assemble(ground: Ground) -> App:
     resources: list[Resource] = [
         Talk(entrance, ground.texts),
         ApprovalDesk(hands.approvals, ground.texts),
-        FleetDesk(hands.fleet, ground.texts),
+        FleetDesk(hands.fleet, hands.gate.probing, ground.texts),
         _people_desk(ground, callers, sessions, staff, keys, desk),
         RecordsDesk(controls, doctor, heads, ground.texts, clock),
     ]
     api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
     site = Web(sessions, pages, console_api, api, sockets, telegram, ground.texts, doctor.ready)
-    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads)
+    expiry = Expiry(desk, ground.tenants)
+    chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads, expiry)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)
     return App(
         me=ground.me,
@@ -323,10 +327,10 @@ def _sessions(ground: Ground) -> Sessions:
     )
 
 
-def _more_commands(ground: Ground, desk: Desk, sessions: Sessions) -> Mapping[str, Command]:
+def _more_commands(ground: Ground, desk: Desk, sessions: Sessions, fleet: Fleet) -> Mapping[str, Command]:
     engines, settings = ground.engines, ground.settings
     about = About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url)
-    return {**about.commands(), **Talks(desk).commands()}
+    return {**about.commands(), **Talks(desk).commands(), **ClusterCommands(fleet).commands()}
 
 
 def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
@@ -353,7 +357,8 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 
 def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
-    fleet, approvals = Fleet(shell, ground.clock), Approvals(desk)
+    warn_days = sorted({settings.credential_warning_days, settings.credential_last_warning_days})
+    fleet, approvals = Fleet(shell, ground.clock, warn_days), Approvals(desk)
     redactions = Redactions(fleet.credentials, installations.own_secrets)
     executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(

@@ -155,7 +155,8 @@ class Target:
     """A server with the way to it.
 
     login: gives the decrypted credential when a connection has to be made; raises Refused when it is
-    expired or revoked. jump: the server before it.
+    expired or revoked. jump: the server before it. entry: where the commands are run when ``server`` stands
+    for a cluster.
     """
 
     tenant_id: str
@@ -163,6 +164,7 @@ class Target:
     login: Callable[[], Awaitable[Login]] | None
     credential_version: str
     jump: "Target | None" = None
+    entry: "Target | None" = None
 
 
 @dataclass(frozen=True, slots=True)

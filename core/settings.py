@@ -129,6 +129,8 @@ class Settings(BaseSettings):
 
     login_link_minutes: int = Field(default=10, ge=1)
     session_hours: int = Field(default=12, ge=1)
+    credential_warning_days: int = Field(default=14, ge=1, description="before a credential's end")
+    credential_last_warning_days: int = Field(default=3, ge=1)
     conversation_silence_hours: int = Field(
         default=12, ge=0, description="then a chat's next message begins another conversation; 0: never"
     )

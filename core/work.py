@@ -53,11 +53,16 @@ ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
 SERVER_ROLES = ("web", "db", "cache", "worker", "gateway")
 
 
+ClusterKind = Literal["bare_metal", "k8s", "docker_swarm"]
+CLUSTER_KINDS: tuple[ClusterKind, ...] = ("bare_metal", "k8s", "docker_swarm")
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A machine that it0 looks after.
+    """A machine that it0 looks after, or a cluster where it stands for one as a command's target.
 
-    connection: ``ssh``, or ``local`` for the bot's own machine.
+    connection: ``ssh``, ``local`` for the bot's own machine, or the kind of the cluster that this is.
+    cluster_id: the cluster that it belongs to.
     host_key: the pinned public key in OpenSSH's one-line form, None until a person confirmed it.
     restricted: its shell takes bare commands only: no wrapper, so no marker and no kill from outside.
     shell: ``bash`` (run with --noprofile --norc) or ``sh``.
@@ -67,7 +72,7 @@ class Server:
 
     id: str
     name: str
-    connection: Literal["ssh", "local"]
+    connection: Literal["ssh", "local"] | ClusterKind
     host: str
     port: int
     environment: Environment
@@ -82,9 +87,15 @@ class Server:
     host_key: str | None
     restricted: bool = False
     shell: Literal["bash", "sh"] = "bash"
+    cluster_id: str | None = None
     read_user: str = ""
     read_credential_id: str | None = None
     accounts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Return whether this stands for a cluster."""
+        return self.connection in CLUSTER_KINDS
 
     @property
     def for_reading(self) -> "Server":
@@ -92,6 +103,21 @@ class Server:
         if self.read_credential_id is None:
             return self
         return replace(self, ssh_user=self.read_user, credential_id=self.read_credential_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Machines that are one thing to those who work on them.
+
+    entry_server_id: where kubectl or docker is run for it, None for bare metal.
+    """
+
+    id: str
+    name: str
+    kind: ClusterKind
+    environment: Environment
+    entry_server_id: str | None
+    description: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,12 @@ def test_nobody_but_the_executor_the_fleet_and_the_wiring_knows_a_shell() -> Non
         and node.module in ("core.ports", "agent.shell.ssh")
         and {alias.name for alias in node.names} & {"Shell", "SshShell"}
     }
-    assert knowing == {"agent/gate/execution.py", "agent/fleet/servers.py", "bot/wiring.py"}
+    assert knowing == {
+        "agent/clusters/shell.py",
+        "agent/gate/execution.py",
+        "agent/fleet/servers.py",
+        "bot/wiring.py",
+    }
 
 
 def test_children_are_started_where_they_are_kept_and_nowhere_else() -> None:

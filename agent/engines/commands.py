@@ -110,14 +110,23 @@ def _seconds(text: str) -> int | None:
 
 
 def _servers(rest: str, servers: Sequence[Server]) -> Reading:
-    if not rest:
-        return Intent("list_servers", {})
-    environment = environment_of(rest)
-    if environment is None and (name := named(rest, servers)) is not None:
+    if environment_of(rest) is None and (name := named(rest, servers)) is not None:
         return Intent("list_servers", {"name": name})
+    return _listing("list_servers", rest)
+
+
+def _clusters(rest: str, servers: Sequence[Server]) -> Reading:
+    return _listing("list_clusters", rest)
+
+
+def _listing(tool: str, rest: str) -> Reading:
+    """Return the call that lists what there is, perhaps of one environment."""
+    if not rest:
+        return Intent(tool, {})
+    environment = environment_of(rest)
     if environment is None:
         return only(say("direct.bad_environment", word=shown(rest), environments=", ".join(ENVIRONMENTS)))
-    return Intent("list_servers", {"environment": environment})
+    return Intent(tool, {"environment": environment})
 
 
 def _http(rest: str, servers: Sequence[Server]) -> Reading:
@@ -247,6 +256,7 @@ def _overview(servers: Sequence[Server]) -> list[Say]:
 
 _TABLE = (
     Command("servers", "work", Role.VIEWER, _servers, "prod"),
+    Command("clusters", "work", Role.VIEWER, _clusters, "prod"),
     Command("run", "work", Role.OPERATOR, _run, "{server} df -h"),
     Command("tail", "work", Role.OPERATOR, looking.tail, "{server} /var/log/syslog 100"),
     Command("read", "work", Role.OPERATOR, looking.read, "{server} /var/log/syslog 100-150"),
@@ -256,6 +266,7 @@ _TABLE = (
     Command("tcp", "work", Role.OPERATOR, _tcp, "{server} 5432"),
     Command("why", "work", Role.VIEWER, _why, "systemctl restart nginx"),
     Command("server", "manage", Role.ADMIN, _server, "add web-9 10.0.0.9 user=ops credential=ops-key"),
+    Command("cluster", "manage", Role.ADMIN, sample="add shop k8s entry={server} environment=prod"),
     Command("credential", "manage", Role.ADMIN),
     Command("approvals", "manage", Role.VIEWER),
     Command("audit", "manage", Role.ADMIN, looking.audit, "server={server} since=24h"),

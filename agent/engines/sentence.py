@@ -190,7 +190,7 @@ def targets_of(sentence: Sentence, name: str, skip: Token | None = None) -> Targ
 
 def _the_one(sentence: Sentence, name: str) -> Targets | Suggestion:
     """Return the only server there is, or ask which."""
-    names = [server.name for server in sentence.servers]
+    names = [server.name for server in sentence.servers if not server.is_cluster]
     if len(names) == 1:
         return Targets((names[0],))
     return only(say("direct.which_server", servers=listed(names), example=sample(sentence, name)))
@@ -216,7 +216,9 @@ def _members(sentence: Sentence) -> list[Server]:
     return [
         server
         for server in sentence.servers
-        if (not environments or server.environment in environments) and (not roles or server.role in roles)
+        if not server.is_cluster
+        and (not environments or server.environment in environments)
+        and (not roles or server.role in roles)
     ]
 
 

@@ -30,8 +30,13 @@ class Intent:
     @property
     def role(self) -> Role:
         """Return who may ask for it."""
-        known = {"list_servers": Role.VIEWER, "add_server": Role.ADMIN, "ask_audit": Role.ADMIN}
-        known["harden_server"] = Role.ADMIN
+        known = {
+            "list_servers": Role.VIEWER,
+            "list_clusters": Role.VIEWER,
+            "add_server": Role.ADMIN,
+            "harden_server": Role.ADMIN,
+            "ask_audit": Role.ADMIN,
+        }
         return known.get(self.tool, Role.OPERATOR)
 
 
@@ -119,6 +124,8 @@ def select(selector: str, servers: Sequence[Server]) -> Targets | Unknown | Say:
 
 
 def _fits(server: Server, selector: str) -> bool:
+    if server.is_cluster:  # by its name only: what fits servers seldom fits a cluster
+        return False
     if selector.startswith("@"):
         return server.environment == selector[1:].lower()
     if selector.startswith("#"):

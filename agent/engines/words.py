@@ -231,6 +231,8 @@ WHOLE: Mapping[str, str] = {
         "yes": "yes;y;ok;okay;sure;approve;go ahead;do it;好;好的;是;是的;可以;同意;批准;行;确认",
         "stop": "stop;stop it;停;停止;停下;别动;停一下",
         "list": "servers;my servers;hosts;服务器;机器",
+        "clusters": "clusters;list clusters;show clusters;which clusters;集群;列出集群;集群列表;"
+        "有哪些集群;查看集群;显示集群",
     }.items()
     for phrase in phrases.split(";")
 }

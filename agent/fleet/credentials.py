@@ -1,7 +1,7 @@
 """Credentials: secrets that are sealed, replaced, revoked, and opened for a connection or a redactor."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 import asyncssh
@@ -13,6 +13,7 @@ from core.errors import BadInput, NotFound, Refused
 from core.ids import new_id
 from core.ports import Login
 from core.store import fleet as store
+from core.store import timers
 from core.store.database import Transaction
 from core.store.statements import LOCK
 from core.tenant import Tenant
@@ -21,6 +22,10 @@ from core.work import Credential, User
 
 LOGIN_KINDS = ("ssh_key", "ssh_password")
 MAX_SECRET_BYTES = 65536
+EXPIRES = "credential_expires"
+"""The timer's kind; its ref is the credential's id, its step the days that are left."""
+
+WARN_DAYS = (14, 3)
 USED_EVERY = timedelta(minutes=1)
 """When a credential was last used is written at most this often: one may open hundreds of servers at once."""
 
@@ -40,6 +45,22 @@ def read_key(secret: bytes) -> tuple[str, str]:
     return key.get_fingerprint(), key.get_algorithm()
 
 
+def expiry_of(text: str) -> datetime | None:
+    """Return the moment that ``text`` names, None for none: a day such as 2027-01-31 counts to its end, UTC.
+
+    Raises BadInput for a text of another form.
+    """
+    if not text:
+        return None
+    try:
+        if len(text) == 10:
+            return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput("credential.bad_expiry") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _place(tenant: Tenant, credential_id: str, kind: str) -> Place:
     return Place(tenant.id, "credential", credential_id, "sealed", kind)
 
@@ -57,12 +78,14 @@ class Connections(Protocol):
 class Credentials:
     """The credentials of tenants.
 
-    connections: told of those that are not to be used any more.
+    connections: told of those that are not to be used any more. warn_days: how many days before a
+    credential's end its owner is told.
     """
 
-    def __init__(self, connections: Connections, clock: Clock) -> None:
+    def __init__(self, connections: Connections, clock: Clock, warn_days: Sequence[int] = WARN_DAYS) -> None:
         self._connections = connections
         self._clock = clock
+        self._warn_days = warn_days
 
     async def add(
         self,
@@ -77,7 +100,7 @@ class Credentials:
 
         Servers that used a revoked credential of this name use the new one from now on: that is how a
         credential is replaced, and ``using`` tells which they are. Raises BadInput for a bad name or kind,
-        a name in use, or a key that cannot be read.
+        a name in use, a key that cannot be read, or an end that is over.
         """
         admins_only(by)
         return await self._seal(tenant, by, name, kind, secret, expires_at, replaces=False)
@@ -97,6 +120,8 @@ class Credentials:
             raise BadInput("credential.bad_name")
         if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
             raise BadInput("credential.bad_kind")
+        if expires_at is not None and expires_at <= self._clock():
+            raise BadInput("credential.bad_expiry")
         if kind == "ssh_password":
             secret = secret.rstrip(b"\r\n")
         if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
@@ -110,6 +135,7 @@ class Credentials:
                 raise BadInput("credential.name_taken", credential=name)
             if old is not None:
                 await tx.run(store.REVOKE, credential=old["id"], now=self._clock())
+                await tx.run(timers.CANCEL, tenant=tenant.id, kind=EXPIRES, ref=old["id"])
             await tx.run(
                 store.ADD_CREDENTIAL,
                 id=credential_id,
@@ -124,8 +150,12 @@ class Credentials:
                 expires_at=expires_at,
                 revoked_at=None,
             )
+            if expires_at is not None:
+                await self._plan_warnings(tx, tenant, credential_id, expires_at)
             rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
             detail = {"name": name, "kind": kind, "fingerprint": shown}
+            if expires_at is not None:
+                detail["expires_at"] = expires_at.isoformat()
             if rebound:
                 detail["servers"] = ", ".join(sorted(row["name"] for row in rebound))
             if old is not None:
@@ -136,6 +166,15 @@ class Credentials:
         if old is not None:
             self._connections.forget_credential(old["id"])
         return shown
+
+    async def _plan_warnings(
+        self, tx: Transaction, tenant: Tenant, credential_id: str, expires_at: datetime
+    ) -> None:
+        """Write the timers of what its owner is told, in the transaction that stores it."""
+        for days in self._warn_days:
+            due_at = expires_at - timedelta(days=days)
+            if due_at > self._clock():
+                await timers.set_timer(tx, tenant.id, EXPIRES, credential_id, due_at, step=days)
 
     async def rotate(
         self, tenant: Tenant, by: User, name: str, secret: bytes, expires_at: datetime | None = None
@@ -161,6 +200,7 @@ class Credentials:
         async with tenant.transaction() as tx:
             credential = await credential_named(tx, name)
             await tx.run(store.REVOKE, credential=credential.id, now=self._clock())
+            await tx.run(timers.CANCEL, tenant=tenant.id, kind=EXPIRES, ref=credential.id)
             using = [row["name"] for row in await tx.all(store.USING, credential=credential.id)]
             await note(
                 tx,

@@ -37,11 +37,12 @@ CHANGEABLE = (
     "shell",
     "tags",
     "ssh_options",
+    "cluster",
     "read_user",
     "read_credential",
 )
 """NewServer's fields that can be other later."""
-CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags")
+CHANGEABLE_HERE = ("environment", "role", "description", "shell", "tags", "cluster")
 """Those of the bot's own machine, to which no connection leads."""
 
 
@@ -63,6 +64,7 @@ class NewServer:
     shell: str = "bash"
     tags: Mapping[str, str] = field(default_factory=dict)
     ssh_options: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str = ""
     read_user: str = ""
     read_credential: str = ""
 

@@ -7,7 +7,7 @@ from agent.fleet.changes import admins_only, note
 from agent.fleet.forms import NewServer
 from agent.fleet.inventory.found import Listing
 from agent.fleet.inventory.plan import Plan, Row, Wishes, plan
-from agent.fleet.placing import check_quota, described, placed
+from agent.fleet.placing import check_name, check_quota, described, placed
 from agent.fleet.servers import Fleet
 from core.clock import Clock
 from core.errors import Refused
@@ -53,6 +53,7 @@ class Importing:
 
     async def _add(self, tx: Transaction, tenant: Tenant, row: Row) -> None:
         await check_quota(tx, tenant)
+        await check_name(tx, row.name)
         server = await placed(tx, row.new, self._clock())
         await tx.run(store.ADD_SERVER, **store.server_row(server, self._clock()))
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from agent.fleet.clusters import cluster_joined
 from agent.fleet.credentials import usable_one
 from agent.fleet.forms import MAX_JUMPS, NewServer
-from core.errors import NotFound, Refused
+from core.errors import BadInput, NotFound, Refused
 from core.ids import new_id
+from core.store import clusters as cluster_store
 from core.store import fleet as store
 from core.store.database import Transaction
 from core.tenant import Tenant
@@ -20,6 +22,7 @@ async def placed(db: Transaction, new: NewServer, at: datetime) -> Server:
     credential = await usable_one(db, new.credential, at) if new.connection == "ssh" else None
     reading = await usable_one(db, new.read_credential, at) if new.read_credential else None
     jump = await jump_named(db, new.jump) if new.jump else None
+    cluster_id = await cluster_joined(db, new.cluster, new.environment)
     return Server(
         id=new_id(),
         name=new.name,
@@ -38,6 +41,7 @@ async def placed(db: Transaction, new: NewServer, at: datetime) -> Server:
         host_key=None,
         restricted=new.restricted,
         shell="sh" if new.shell == "sh" else "bash",
+        cluster_id=cluster_id,
         read_user=new.read_user,
         read_credential_id=reading.id if reading else None,
     )
@@ -48,6 +52,12 @@ async def check_quota(db: Transaction, tenant: Tenant) -> None:
     limit = PLANS[tenant.row.plan].servers
     if limit is not None and await db.value(store.COUNT_SERVERS) >= limit:
         raise Refused("quota.servers", limit=limit, plan=tenant.row.plan)
+
+
+async def check_name(tx: Transaction, name: str) -> None:
+    """Raise BadInput if a server or a cluster is called ``name``: a name means one target."""
+    if await store.server_named(tx, name) or await cluster_store.named(tx, name):
+        raise BadInput("server.name_taken", server=name)
 
 
 async def jump_named(tx: Transaction, name: str) -> Server:
@@ -75,6 +85,7 @@ async def described(tx: Transaction, server: Server) -> NewServer:
     credential = await _credential_name(tx, server.credential_id)
     jump_id = server.jump_server_id
     jump = (await store.servers_by_id(tx, [jump_id])).get(jump_id) if jump_id else None
+    clusters = await cluster_store.names_by_id(tx, [server.cluster_id]) if server.cluster_id else {}
     return NewServer(
         name=server.name,
         host=server.host,
@@ -90,6 +101,7 @@ async def described(tx: Transaction, server: Server) -> NewServer:
         shell=server.shell,
         tags=dict(server.tags),
         ssh_options=dict(server.ssh_options),
+        cluster=clusters.get(server.cluster_id or "", ""),
         read_user=server.read_user,
         read_credential=await _credential_name(tx, server.read_credential_id),
     )

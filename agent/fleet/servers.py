@@ -7,9 +7,10 @@ from typing import Any
 
 from agent.fleet import harden
 from agent.fleet.changes import admins_only, note
-from agent.fleet.credentials import Credentials, usable_one
+from agent.fleet.clusters import Clusters, cluster_joined
+from agent.fleet.credentials import WARN_DAYS, Credentials, usable_one
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
-from agent.fleet.placing import check_quota, check_way, described, jump_named, placed
+from agent.fleet.placing import check_name, check_quota, check_way, described, jump_named, placed
 from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
 from core.errors import (
@@ -23,6 +24,7 @@ from core.errors import (
     StoreUnavailable,
 )
 from core.ports import Login, Shell, Target
+from core.store import clusters as cluster_store
 from core.store import fleet as store
 from core.store.database import Row, Transaction
 from core.store.statements import LOCK
@@ -45,13 +47,14 @@ class Ways:
 class Fleet:
     """The servers of tenants.
 
-    shell: asked for the host keys that servers show.
+    shell: asked for the host keys that servers show. warn_days: as ``Credentials`` has it.
     """
 
-    def __init__(self, shell: Shell, clock: Clock) -> None:
+    def __init__(self, shell: Shell, clock: Clock, warn_days: Sequence[int] = WARN_DAYS) -> None:
         self._shell = shell
         self._clock = clock
-        self.credentials = Credentials(shell, clock)
+        self.credentials = Credentials(shell, clock, warn_days)
+        self.clusters = Clusters(self.target, clock)
 
     async def servers(self, tenant: Tenant) -> list[Server]:
         """Return every server of the tenant."""
@@ -98,8 +101,7 @@ class Fleet:
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             await check_quota(tx, tenant)
-            if await store.server_named(tx, server.name):
-                raise BadInput("server.name_taken", server=server.name)
+            await check_name(tx, server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
             await note(
@@ -229,6 +231,7 @@ class Fleet:
         if "jump" in detail:
             jump_id = (await jump_named(tx, after.jump)).id if after.jump else None
             await check_way(tx, now, jump_id)
+        cluster_id = await cluster_joined(tx, after.cluster, after.environment)
         moved = "host" in detail or "port" in detail
         return replace(
             now,
@@ -249,6 +252,7 @@ class Fleet:
             read_credential_id=reading_id,
             accounts={} if moved or detail.keys() & ACCOUNT else now.accounts,
             status="untrusted" if moved else now.status,
+            cluster_id=cluster_id,
         )
 
     async def hardening(
@@ -279,6 +283,8 @@ class Fleet:
             behind = [row["name"] for row in await tx.all(store.BEHIND, server=server.id)]
             if behind:
                 raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
+            if clusters := await cluster_store.entered_by(tx, server.id):
+                raise Refused("server.is_entry", server=server.name, clusters=", ".join(clusters))
             await tx.run(store.REMOVE, server=server.id)
             await note(
                 tx, tenant, self._clock(), "server.remove", by, "server", server.id, {"name": server.name}
@@ -316,6 +322,8 @@ class Fleet:
         known = {} if known is None else known
         if depth > MAX_JUMPS:
             raise Refused("server.jump_circle", server=server.name)
+        if server.is_cluster:
+            return await self.clusters.target(tenant, server)
         if server.connection == "local":
             return Target(tenant.id, server, None, "")
         row, jumps = known.get(server.credential_id or ""), {}

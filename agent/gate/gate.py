@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from agent.clusters.words import refusal
 from agent.context import Call, Desk, Work
 from agent.engine import Answer
 from agent.fleet.servers import Fleet, Ways
@@ -16,8 +17,7 @@ from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
 from core.errors import BadInput, It0Error, NotAllowed, Refused
 from core.ports import Classifier
-from core.store import fleet as fleet_store
-from core.store import preferences, runs
+from core.store import clusters, preferences, runs
 from core.store.database import Transaction
 from core.store.runs import Run
 from core.tenant import Tenant
@@ -74,6 +74,8 @@ class Gate:
         verdict = self.judge(command, servers)
         if verdict.level >= Risk.L3:
             return await self._refuse(work, command, servers, verdict)
+        if (foreign := self._foreign(command, servers)) is not None:
+            return await self._refuse_foreign(work, command, servers, foreign)
         if verdict.level == Risk.L0:
             servers = [server.for_reading for server in servers]
         action = self._action(command, servers, timeout_s, verdict.level)
@@ -113,16 +115,7 @@ class Gate:
             raise BadInput("gate.no_servers")
         if len(names) > MAX_TARGETS:
             raise BadInput("gate.too_many_servers", count=len(names), limit=MAX_TARGETS)
-        if len(names) == 1:
-            return [await self._fleet.server(work.tenant, names[0])]
-        return await self._many(work, names)
-
-    async def _many(self, work: Work, names: Sequence[str]) -> list[Server]:
-        by_name = {server.name: server for server in await self._fleet.servers(work.tenant)}
-        for name in names:
-            if name not in by_name:
-                raise Refused("error.no_such_server", server=name)
-        return [by_name[name] for name in dict.fromkeys(names)]
+        return await self._fleet.clusters.meant(work.tenant, names)
 
     def _action(
         self, command: str, servers: Sequence[Server], timeout_s: int | None, level: Risk = Risk.L0
@@ -164,6 +157,20 @@ class Gate:
         await self._note_refusal(work, detail)
         return Answer("refused", (say("gate.secret_in_command"),))
 
+    def _foreign(self, command: str, servers: Sequence[Server]) -> Say | None:
+        """Return why ``command`` is none of a cluster's among ``servers``, or None."""
+        refusals = (refusal(command, server) for server in servers if server.is_cluster)
+        return next(filter(None, refusals), None)
+
+    async def _refuse_foreign(self, work: Work, command: str, servers: Sequence[Server], why: Say) -> Answer:
+        detail = {
+            "command": command[:MAX_COMMAND],
+            "servers": [server.name for server in servers],
+            "reasons": [why.key],
+        }
+        await self._note_refusal(work, detail)
+        return Answer("refused", (why,))
+
     async def _note_refusal(self, work: Work, detail: Mapping[str, object]) -> None:
         entry = Entry(
             "command.refused", "agent", None, None, "turn", work.turn_id, work.address.channel, detail=detail
@@ -194,7 +201,7 @@ class Gate:
         """
         action = approval.action
         async with work.tenant.reading() as db:
-            known = await fleet_store.servers_by_id(db, list(action.server_ids))
+            known = await clusters.places_by_id(db, list(action.server_ids))
             halted = (await preferences.load(db)).halted_by
             begun = await runs.get(db, approval.id)
         if begun is not None:
@@ -226,7 +233,7 @@ class Gate:
         async def may_start(tx: Transaction) -> None:
             """Look again with the servers held: nobody removes or distrusts one until the row stands."""
             await not_halted(tx)
-            held = await fleet_store.servers_by_id(tx, list(action.server_ids), hold=True)
+            held = await clusters.places_by_id(tx, list(action.server_ids), hold=True)
             if (refusal := self._changed(work, approval, held)) is not None:
                 raise Refused(refusal.key, **refusal.params)
 
@@ -272,7 +279,7 @@ class Gate:
         """Return the ways to a run's servers as they are now, and why others cannot be asked any more."""
         server_ids = [server_id for server_id, _ in run.servers]
         async with tenant.reading() as db:
-            known = await fleet_store.servers_by_id(db, server_ids)
+            known = await clusters.places_by_id(db, server_ids)
         servers = [known[each] for each in server_ids if each in known]
         if run.level == Risk.L0:
             servers = [server.for_reading for server in servers]
@@ -311,6 +318,8 @@ class Gate:
             now = replace(now, host_keys=keys)
         if now.digest(work.tenant.id, approval.id, approval.nonce) != approval.digest:
             return say("gate.changed", code=approval.code)
+        if now.kind == "run" and (foreign := self._foreign(now.command, servers)) is not None:
+            return foreign
         if now.kind == "run" and self.judge(now.command, servers).level > approval.level:
             return say("gate.level_rose", code=approval.code)
         return None

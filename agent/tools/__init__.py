@@ -7,6 +7,7 @@ from agent.gate.gate import Gate
 from agent.toolbox import Tool
 from agent.tools.audit import AskAudit
 from agent.tools.checks import CheckHttp, CheckTcp
+from agent.tools.clusters import ListClusters
 from agent.tools.commands import RunCommand, TailFile
 from agent.tools.files import ReadFile, SearchFiles
 from agent.tools.ping import Ping
@@ -23,6 +24,7 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         SearchFiles(gate),
         Ping(gate, fleet),
         ListServers(fleet),
+        ListClusters(fleet),
         AddServer(gate, fleet),
         CheckServer(gate, fleet),
         HardenServer(fleet),

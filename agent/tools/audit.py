@@ -15,7 +15,7 @@ from core.audit import Wanted
 from core.clock import Clock
 from core.errors import BadInput, NotAllowed
 from core.messages import Code
-from core.store import fleet, people
+from core.store import clusters, fleet, people
 from core.store.database import Row
 from core.tenant import Tenant
 from core.texts import say
@@ -79,7 +79,7 @@ class AskAudit:
         rows = await tenant.audit.find(wanted, arguments.limit + 1)
         names = {user.id: user.name for user in users}
         async with tenant.reading() as db:
-            names |= await fleet.names_in(db, rows)
+            names |= await clusters.names_in(db, rows)
         redact = await self._gate.redact(tenant)  # a secret may have been stored after the row was written
         return _told([_row(row, names, redact) for row in rows], arguments.limit)
 
@@ -144,7 +144,7 @@ async def _server(tenant: Tenant, name: str | None) -> tuple[str, ...]:
     if name is None:
         return ()
     async with tenant.reading() as db:
-        ids = await fleet.ids_named(db, name)
+        ids = [*await fleet.ids_named(db, name), *await clusters.ids_named(db, name)]
     if not ids:
         raise BadInput("error.no_such_server", server=name)
     return (name, *ids)
@@ -162,7 +162,7 @@ def _row(row: Row, names: Mapping[str, str], redact: Redact) -> dict[str, Any]:
         "approver": names.get(row["approver_id"] or "", ""),
         "action": row["action"],
         "code": str(detail.get("code", "")),
-        "servers": [names.get(each, each) for each in fleet.servers_in(row)],
+        "servers": [names.get(each, each) for each in clusters.targets_in(row)],
         "command": _in_line(redact(str(about))),
     }
 

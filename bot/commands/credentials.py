@@ -38,13 +38,14 @@ def secret_of(path: str, limit: int = SECRET_LIMIT) -> bytes:
     "--type", "kind", required=True, type=click.Choice(["ssh_key", "ssh_password", "token", "kubeconfig"])
 )
 @click.option("--file", "path", required=True, help="A file, or - for standard input.")
+@click.option("--expires", default="", metavar="DATE", help="Such as 2027-01-31; its owner is told before.")
 @data_options
-def credential_add(name: str, kind: str, path: str, tenant: str, as_json: bool) -> None:
+def credential_add(name: str, kind: str, path: str, expires: str, tenant: str, as_json: bool) -> None:
     """Seal a secret in the vault."""
     secret = secret_of(path)
     from bot import admin
 
-    shown = run(lambda: admin.add_credential(tenant, name, kind, secret))
+    shown = run(lambda: admin.add_credential(tenant, name, kind, secret, expires))
     words = say("cli.sealed_key", name=name, fingerprint=shown) if shown else say("cli.sealed", name=name)
     show(as_json, {"name": name, "fingerprint": shown}, words)
 

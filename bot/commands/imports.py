@@ -131,8 +131,7 @@ def _refusal(row: "Row") -> Say:
 
 
 def _counts(plan: "Plan") -> Say:
-    states = [row.state for row in plan.rows]
-    return say("import.counts", **{state: states.count(state) for state in STATES})
+    return say("import.counts", **{state: sum(row.state == state for row in plan.rows) for state in STATES})
 
 
 def _data(plan: "Plan", listing: "Listing", taken: bool) -> dict[str, Any]:

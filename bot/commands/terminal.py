@@ -23,6 +23,7 @@ IN_OTHER_WORDS: Mapping[str, str] = {
     "error.no_such_server": "cli.no_such_server",
     "server.first_contact": "cli.first_contact",
     "server.key_pinned": "cli.key_pinned",
+    "error.no_such_cluster": "cli.no_such_cluster",
     "server.name_taken": "cli.server_name_taken",
 }
 """Sentences that tell a chat's reader how to go on, and what stands for them here, with the same places."""

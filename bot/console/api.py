@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
 from agent.gate.probing import Probing
@@ -294,8 +295,12 @@ class Api:
         body = await body_of(request, name=str, kind=str, secret=str)
         if body["kind"] not in ("ssh_key", "ssh_password"):
             raise BadInput("credential.bad_kind")
+        expires = body.get("expires_at") or ""
+        if not isinstance(expires, str):
+            raise BadInput("error.bad_field", field="expires_at", kind="str")
+        secret, until = body["secret"].encode(), expiry_of(expires)
         shown = await self._fleet.credentials.add(
-            visitor.tenant, visitor.user, body["name"], body["kind"], body["secret"].encode()
+            visitor.tenant, visitor.user, body["name"], body["kind"], secret, until
         )
         return {"fingerprint": shown}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.render import joined
-from core.store import fleet, people
+from core.store import clusters, people
 from core.store.database import Row, Transaction
 from core.texts import Language
 
@@ -21,7 +21,7 @@ class Known:
 async def known_to(db: Transaction, rows: Sequence[Row]) -> Known:
     """Return the names of all that ``rows`` speak of."""
     users = await people.users(db)
-    return Known({u.id: u.name for u in users}, await fleet.names_in(db, rows))
+    return Known({u.id: u.name for u in users}, await clusters.names_in(db, rows))
 
 
 def audit_json(row: Row, known: Known, language: Language) -> Mapping[str, Any]:

@@ -146,7 +146,8 @@ class Pages:
         if user is None or not user.active or not isinstance(given, str):
             raise NotAllowed("error.admins_only")
         text = given.replace("\r\n", "\n")
-        shown = await self._credentials.add(tenant, user, form["name"], form["kind"], text.encode())
+        until = form["secret_expires_at"]
+        shown = await self._credentials.add(tenant, user, form["name"], form["kind"], text.encode(), until)
         async with tenant.transaction() as tx:
             await tx.one(fleet_store.USE_FORM, hash=digest, now=self._clock())
         return filled(

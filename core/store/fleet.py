@@ -1,6 +1,5 @@
 """Servers and credentials."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import bindparam, case, func, or_, select, update
@@ -170,18 +169,6 @@ async def server_named(tx: Transaction, name: str) -> Server | None:
 async def ids_named(tx: Transaction, name: str) -> list[str]:
     """Return the ids of all servers that are or were called ``name``."""
     return [row["id"] for row in await tx.all(IDS_NAMED, name=name)]
-
-
-def servers_in(row: Row) -> list[str]:
-    """Return the servers that a row of the audit log speaks of, by id or, as it was written, by name."""
-    named = [row["resource_id"]] if row["resource_type"] == "server" else []
-    return [*named, *(each for each in row["detail"].get("servers") or () if isinstance(each, str))]
-
-
-async def names_in(tx: Transaction, rows: Iterable[Row]) -> dict[str, str]:
-    """Return the names of the servers that audit rows speak of, also of those that were removed."""
-    ids = sorted({each for row in rows for each in servers_in(row)})
-    return {row["id"]: row["name"] for row in await tx.all(NAMES, ids=ids)} if ids else {}
 
 
 def change_row(server: Server) -> dict[str, Any]:

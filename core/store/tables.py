@@ -488,6 +488,7 @@ servers = _tenant_table(
     _must("restricted", Boolean, "false"),
     _must("shell", Text, "'bash'"),
     _must("created_at", Moment),
+    _may("cluster_id", Text),
     _must("read_user", Text, "''"),
     Column("read_credential_id", Text, ForeignKey(credentials.c.id), nullable=True),
     _must("accounts", JSONB, "'{}'"),
@@ -497,6 +498,22 @@ servers = _tenant_table(
     _one_of("status", ["active", "untrusted", "removed"]),
     _one_of("shell", ["bash", "sh"]),
     Index("uq_server_name", "name", unique=True, postgresql_where=text("status <> 'removed'")),
+)
+
+clusters = _tenant_table(
+    "cluster",
+    Column("id", Text, primary_key=True),
+    _must("name", Text),
+    _must("kind", Text),
+    _must("environment", Text),
+    Column("entry_server_id", Text, ForeignKey("tenant.server.id"), nullable=True),
+    _must("description", Text, "''"),
+    _must("status", Text, "'active'"),
+    _must("created_at", Moment),
+    _one_of("kind", ["bare_metal", "k8s", "docker_swarm"]),
+    _one_of("environment", ["dev", "staging", "prod"]),
+    _one_of("status", ["active", "removed"]),
+    Index("uq_cluster_name", "name", unique=True, postgresql_where=text("status <> 'removed'")),
 )
 
 secret_forms = _tenant_table(

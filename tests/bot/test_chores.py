@@ -1,10 +1,14 @@
 """What it0 does by itself: what is over is forgotten in time."""
 
 from datetime import timedelta
+from typing import Any
 
-from support.place import built
+from support.place import at_work, built
+from support.place import until as until_there
 from support.store import Store
 
+from agent.fleet.credentials import EXPIRES
+from agent.fleet.expiry import Expiry
 from agent.gate.approvals import Approvals
 from bot.chores import KEPT, PURGE, timer_handlers
 from core.store import fleet
@@ -20,14 +24,30 @@ async def test_purge_forgets_what_was_over_long_ago_in_every_tenant(store: Store
         await app.sessions.sign_in(token, None)
         await app.staff.pairing_code(tenant, place.ann, "ann")
         form = {"name": "k", "kind": "ssh_key", "user_id": place.ann.id, "expires_at": start}
+        form["secret_expires_at"] = None
         async with tenant.transaction() as tx:
             await tx.run(fleet.ADD_FORM, token_hash=token_hash(token), **form)
         shared = ("login_link", "pairing_code", "web_session")
         tables = (*(f"it0_shared.{table}" for table in shared), f"{tenant.schema}.secret_form")
         for later, left in ((KEPT - timedelta(hours=1), 1), (KEPT + timedelta(days=1), 0)):
             moment = start + later
-            rest = (Approvals(app.desk), app.heads)
+            rest = (Approvals(app.desk), app.heads, Expiry(app.desk, app.tenants))
             handlers = timer_handlers(app.settings, app.database, app.tenants, lambda at=moment: at, *rest)
             await handlers[PURGE](Timer(0, "", PURGE, "", 0, moment, 0))
             counts = [(await store.as_owner(f"SELECT count(*) FROM {table}"))[0][0] for table in tables]
             assert counts == [left] * 4
+
+
+async def test_running_process_warns_of_a_credential_in_its_owners_console(store: Store) -> None:
+    async with at_work(store) as place:
+        until = place.app.clock() + timedelta(days=20)
+        door = place.app.fleet.credentials
+        await door.add(place.tenant, place.ann, "main", "ssh_password", b"a password", until)
+        await store.as_owner(
+            "UPDATE it0_shared.timer SET due_at = now() WHERE kind = $1 AND step = 14", EXPIRES
+        )
+
+        async def notices() -> list[Any]:
+            return await store.as_owner(f"SELECT 1 FROM {place.tenant.schema}.event WHERE kind = 'notice'")
+
+        assert len(await until_there(notices)) == 1

@@ -34,7 +34,7 @@ PasswordAuthentication yes
 KbdInteractiveAuthentication no
 LogLevel ERROR
 MaxStartups 500
-SetEnv HOME={home}
+SetEnv HOME={home}{environment}
 {extra}
 """
 
@@ -99,10 +99,12 @@ class Sshd:
         self.process.wait()
 
 
-def start_sshd(folder: Path, extra: str = "", key_type: str = "ssh-ed25519", port: int = 0) -> Sshd:
+def start_sshd(
+    folder: Path, extra: str = "", key_type: str = "ssh-ed25519", port: int = 0, environment: str = ""
+) -> Sshd:
     """Return a server that has begun to listen; its files are in ``folder``, which is made if need be.
 
-    extra: more lines of its configuration; key_type: of its host key.
+    extra: more lines of its configuration; key_type: of its host key; environment: more of its users'.
     """
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,10 @@ def start_sshd(folder: Path, extra: str = "", key_type: str = "ssh-ed25519", por
     (folder / "host_key").chmod(0o600)
     (folder / "authorized_keys").write_bytes(client.export_public_key())
     port = port or free_port()
-    (folder / "config").write_text(CONFIG.format(port=port, folder=folder, home=home, extra=extra))
+    config = CONFIG.format(
+        port=port, folder=folder, home=home, extra=extra, environment=f" {environment}".rstrip()
+    )
+    (folder / "config").write_text(config)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL)

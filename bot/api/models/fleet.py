@@ -29,6 +29,8 @@ class NewServerForm(Form):
     shell: str = "bash"
     tags: dict[str, str] = Field(default_factory=dict)
     ssh_options: dict[str, Any] = Field(default_factory=dict)
+    read_user: str = Field("", description="A second user, for what only reads.")
+    read_credential: str | None = None
     trust: str = Field("", description="Pins the host key if it has this fingerprint, else adds nothing.")
 
 
@@ -47,6 +49,20 @@ class ServerChange(Form):
     shell: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
     ssh_options: dict[str, Any] = Field(default_factory=dict)
+    read_user: str = ""
+    read_credential: str = ""
+
+
+class Account(View):
+    """What an account can do on its server, as it was seen ``at`` a moment."""
+
+    user: str
+    is_root: bool
+    sudo: Literal["all", "some", "password", "none"]
+    may: list[str]
+    groups: list[str]
+    shell: str
+    at: datetime
 
 
 class Server(View):
@@ -69,6 +85,9 @@ class Server(View):
     description: str
     fingerprint: str | None
     restricted: bool
+    read_user: str
+    read_credential: str | None
+    accounts: dict[Literal["main", "read"], Account]
 
 
 class Servers(View):
@@ -97,11 +116,15 @@ class Shown(View):
 
 
 class Checked(View):
-    """Whether a server can be reached. fingerprint: of the key that an untrusted one shows."""
+    """Whether a server can be reached. fingerprint: of the key that an untrusted one shows.
+
+    can: what it0's accounts can do there, in words.
+    """
 
     ok: bool
     message: str
     fingerprint: str
+    can: list[str]
 
 
 class NewCredential(Form):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
+from agent.gate.probing import Probing
 from agent.shell.hostkeys import fingerprint
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
@@ -17,8 +18,9 @@ from core.work import Role, Server
 class FleetDesk:
     """The endpoints."""
 
-    def __init__(self, fleet: Fleet, texts: Catalogue) -> None:
+    def __init__(self, fleet: Fleet, probing: Probing, texts: Catalogue) -> None:
         self._fleet = fleet
+        self._probing = probing
         self._texts = texts
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -62,6 +64,9 @@ class FleetDesk:
         server, shown = await self._fleet.add_server(
             caller.tenant, caller.user, NewServer(**given), form.trust
         )
+        if server.host_key:
+            await self._probing.learn(caller.tenant, caller.user, server, "api")
+            server = await self._fleet.server(caller.tenant, server.name)
         told = await self._shown(caller, [server], await self._fleet.servers(caller.tenant))
         return models.ServerAdded(server=told[0], fingerprint=shown)
 
@@ -82,14 +87,16 @@ class FleetDesk:
         """Say whether a server can be reached, and which key it shows while it is not trusted (operators)."""
         caller.needs(Role.OPERATOR)
         server = await self._fleet.server(caller.tenant, name)
-        ok, words, shown = await self._fleet.check(caller.tenant, caller.user, server)
-        message = self._texts(words, caller.user.language)
-        return models.Checked(ok=ok, message=message, fingerprint=shown)
+        ok, words, shown = await self._probing.check(caller.tenant, caller.user, server, "api")
+        message, *can = [self._texts(each, caller.user.language) for each in words]
+        return models.Checked(ok=ok, message=message, fingerprint=shown, can=can)
 
     async def trust_server(self, caller: Caller, name: str, form: models.Fingerprint) -> models.Server:
         """Pin the host key that was compared (admins)."""
         server = await self._with_key(caller, name)
         await self._fleet.trust(caller.tenant, caller.user, server, form.fingerprint)
+        trusted = await self._fleet.server(caller.tenant, name)
+        await self._probing.learn(caller.tenant, caller.user, trusted, "api")
         return await self.show_server(caller, name)
 
     async def distrust_server(self, caller: Caller, name: str) -> models.Shown:
@@ -151,6 +158,7 @@ def _server(server: Server, credentials: Mapping[str, str], names: Mapping[str, 
         "shell",
         "status",
         "restricted",
+        "read_user",
     )
     return models.Server(
         **{field: getattr(server, field) for field in same},
@@ -161,4 +169,6 @@ def _server(server: Server, credentials: Mapping[str, str], names: Mapping[str, 
         ssh_options=dict(server.ssh_options),
         description=server.description,
         fingerprint=fingerprint(server.host_key) if server.host_key else None,
+        read_credential=credentials.get(server.read_credential_id or ""),
+        accounts={kind: models.Account(**seen) for kind, seen in server.accounts.items()},  # type: ignore[misc]
     )

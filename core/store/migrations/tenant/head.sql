@@ -277,5 +277,25 @@ ALTER TABLE :"schema".server ADD COLUMN accounts JSONB DEFAULT '{}' NOT NULL;
 ALTER TABLE :"schema".secret_form ADD COLUMN secret_expires_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE :"schema".server ADD CONSTRAINT fk_server_read_credential_id FOREIGN KEY(read_credential_id) REFERENCES :"schema".credential (id);
 UPDATE :"schema".version SET version_num='0003' WHERE :"schema".version.version_num = '0002';
+CREATE TABLE :"schema".cluster (
+    tenant_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    entry_server_id TEXT,
+    description TEXT DEFAULT '' NOT NULL,
+    status TEXT DEFAULT 'active' NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_cluster PRIMARY KEY (id),
+    CONSTRAINT ck_cluster_kind CHECK (kind IN ('bare_metal', 'k8s', 'docker_swarm')),
+    CONSTRAINT ck_cluster_environment CHECK (environment IN ('dev', 'staging', 'prod')),
+    CONSTRAINT ck_cluster_status CHECK (status IN ('active', 'removed')),
+    CONSTRAINT fk_cluster_entry_server_id FOREIGN KEY(entry_server_id) REFERENCES :"schema".server (id)
+);
+CREATE UNIQUE INDEX uq_cluster_name ON :"schema".cluster (name) WHERE status <> 'removed';
+ALTER TABLE :"schema".server ADD COLUMN cluster_id TEXT;
+ALTER TABLE :"schema".cluster ADD CONSTRAINT ck_cluster_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0004' WHERE :"schema".version.version_num = '0003';
 ALTER TABLE :"schema"."user" ADD COLUMN is_key BOOLEAN DEFAULT false NOT NULL;
-UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0003';
+UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0004';

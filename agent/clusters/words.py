@@ -1,0 +1,64 @@
+"""Which commands a cluster takes: kubectl's for Kubernetes, docker's for a Swarm, one at a time.
+
+Only that they are the cluster's own; how much harm they can do is the classifier's to say.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from agent.risk.lexer import Stuck, parse
+from core.texts import Say, say
+from core.work import Server
+
+OWN_CONNECTION = (
+    *("--context", "--kubeconfig", "--cluster", "--user", "--server", "--token"),
+    *("--as", "--as-group", "--as-uid", "--username", "--password"),
+    *("--client-certificate", "--client-key", "--certificate-authority"),
+    *("--insecure-skip-tls-verify", "--tls-server-name"),
+)
+"""kubectl's flags that change where or as whom it works; ``-s`` is short for --server."""
+
+NOT_HERE = ("config", "proxy", "port-forward", "edit", "attach")
+"""kubectl's verbs that need a terminal, keep a port open, or change which cluster is meant."""
+
+_WITH_VALUE = ("-n", "--namespace", "--request-timeout", "-v")
+SWARM: Mapping[str, Sequence[str]] = {
+    "service": ("ls", "ps", "logs", "inspect", "scale", "update", "rollback"),
+    "node": ("ls", "ps", "inspect"),
+    "stack": ("ls", "ps", "services", "deploy", "rm"),
+}
+
+
+def refusal(command: str, cluster: Server) -> Say | None:
+    """Return why ``cluster`` does not take ``command``, or None if it does."""
+    program = "kubectl" if cluster.connection == "k8s" else "docker"
+    parts = parse(command.strip())
+    if isinstance(parts, Stuck) or len(parts) != 1 or parts[0].words[0].text != program:
+        return say(f"cluster.only_{program}", cluster=cluster.name)
+    words = [word.text for word in parts[0].words[1:]]
+    return _kubectl(words, cluster) if program == "kubectl" else _docker(words, cluster)
+
+
+def _kubectl(words: Sequence[str], cluster: Server) -> Say | None:
+    own = list(words[: words.index("--")] if "--" in words else words)
+    for word in own:
+        if word.partition("=")[0] in OWN_CONNECTION or word.startswith("-s"):
+            return say("cluster.own_connection", cluster=cluster.name, flag=word.partition("=")[0])
+    verb = _verb(own)
+    return say("cluster.not_here", cluster=cluster.name, verb=verb) if verb in NOT_HERE else None
+
+
+def _verb(words: Sequence[str]) -> str:
+    """Return the first word that is no flag and no flag's value."""
+    before = ""
+    for word in words:
+        if not word.startswith("-") and before not in _WITH_VALUE:
+            return word
+        before = word
+    return ""
+
+
+def _docker(words: Sequence[str], cluster: Server) -> Say | None:
+    if len(words) >= 2 and words[1] in SWARM.get(words[0], ()):
+        return None
+    known = "; ".join(f"docker {noun} {'|'.join(verbs)}" for noun, verbs in SWARM.items())
+    return say("cluster.swarm_knows", cluster=cluster.name, known=known)

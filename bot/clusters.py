@@ -1,0 +1,44 @@
+"""``/cluster``: adding and removing clusters, by admins' own words and no model's."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.context import Work
+from agent.fleet.clusters import NewCluster
+from agent.fleet.servers import Fleet
+from bot.about import Command
+from core.errors import BadInput
+from core.messages import Part
+from core.texts import say
+
+OPTIONS = ("entry", "environment", "description")
+
+
+class ClusterCommands:
+    """The command."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._clusters = fleet.clusters
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return the command by name."""
+        return {"/cluster": self.cluster}
+
+    async def cluster(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
+        """Add a cluster or remove one."""
+        match list(words):
+            case ["remove", name]:
+                await self._clusters.remove(work.tenant, work.user, name)
+                return [say("cluster.removed", cluster=name)]
+            case ["add", name, kind, *rest]:
+                given = dict(_option(word) for word in rest)
+                added = await self._clusters.add(work.tenant, work.user, NewCluster(name, kind, **given))
+                return [say(f"cluster.added_{added.kind}", cluster=added.name)]
+            case _:
+                raise BadInput("cluster.usage")
+
+
+def _option(word: str) -> tuple[str, str]:
+    key, _, value = word.partition("=")
+    if key not in OPTIONS or not value:
+        raise BadInput("direct.bad_option", option=word, allowed=", ".join(OPTIONS))
+    return key, value

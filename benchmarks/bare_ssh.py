@@ -1,7 +1,7 @@
 """The baseline of ``fan_out``: bare asyncssh, the same bytes; its own choice of ciphers unless told.
 
 ``python -m benchmarks.bare_ssh FILE``, JSON: ports, user, host_key (public), client_key (private),
-fan_out, ciphers.
+fan_out, ciphers, jump (the port of a host to go through, 0 for none).
 Each line on stdin asks for a round: ``cold`` connects anew, ``reused`` uses the last round's connections.
 Prints seconds and CPU seconds, JSON.
 """
@@ -28,6 +28,7 @@ class Client:
 
     def __init__(self, given: dict[str, Any]) -> None:
         self._ports = given["ports"]
+        self._jump = given["jump"]
         self._slots = asyncio.Semaphore(given["fan_out"])
         self._connections: dict[int, asyncssh.SSHClientConnection] = {}
         pinned = asyncssh.import_public_key(given["host_key"])
@@ -52,13 +53,17 @@ class Client:
             for connection in self._connections.values():
                 connection.abort()
             self._connections.clear()
+            if self._jump:
+                self._connections[0] = await asyncssh.connect("127.0.0.1", self._jump, **self._options)
         run_id = secrets.token_hex(16)
         await asyncio.gather(*(self._one(port, run_id) for port in self._ports))
 
     async def _one(self, port: int, run_id: str) -> None:
         async with self._slots:
             if port not in self._connections:
-                self._connections[port] = await asyncssh.connect("127.0.0.1", port, **self._options)
+                self._connections[port] = await asyncssh.connect(
+                    "127.0.0.1", port, tunnel=self._connections.get(0, ()), **self._options
+                )
             order = Order(run_id, "uptime", 60)
             nonce = secrets.token_hex(16)
             script = run_script(order, marker(run_id, str(port)), nonce)

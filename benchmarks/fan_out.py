@@ -96,6 +96,7 @@ class Hosts:
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self.ports: list[int] = []
+        self.jump = 0
         self._hung = socket.socket()
         self._hung.bind(("127.0.0.1", 0))
         self._hung.listen(16)  # the kernel accepts, and nobody ever says a word
@@ -120,8 +121,8 @@ class Hosts:
             "client_key": self.client_key.export_public_key("openssh").decode(),
         }
 
-    def for_bare(self, ciphers: str = "") -> dict[str, Any]:
-        """Return what benchmarks.bare_ssh needs. ciphers: "" as asyncssh has them."""
+    def for_bare(self, ciphers: str = "", jump: int = 0) -> dict[str, Any]:
+        """Return what benchmarks.bare_ssh needs. ciphers: "" for its own; jump: a port, or 0."""
         return {
             "ports": self.ports,
             "user": USER,
@@ -129,6 +130,7 @@ class Hosts:
             "client_key": self.private,
             "fan_out": FAN_OUT,
             "ciphers": ciphers,
+            "jump": jump,
         }
 
     def close(self) -> None:
@@ -137,7 +139,10 @@ class Hosts:
 
 
 async def add(land: Ground, person: Person, hosts: Hosts) -> None:
-    """Put the hosts into the inventory: ``#all`` work, ``#some`` are 194 of them and the bad ones."""
+    """Put the hosts into the inventory.
+
+    ``#all`` work, ``#some`` are 194 of them and the bad ones, ``#behind`` are all once more, through another.
+    """
     secret = {"name": "bench", "kind": "ssh_key", "secret": hosts.private}
     await person.post("/api/console/credentials", secret)
     async with Database.open(land.owner_url, size=2) as database:
@@ -151,9 +156,16 @@ async def add(land: Ground, person: Person, hosts: Hosts) -> None:
             for number, (port, tags) in enumerate(places):
                 one = server(f"h{number:03}", port, tags, row["id"], hosts.public)
                 await tx.run(fleet.ADD_SERVER, **fleet.server_row(one, datetime.now(UTC)))
+            gate = server("gate", hosts.jump, ("gate",), row["id"], hosts.public)
+            await tx.run(fleet.ADD_SERVER, **fleet.server_row(gate, datetime.now(UTC)))
+            for number, port in enumerate(hosts.ports):
+                one = server(f"b{number:03}", port, ("behind",), row["id"], hosts.public, gate.id)
+                await tx.run(fleet.ADD_SERVER, **fleet.server_row(one, datetime.now(UTC)))
 
 
-def server(name: str, port: int, tags: Sequence[str], credential: str, host_key: str) -> Server:
+def server(
+    name: str, port: int, tags: Sequence[str], credential: str, host_key: str, jump: str | None = None
+) -> Server:
     """Return a host's entry."""
     return Server(
         id=new_id(),
@@ -165,7 +177,7 @@ def server(name: str, port: int, tags: Sequence[str], credential: str, host_key:
         role=None,
         ssh_user=USER,
         credential_id=credential,
-        jump_server_id=None,
+        jump_server_id=jump,
         ssh_options={},
         tags=dict.fromkeys(tags, "1"),
         status="active",
@@ -188,7 +200,14 @@ class Rounds:
     """Measures ours and the baseline."""
 
     def __init__(
-        self, bot: Bot, talker: Page, conversation: str, machine: Helper, bare: Helper, quick: Helper
+        self,
+        bot: Bot,
+        talker: Page,
+        conversation: str,
+        machine: Helper,
+        bare: Helper,
+        quick: Helper,
+        through: Helper,
     ) -> None:
         self._bot = bot
         self._talker = talker
@@ -196,7 +215,10 @@ class Rounds:
         self._machine = machine
         self._bare = bare
         self._quick = quick
+        self._through = through
         self.ours = Series()
+        self.behind = Series()
+        self.through = Series()
         self.theirs = Series()
         self.quick = Series()
         self.healthy: list[float] = []
@@ -211,14 +233,25 @@ class Rounds:
 
     async def measure_ours(self) -> None:
         """Run one cold and two reused rounds."""
+        await self._measure_group("all", self.ours)
+
+    async def measure_behind(self) -> None:
+        """Run the same through another host."""
+        await self._measure_group("behind", self.behind)
+
+    async def measure_through(self) -> None:
+        """Run the same with bare asyncssh."""
+        await self._measure(self._through, self.through)
+
+    async def _measure_group(self, group: str, series: Series) -> None:
         await self._machine.ask("cut")
         await asyncio.sleep(0.3)
-        seconds, cpu = await self._run("all")
-        self.ours.cold.append(seconds)
-        self.ours.cold_cpu.append(cpu)
-        again = [await self._run("all") for _ in range(2)]
-        self.ours.reused.append(statistics.mean(seconds for seconds, _ in again))
-        self.ours.reused_cpu.append(statistics.mean(cpu for _, cpu in again))
+        seconds, cpu = await self._run(group)
+        series.cold.append(seconds)
+        series.cold_cpu.append(cpu)
+        again = [await self._run(group) for _ in range(2)]
+        series.reused.append(statistics.mean(seconds for seconds, _ in again))
+        series.reused_cpu.append(statistics.mean(cpu for _, cpu in again))
 
     async def measure_bare(self) -> None:
         """Run one cold and two reused rounds of bare asyncssh."""
@@ -273,7 +306,8 @@ async def run(quick: bool) -> str:
         machine = await stack.enter_async_context(
             helper("benchmarks.ssh_hosts", land.folder / "hosts.json", hosts.for_server())
         )
-        hosts.ports = await machine.line()
+        found = await machine.line()
+        hosts.ports, hosts.jump = found["ports"], found["jump"]
         bare = await stack.enter_async_context(
             helper("benchmarks.bare_ssh", land.folder / "bare.json", hosts.for_bare())
         )
@@ -282,16 +316,25 @@ async def run(quick: bool) -> str:
             helper("benchmarks.bare_ssh", land.folder / "quick.json", hosts.for_bare(QUICK_CIPHERS))
         )
         await quick_bare.line()
+        through = await stack.enter_async_context(
+            helper("benchmarks.bare_ssh", land.folder / "through.json", hosts.for_bare(jump=hosts.jump))
+        )
+        await through.line()
         bot = await stack.enter_async_context(land.bot(FAN_OUT=str(FAN_OUT), CONNECT_TIMEOUT_S=CONNECT_S))
         person = await stack.enter_async_context(signed_in(bot, await bot.link()))
         await add(land, person, hosts)
         talker = await stack.enter_async_context(page(person.session, bot.url))
-        measured = Rounds(bot, talker, await talker.ask("hi"), machine, bare, quick_bare)
+        measured = Rounds(bot, talker, await talker.ask("hi"), machine, bare, quick_bare, through)
         sides = (measured.measure_ours, measured.measure_bare, measured.measure_quick)
         for side in sides:
             await side()
         measured.ours, measured.theirs, measured.quick = Series(), Series(), Series()
         await alternated(rounds, *sides)
+        beyond = (measured.measure_behind, measured.measure_through)
+        for side in beyond:
+            await side()
+        measured.behind, measured.through = Series(), Series()
+        await alternated(min(rounds, 5), *beyond)
         await alternated(min(rounds, 5), measured.measure_healthy, measured.measure_troubled)
         ansible, why = (None, "skipped with --quick") if quick else await ansible_raw(land.folder, hosts)
     lines = figures(measured, ansible)
@@ -351,6 +394,8 @@ def figures(measured: Rounds, ansible: tuple[float, float] | None) -> list[Figur
         compared("cold, beside bare asyncssh with our ciphers", ours.cold, measured.quick.cold, None, "s"),
         compared("the client's CPU, cold", ours.cold_cpu, theirs.cold_cpu, None, "s"),
         compared("the client's CPU, reused", ours.reused_cpu, theirs.reused_cpu, None, "s"),
+        compared("200 hosts behind a jump host, cold", measured.behind.cold, measured.through.cold, 1.5, "s"),
+        compared("the same, reused connections", measured.behind.reused, measured.through.reused, 1.5, "s"),
         compared("194 hosts beside 1 hung and 5 refusing (H2)", bad, good, 1.2, "s"),
     ]
     if ansible:
@@ -369,6 +414,7 @@ def notes(rounds: int, ansible: tuple[float, float] | None, why: str) -> list[st
         " /bin/sh, the others read it and say what it would say",
         "baseline: bare asyncssh with the ciphers it chooses (ChaCha20; it0 asks for AES-GCM), the same"
         " script, host keys verified, 50 at once",
+        "jump host: one more of that process, one connection to it carries all; bare asyncssh does the same",
         "H2: until the slowest of the same 194 hosts had answered, beside 200 hosts that all work; cold",
     ]
     if ansible:

@@ -3,7 +3,8 @@
 FILE, JSON: hosts, real, host_key, client_key. ``real`` of the ``hosts`` run what they are asked for,
 /bin/sh -s with its script, in a home of their own. The others read the script whole, take the nonce from it,
 and say at once what the wrapper (agent.shell.wrapper) would say of ``uptime``: its opening line on both
-streams, a line of output, exit 0. The exchange on the wire is the same. Prints the ports; each line on stdin
+streams, a line of output, exit 0. The exchange on the wire is the same. Prints their ports and that of a host
+that passes on to them; each line on stdin
 ("cut") breaks every connection, so that the next command starts cold.
 """
 
@@ -38,6 +39,14 @@ class Host(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         connections.discard(self._conn)
+
+
+class Jump(Host):
+    """Passes on to any port of this machine."""
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        """Let it through."""
+        return dest_host == "127.0.0.1"
 
 
 async def canned(process: "asyncssh.SSHServerProcess[bytes]") -> None:
@@ -81,6 +90,8 @@ async def main(file: Path) -> None:
     host_key = asyncssh.import_private_key(given["host_key"])
     allowed = asyncssh.import_authorized_keys(given["client_key"])
     with tempfile.TemporaryDirectory(prefix="it0-bench-home-") as folder:
+        keys = {"server_host_keys": [host_key], "authorized_client_keys": allowed, "login_timeout": 0}
+        jump = await asyncssh.listen("127.0.0.1", 0, server_factory=Jump, **keys)
         ports = []
         for number in range(given["hosts"]):
             home = Path(folder) / str(number)
@@ -89,16 +100,14 @@ async def main(file: Path) -> None:
                 "127.0.0.1",
                 0,
                 server_factory=Host,
-                server_host_keys=[host_key],
-                authorized_client_keys=allowed,
                 process_factory=really(home) if number < given["real"] else canned,
                 encoding=None,
-                login_timeout=0,
                 allow_scp=False,
                 backlog=100,
+                **keys,
             )
             ports.append(acceptor.get_port())
-        print(json.dumps(ports), flush=True)
+        print(json.dumps({"ports": ports, "jump": jump.get_port()}), flush=True)
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), sys.stdin

@@ -195,7 +195,7 @@ def notes(steps: Recipe, busy: float, calls: float, rounds: int, count: int) -> 
 
 async def run(quick: bool) -> str:
     """Return both tables."""
-    rounds, count = (3, 400) if quick else (5, 1000)
+    rounds, count = (3, 400) if quick else (5, 600)
     async with ground() as land, Telegram().serving() as api:
         ways: Sequence[bool] = (True, False)
         async with land.bot():

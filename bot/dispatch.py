@@ -149,7 +149,8 @@ class Dispatch:
                 raise NotFound("error.bad_input", kind=kind)
 
     async def _said(self, work: Work, text: str) -> None:
-        command, words = self._controls.find(text), text.split()[1:]
+        command = self._controls.find(text)
+        words = text.split()[1:] if command else ()  # of a long text they would be kept as long as its turn
         may_hold_secret = command is None or words  # a bare /stop waits for nothing
         if may_hold_secret and await self._turns.refuse_secret(work, text):
             return

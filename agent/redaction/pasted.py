@@ -61,6 +61,20 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
 
 
 SIGNS: Mapping[str, tuple[str, ...]] = {
+    "private_key": ("private key", "putty-user-key", "age-secret-key"),
+    "cloud_key": ("akia", "asia", "aws", "aiza"),
+    "token": (
+        *(f"gh{kind}_" for kind in "pousr"),
+        "github_pat_",
+        "glpat-",
+        "xox",
+        "xapp-",
+        "sk-",
+        "k_live_",
+        ":",
+        "eyj",
+        "bearer",
+    ),
     "password": (
         "passw",
         "passphrase",
@@ -88,5 +102,5 @@ def kinds_in(text: str) -> tuple[str, ...]:
     return tuple(
         kind
         for kind, pattern in PATTERNS.items()
-        if any(sign in low for sign in SIGNS.get(kind, ("",))) and pattern.search(text)
+        if any(sign in low for sign in SIGNS[kind]) and pattern.search(text)
     )

@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from benchmarks.measure import machine
-from bot.logs import set_up_logs
+from bot.process.logs import set_up_logs
 
 NAMES = ("message", "telegram", "model", "waiting", "slow_neighbours", "start", "fan_out")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.lag import probed
 from benchmarks.recorder import recording
 from bot.cli import run
-from bot.up import up
+from bot.process.up import up
 from bot.wiring import Parts
 from channels.telegram import pacer
 

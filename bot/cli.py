@@ -19,12 +19,12 @@ from bot.commands import (
     tenants,
 )
 from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
-from bot.visible import listed
+from bot.texts.visible import listed
 from core.texts import say
 
 
 def start_fast() -> None:
-    """Look for garbage only once the process is up (bot.running): it took a sixth of the start."""
+    """Look for garbage only once the process is up (bot.process.running): it took a sixth of the start."""
     gc.disable()
 
 
@@ -38,7 +38,7 @@ def main() -> None:
 def up() -> None:
     """Run everything in one process. PostgreSQL and Valkey come with it unless URLs are set."""
     start_fast()
-    from bot.up import up as run_up
+    from bot.process.up import up as run_up
 
     run(run_up)
 
@@ -47,7 +47,7 @@ def up() -> None:
 def bot() -> None:
     """Run the bot: HTTP, channels, turns. Needs DATABASE_URL and keys."""
     start_fast()
-    from bot.roles import serve
+    from bot.process.roles import serve
 
     run(lambda: serve("bot"))
 
@@ -56,7 +56,7 @@ def bot() -> None:
 def worker() -> None:
     """Run the worker: what is due at its time. Needs DATABASE_URL and keys."""
     start_fast()
-    from bot.roles import serve
+    from bot.process.roles import serve
 
     run(lambda: serve("worker"))
 
@@ -64,7 +64,7 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Bring every schema to this program's version. Needs DATABASE_ADMIN_URL; prints a line for each."""
-    from bot.roles import migrate as run_migrate
+    from bot.process.roles import migrate as run_migrate
 
     if not run(run_migrate):
         fail(say("cli.migrate_failed"))
@@ -74,8 +74,8 @@ def migrate() -> None:
 @json_option
 def doctor(as_json: bool) -> None:
     """Look at everything that it0 stands on."""
-    from bot.admin import doctor as run_doctor
-    from bot.catalogue import load_catalogue
+    from bot.admin.records import doctor as run_doctor
+    from bot.texts.catalogue import load_catalogue
 
     report = run(run_doctor)
     lines = [(finding.state.upper(), finding.name, words_of(finding.words)) for finding in report]
@@ -90,7 +90,7 @@ def doctor(as_json: bool) -> None:
 def classify() -> None:
     """Judge commands by their risk. One JSON value per line on stdin, one JSON object per line on stdout."""
     from agent.risk import classify as judge
-    from bot.catalogue import load_catalogue
+    from bot.texts.catalogue import load_catalogue
 
     texts, wrong = load_catalogue(), 0
     for line in filter(bytes.strip, sys.stdin.buffer):

@@ -9,7 +9,7 @@ from agent.engines.direct import Direct
 from agent.engines.fallback import WithFallback
 from agent.engines.messages_api import MessagesApi
 from agent.risk import classify
-from bot.catalogue import Catalogue
+from bot.texts.catalogue import Catalogue
 from core.clock import Clock
 from core.errors import Refused, SetupError
 from core.messages import command_word

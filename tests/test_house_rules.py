@@ -13,9 +13,9 @@ LATE_IMPORTS = (
     "agent/risk/__init__.py",
     "bot/cli.py",
     "bot/commands/",
-    "bot/first.py",
-    "bot/up.py",
-    "bot/upgrading.py",
+    "bot/process/first.py",
+    "bot/process/up.py",
+    "bot/process/upgrading.py",
 )
 """Commands that start fast import what only some of them need when they need it."""
 

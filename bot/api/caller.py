@@ -7,9 +7,9 @@ from typing import Any, Literal
 import jwt
 from aiohttp import web
 
-from bot import metrics
 from bot.console.auth import FAILED_SIGN_INS_A_MINUTE, VISITOR, Sessions, Unauthenticated, Visitor, check_csrf
 from bot.console.limits import Rate
+from bot.web import metrics
 from core.clock import Clock
 from core.errors import NotAllowed, NotFound, SetupError
 from core.store import keys, people

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from bot.api.endpoints import IDEMPOTENCY, ROOT, Endpoint
 from bot.api.problems import CONTENT_TYPE, Problem
-from bot.front import MAX_EVENT_ID
+from bot.inbound.front import MAX_EVENT_ID
 
 Json = dict[str, Any]
 Model = tuple[type[BaseModel], Literal["validation", "serialization"]]

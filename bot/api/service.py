@@ -5,11 +5,11 @@ from typing import Protocol
 
 from aiohttp import web
 
-from bot import metrics
 from bot.api.caller import Callers
 from bot.api.endpoints import IDEMPOTENCY, ROOT, Endpoint, arguments_of
 from bot.api.openapi import Document
 from bot.console.limits import Key, Rate
+from bot.web import metrics
 
 LIMITS = "it0_limits"
 """Where a request keeps what is told of its tenant's rate."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from bot.commands.terminal import Group, data_options, language, note, run, show, words_of
-from bot.visible import visible
+from bot.texts.visible import visible
 from core.texts import say
 
 STATES = ("pending", "approved", "rejected", "expired", "cancelled")
@@ -24,7 +24,7 @@ def approval() -> None:
 @data_options
 def approval_list(status: str, tenant: str, as_json: bool) -> None:
     """List approvals, each with all that it would do."""
-    from bot import admin
+    from bot.admin import records as admin
 
     wanted = "" if status == ALL else status
     found = run(lambda: admin.approvals(tenant, wanted, language()))
@@ -68,7 +68,7 @@ def _decide(verdict: Literal["approve", "reject"]) -> Any:
     @click.option("--as", "name", required=True, metavar="USER", help="Who decides.")
     @data_options
     def decide(approval_id: str, name: str, tenant: str, as_json: bool) -> None:
-        from bot import admin
+        from bot.admin import records as admin
 
         status = run(lambda: admin.decide(tenant, name, approval_id, verdict))
         show(as_json, {"id": approval_id, "status": status}, f"{visible(approval_id)}: {status}")

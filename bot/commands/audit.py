@@ -15,7 +15,7 @@ def audit() -> None:
 @data_options
 def audit_verify(tenant: str, as_json: bool) -> None:
     """Check the chain; every row that is not as it was written is named."""
-    from bot import admin
+    from bot.admin import records as admin
 
     count, faults = run(lambda: admin.verify_audit(tenant))
     data = {"rows": count, "faults": [{"seq": f.seq, "kind": f.kind} for f in faults]}
@@ -29,6 +29,6 @@ def audit_verify(tenant: str, as_json: bool) -> None:
 @data_options
 def audit_export(tenant: str, as_json: bool) -> None:
     """Print every row, one JSON object a line."""
-    from bot import admin
+    from bot.admin import records as admin
 
     run(lambda: admin.export_audit(tenant, click.echo))

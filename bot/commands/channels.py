@@ -19,7 +19,7 @@ def channel() -> None:
 def channel_add(platform: str, path: str, tenant: str, as_json: bool) -> None:
     """Seal a bot's token, and have the bot speak for a tenant."""
     secret = secret_of(path)
-    from bot import admin
+    from bot.admin import secrets as admin
 
     installation = run(lambda: admin.add_channel(tenant, platform, secret))
     show(as_json, {"id": installation}, say("cli.channel_added", channel=installation))
@@ -29,7 +29,7 @@ def channel_add(platform: str, path: str, tenant: str, as_json: bool) -> None:
 @data_options
 def channel_list(tenant: str, as_json: bool) -> None:
     """List a tenant's bots, never their tokens."""
-    from bot import admin
+    from bot.admin import secrets as admin
 
     rows = run(lambda: admin.channels(tenant))
     lines = [(row["id"], row["channel"], str(row["created_at"])[:10]) for row in rows]
@@ -41,7 +41,7 @@ def channel_list(tenant: str, as_json: bool) -> None:
 @data_options
 def channel_remove(installation: str, tenant: str, as_json: bool) -> None:
     """Destroy a bot's token: it hears and says nothing more. What was said with it stays."""
-    from bot import admin
+    from bot.admin import secrets as admin
 
     run(lambda: admin.remove_channel(tenant, installation))
     show(as_json, {"id": installation}, say("cli.channel_removed", channel=installation))

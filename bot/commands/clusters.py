@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from bot.commands.terminal import Group, data_options, fail, note, run, show, table, words_of
-from bot.visible import listed, visible
+from bot.texts.visible import listed, visible
 from core.texts import say
 
 
@@ -26,7 +26,7 @@ def cluster() -> None:
 def cluster_add(name: str, tenant: str, as_json: bool, **given: Any) -> None:
     """Add a cluster. Its servers, where it has some, name it with --cluster."""
     from agent.fleet.clusters import NewCluster
-    from bot import admin
+    from bot.admin import servers as admin
 
     run(lambda: admin.add_cluster(tenant, NewCluster(name, **given)))
     show(as_json, {"name": name}, say("cli.cluster_added", cluster=name))
@@ -36,7 +36,7 @@ def cluster_add(name: str, tenant: str, as_json: bool, **given: Any) -> None:
 @data_options
 def cluster_list(tenant: str, as_json: bool) -> None:
     """List the clusters."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     rows = run(lambda: admin.clusters(tenant))
     header = ("NAME", "TYPE", "ENVIRONMENT", "ENTRY", "SERVERS", "DESCRIPTION")
@@ -52,7 +52,7 @@ def cluster_list(tenant: str, as_json: bool) -> None:
 @data_options
 def cluster_check(name: str, tenant: str, as_json: bool) -> None:
     """Check its entry server, or each of its servers: whether it0 gets in, and what it can do there."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     checks = run(lambda: admin.check_cluster(tenant, name))
     if not checks:
@@ -71,7 +71,7 @@ def cluster_check(name: str, tenant: str, as_json: bool) -> None:
 @data_options
 def cluster_remove(name: str, tenant: str, as_json: bool) -> None:
     """Remove a cluster; its servers stay."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     left = run(lambda: admin.remove_cluster(tenant, name))
     show(as_json, {"name": name, "servers": list(left)}, say("cli.cluster_removed", cluster=name))

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bot.commands.terminal import Group, data_options, fail, note, run, show, table
-from bot.visible import listed
+from bot.texts.visible import listed
 from core.texts import say
 
 SECRET_LIMIT = 65_536
@@ -43,7 +43,7 @@ def secret_of(path: str, limit: int = SECRET_LIMIT) -> bytes:
 def credential_add(name: str, kind: str, path: str, expires: str, tenant: str, as_json: bool) -> None:
     """Seal a secret in the vault."""
     secret = secret_of(path)
-    from bot import admin
+    from bot.admin import secrets as admin
 
     shown = run(lambda: admin.add_credential(tenant, name, kind, secret, expires))
     words = say("cli.sealed_key", name=name, fingerprint=shown) if shown else say("cli.sealed", name=name)
@@ -54,7 +54,7 @@ def credential_add(name: str, kind: str, path: str, expires: str, tenant: str, a
 @data_options
 def credential_list(tenant: str, as_json: bool) -> None:
     """List credentials, never their secrets."""
-    from bot import admin
+    from bot.admin import secrets as admin
 
     rows = run(lambda: admin.credentials(tenant))
     lines = [
@@ -82,7 +82,7 @@ def _day(moment: object) -> str:
 @data_options
 def credential_revoke(name: str, yes: bool, tenant: str, as_json: bool) -> None:
     """Destroy a secret; one that servers use only with --yes."""
-    from bot import admin
+    from bot.admin import secrets as admin
 
     using = run(lambda: admin.revoke_credential(tenant, name, yes))
     show(as_json, {"name": name, "servers": list(using)}, say("cli.revoked", name=name))
@@ -94,7 +94,7 @@ def credential_revoke(name: str, yes: bool, tenant: str, as_json: bool) -> None:
 @data_options
 def credential_rotate(tenant: str, as_json: bool) -> None:
     """Seal every secret anew under the newest vault key. VAULT_MASTER_KEY is "new,old" meanwhile."""
-    from bot import admin
+    from bot.admin import secrets as admin
 
     count = run(lambda: admin.rotate(tenant))
     words = say("cli.resealed", count=count) if count else say("cli.nothing_to_reseal")

@@ -9,7 +9,7 @@ import click
 
 from bot.commands.credentials import secret_of as bytes_of
 from bot.commands.terminal import Command, data_options, fail, note, pairs, run, show, table, words_of
-from bot.visible import visible
+from bot.texts.visible import visible
 from core.errors import It0Error
 from core.texts import Say, say
 
@@ -42,7 +42,7 @@ def server_import(path: str, tenant: str, as_json: bool, yes: bool, dry_run: boo
         raise click.UsageError("Say either --yes or --dry-run.")
     listing = _listing(path, given["kind"] or "")
     wishes = _wishes(given)
-    from bot.importing import import_servers
+    from bot.admin.importing import import_servers
 
     def agrees(plan: "Plan") -> bool:
         if not as_json:

@@ -25,7 +25,7 @@ def key() -> None:
 def key_new(name: str, role: str, expires: str | None, tenant: str, as_json: bool) -> None:
     """Make an API key and print its token."""
     until = moment_of("--expires", expires) if expires else None
-    from bot import admin
+    from bot.admin import people as admin
 
     made, token = run(lambda: admin.add_key(tenant, name, role, language(), until))
     data = {"name": made.name, "role": made.role, "prefix": made.prefix, "expires_at": until, "token": token}
@@ -37,7 +37,7 @@ def key_new(name: str, role: str, expires: str | None, tenant: str, as_json: boo
 @data_options
 def key_list(tenant: str, as_json: bool) -> None:
     """List API keys, never their tokens."""
-    from bot import admin
+    from bot.admin import people as admin
 
     found = run(lambda: admin.api_keys(tenant))
     lines = [
@@ -65,7 +65,7 @@ def _day(moment: datetime | None) -> str:
 @data_options
 def key_revoke(name: str, tenant: str, as_json: bool) -> None:
     """Let an API key in no more."""
-    from bot import admin
+    from bot.admin import people as admin
 
     run(lambda: admin.revoke_key(tenant, name))
     show(as_json, {"name": name, "revoked": True}, say("cli.key_revoked", name=name))

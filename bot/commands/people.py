@@ -24,7 +24,7 @@ def user() -> None:
 @data_options
 def user_add(name: str, role: str, language: str, tenant: str, as_json: bool) -> None:
     """Add a person."""
-    from bot import admin
+    from bot.admin import people as admin
 
     added = run(lambda: admin.add_user(tenant, name, role, as_language(language)))
     data = {"id": added.id, "name": added.name, "role": added.role}
@@ -45,7 +45,7 @@ def _of(name: str, tenant: str) -> str:
 @data_options
 def user_link(name: str, tenant: str, as_json: bool) -> None:
     """Print a one-time sign-in link for the console."""
-    from bot import admin
+    from bot.admin import people as admin
 
     link = run(lambda: admin.user_link(tenant, name))
     minutes = load_settings().login_link_minutes
@@ -57,7 +57,7 @@ def user_link(name: str, tenant: str, as_json: bool) -> None:
 @data_options
 def user_list(tenant: str, as_json: bool) -> None:
     """List the people."""
-    from bot import admin
+    from bot.admin import people as admin
 
     found = run(lambda: admin.users(tenant))
     rows = [{"name": u.name, "role": u.role, "language": u.language, "active": u.active} for u in found]
@@ -77,7 +77,7 @@ def user_change(
     """Change a person's role, or let them out or in again."""
     if role is None and active is None:
         raise click.UsageError("Say what to change: --role, --active or --inactive.", context)
-    from bot import admin
+    from bot.admin import people as admin
 
     run(lambda: admin.change_user(tenant, name, role, active))
     changed: dict[str, Any] = {"role": role, "active": active}
@@ -95,7 +95,7 @@ def pair() -> None:
 @data_options
 def pair_new(name: str, tenant: str, as_json: bool) -> None:
     """Print a one-time code, which the person sends to the bot."""
-    from bot import admin
+    from bot.admin import people as admin
 
     code = run(lambda: admin.pairing_code(tenant, name))
     minutes = load_settings().pairing_code_minutes

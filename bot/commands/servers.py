@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bot.commands.terminal import Group, data_options, fail, pairs, run, show, table, words_of
-from bot.visible import visible
+from bot.texts.visible import visible
 from core.texts import Say, say
 
 
@@ -55,7 +55,7 @@ def server_add(
     named = pairs("--tag", tags)
     options = {name: _typed(value) for name, value in pairs("--ssh-option", ssh_options).items()}
     from agent.fleet.forms import NewServer
-    from bot import admin
+    from bot.admin import servers as admin
 
     new = NewServer(user=ssh_user, tags=named, ssh_options=options, **given)
     added, shown, can = run(lambda: admin.add_server(tenant, new, trust))
@@ -108,7 +108,7 @@ def server_change(
         changes["ssh_options"] = {k: _typed(v) for k, v in pairs("--ssh-option", ssh_options).items()}
     if not changes:
         raise click.UsageError("Name what is to be changed, such as --host.")
-    from bot import admin
+    from bot.admin import servers as admin
 
     status = run(lambda: admin.change_server(tenant, name, changes))
     show(as_json, {"name": name, "status": status}, say("cli.server_changed", server=name))
@@ -120,7 +120,7 @@ def server_change(
 @data_options
 def server_trust(name: str, fingerprint: str, tenant: str, as_json: bool) -> None:
     """Pin the host key that it shows, if that has this fingerprint."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     can = run(lambda: admin.trust_server(tenant, name, fingerprint))
     words = say("cli.server_trusted", server=name, fingerprint=fingerprint)
@@ -133,7 +133,7 @@ def server_trust(name: str, fingerprint: str, tenant: str, as_json: bool) -> Non
 @data_options
 def server_distrust(name: str, tenant: str, as_json: bool) -> None:
     """Drop the pinned host key, so that a new one can be confirmed."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     shown = run(lambda: admin.distrust_server(tenant, name))
     words = say("cli.server_waits", server=name, fingerprint=shown)
@@ -144,7 +144,7 @@ def server_distrust(name: str, tenant: str, as_json: bool) -> None:
 @data_options
 def server_list(tenant: str, as_json: bool) -> None:
     """List the servers."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     rows = run(lambda: admin.servers(tenant))
     header = ("NAME", "WHERE", "ENVIRONMENT", "ROLE", "STATUS", "CREDENTIAL", "JUMP", "TAGS")
@@ -169,7 +169,7 @@ def server_list(tenant: str, as_json: bool) -> None:
 @data_options
 def server_check(name: str, tenant: str, as_json: bool) -> None:
     """Connect and log in, and say how that went and what it0 can do there."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     ok, words, shown = run(lambda: admin.check_server(tenant, name))
     text, *can = _in_lines(words)
@@ -184,7 +184,7 @@ def server_check(name: str, tenant: str, as_json: bool) -> None:
 @data_options
 def server_remove(name: str, tenant: str, as_json: bool) -> None:
     """Remove a server."""
-    from bot import admin
+    from bot.admin import servers as admin
 
     run(lambda: admin.remove_server(tenant, name))
     show(as_json, {"name": name}, say("cli.server_removed", server=name))
@@ -203,7 +203,7 @@ def server_remove(name: str, tenant: str, as_json: bool) -> None:
 def server_harden(name: str, kinds: tuple[str, ...], tenant: str, as_json: bool) -> None:
     """Print a script for accounts that can do no more than they should. Nothing is run."""
     from agent.fleet.harden import KINDS
-    from bot import admin
+    from bot.admin import servers as admin
 
     text = run(lambda: admin.harden_server(tenant, name, kinds or KINDS))
     show(as_json, {"name": name, "script": text}, text.rstrip("\n"))

@@ -26,7 +26,7 @@ def tenant() -> None:
 @json_option
 def tenant_create(slug: str, name: str, plan: str, as_json: bool) -> None:
     """Make a tenant with its schema (DATABASE_ADMIN_URL)."""
-    from bot import admin
+    from bot.admin import tenants as admin
 
     made = run(lambda: admin.create_tenant(slug, name or slug, plan))
     show(as_json, {"id": made, "slug": slug}, say("cli.tenant_made", slug=slug))
@@ -36,7 +36,7 @@ def tenant_create(slug: str, name: str, plan: str, as_json: bool) -> None:
 @json_option
 def tenant_list(as_json: bool) -> None:
     """List the tenants."""
-    from bot import admin
+    from bot.admin import tenants as admin
 
     rows = run(admin.tenants)
     lines = [(row["slug"], row["plan"], row["status"], row["name"]) for row in rows]
@@ -54,7 +54,7 @@ def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
 
     plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20; language: en, zh.
     """
-    from bot import admin
+    from bot.admin import tenants as admin
 
     run(lambda: admin.set_preference(tenant, key, value))
     show(as_json, {"key": key, "value": value}, say("cli.tenant_set", key=key, value=value))
@@ -65,7 +65,7 @@ def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
 @json_option
 def tenant_show(slug: str, as_json: bool) -> None:
     """Show a tenant, and what it uses of its plan today (UTC)."""
-    from bot import admin
+    from bot.admin import tenants as admin
 
     found = run(lambda: admin.show_tenant(slug))
     engines = ", ".join(found["engines"]) if found["engines"] else say("cli.no_limit")
@@ -88,7 +88,7 @@ def _turn(verb: str, status: Literal["active", "suspended", "deleted"], words: s
     @click.argument("slug")
     @json_option
     def turn(slug: str, as_json: bool) -> None:
-        from bot import admin
+        from bot.admin import tenants as admin
 
         before = run(lambda: admin.set_tenant_status(slug, status, verb))
         is_new = before != status and (verb != "restore" or before == "deleted")

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import click
 
-from bot.catalogue import load_catalogue
-from bot.visible import json_line, visible
+from bot.texts.catalogue import load_catalogue
+from bot.texts.visible import json_line, visible
 from core.errors import It0Error, SetupError
 from core.settings import load_settings
 from core.texts import Language, Say

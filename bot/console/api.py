@@ -12,12 +12,12 @@ from agent.fleet.servers import Fleet
 from agent.gate.probing import Probing
 from agent.people import Staff, set_language
 from agent.shell.hostkeys import fingerprint
-from bot.catalogue import Catalogue
+from bot.chat.controls import Controls
 from bot.console.audited import audit_json, known_to
 from bot.console.auth import Sessions, Visitor, check_csrf
 from bot.console.wellformed import json_of
-from bot.controls import Controls
-from bot.render import Renderer
+from bot.texts.catalogue import Catalogue
+from bot.texts.render import Renderer
 from core.clock import Clock, system_clock
 from core.errors import BadInput, NotAllowed, NotFound, Refused
 from core.store import approvals, fleet, log, people, preferences, runs

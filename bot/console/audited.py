@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.render import joined
+from bot.texts.render import joined
 from core.store import clusters, people
 from core.store.database import Row, Transaction
 from core.texts import Language

@@ -9,8 +9,8 @@ from typing import Literal
 import structlog
 from aiohttp import web
 
-from bot import metrics
 from bot.console.limits import Key, Rate, Tally
+from bot.web import metrics
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, It0Error, NotAllowed

@@ -1,8 +1,8 @@
 """What a person says on the console or by the API becomes an inbound of theirs."""
 
-from bot import metrics
 from bot.console.auth import Visitor
-from bot.front import MAX_EVENT_ID, Front
+from bot.inbound.front import MAX_EVENT_ID, Front
+from bot.web import metrics
 from channels.console import Console, log_topic
 from core.errors import BadInput, NotFound
 from core.messages import Accepted, Address, Body, Inbound, Sender

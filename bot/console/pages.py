@@ -7,10 +7,10 @@ from importlib.resources import files
 from aiohttp import web
 
 from agent.fleet.credentials import Credentials
-from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, check_csrf
 from bot.console.socket import Sockets, same_origin
 from bot.console.wellformed import form_of
+from bot.texts.catalogue import Catalogue
 from core.clock import Clock
 from core.errors import BadInput, It0Error, NotAllowed, NotFound, StoreUnavailable
 from core.store import fleet as fleet_store

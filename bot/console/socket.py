@@ -11,13 +11,13 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from agent.gate.approvals import feed_address
-from bot import metrics
-from bot.catalogue import Catalogue
 from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.console.entrance import Entrance
 from bot.console.limits import AtOnce, Rate
 from bot.console.wellformed import storable
-from bot.render import Renderer
+from bot.texts.catalogue import Catalogue
+from bot.texts.render import Renderer
+from bot.web import metrics
 from channels.console import log_topic
 from core.errors import BadInput, It0Error, Refused, StoreUnavailable
 from core.messages import Accepted, Body, Click, Text

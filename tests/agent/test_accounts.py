@@ -17,7 +17,7 @@ from agent.risk import classify
 from agent.shell.hostkeys import fingerprint
 from agent.shell.local import Local
 from agent.shell.ssh import SshShell
-from bot.catalogue import load_catalogue
+from bot.texts.catalogue import load_catalogue
 from core.errors import BadInput, Refused
 from core.store import preferences, runs
 from core.work import Risk, RunTarget, Server

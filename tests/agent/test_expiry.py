@@ -14,7 +14,7 @@ from agent.context import Desk
 from agent.fleet.credentials import EXPIRES, expiry_of
 from agent.fleet.expiry import Expiry
 from agent.fleet.servers import Fleet
-from bot.catalogue import load_catalogue
+from bot.texts.catalogue import load_catalogue
 from core.errors import BadInput
 from core.store import people
 from core.tenant import Tenant

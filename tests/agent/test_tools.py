@@ -13,7 +13,7 @@ from support.store import Store, actions
 from agent.fleet.forms import NewServer
 from agent.shell.hostkeys import fingerprint
 from agent.tools.checks import may_reach
-from bot.catalogue import load_catalogue
+from bot.texts.catalogue import load_catalogue
 from core.texts import Say
 from core.work import Role
 

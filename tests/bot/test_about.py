@@ -12,8 +12,8 @@ from support.store import Store, actions, add_user
 
 from agent.engines.commands import COMMANDS
 from agent.memory import told
-from bot.catalogue import load_catalogue
-from bot.chats import MENU, menu
+from bot.texts.catalogue import load_catalogue
+from bot.texts.chats import MENU, menu
 from core.clock import system_clock
 from core.store import preferences, usage
 from core.texts import LANGUAGES, Say

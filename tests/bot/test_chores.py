@@ -10,7 +10,7 @@ from support.store import Store
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
 from agent.gate.approvals import Approvals
-from bot.chores import KEPT, PURGE, timer_handlers
+from bot.upkeep.chores import KEPT, PURGE, timer_handlers
 from core.store import fleet
 from core.store.people import token_hash
 from core.store.timers import Timer

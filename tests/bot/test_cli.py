@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from support.store import AUDIT_KEY, Store, actions, add_user
 
 from agent.gate.approvals import Approvals
+from bot.chat.controls import Controls
 from bot.cli import main
 from bot.commands import terminal
-from bot.controls import Controls
-from bot.doctor import Doctor
-from bot.heads import Heads
+from bot.upkeep.doctor import Doctor
+from bot.upkeep.heads import Heads
 from core.audit import Entry
 from core.errors import NotAllowed
 from core.messages import Code

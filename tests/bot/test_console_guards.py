@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from support.house import Client, House, audit_of, running_house, signed_in
 
-from bot.connections import serve_by
 from bot.console.socket import same_origin
+from bot.web.connections import serve_by
 
 GUARDED = ("content-security-policy", "x-content-type-options", "x-frame-options", "cache-control")
 

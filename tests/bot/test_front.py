@@ -10,7 +10,7 @@ from support.place import Place, at_work, built
 from support.store import Store, actions, add_user
 
 from agent.engine import Completed, EngineEvent, Request, Tools
-from bot.front import MAX_EVENT_ID, MAX_TEXT
+from bot.inbound.front import MAX_EVENT_ID, MAX_TEXT
 from core.errors import BadInput, NotFound, StoreUnavailable
 from core.ids import new_id
 from core.messages import Accepted, Address, Click, Inbound, Live, Progress, Sender, Sending, Text

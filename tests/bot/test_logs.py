@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.logs import without_secrets
+from bot.process.logs import without_secrets
 
 HIDDEN = "‹hidden›"
 
@@ -103,7 +103,7 @@ def test_secret_inside_other_values_is_hidden(event: dict[str, Any]) -> None:
 
 PROGRAM = """
 import logging, structlog
-from bot.logs import set_up_logs
+from bot.process.logs import set_up_logs
 set_up_logs("{level}")
 log = structlog.get_logger()
 log.debug("fine")

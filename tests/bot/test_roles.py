@@ -24,9 +24,9 @@ from support.place import until
 from support.store import AUDIT_KEY, Store, add_user
 
 from agent.gate.approvals import Approvals
-from bot.addresses import POSTGRES, REDIS, is_url
 from bot.embedded import Home, make_keys
-from bot.running import _serve
+from bot.process.addresses import POSTGRES, REDIS, is_url
+from bot.process.running import _serve
 from core.errors import SetupError
 from core.store import approvals as stored
 from core.texts import Say
@@ -290,7 +290,7 @@ async def test_home_with_keys_and_no_data_and_noise_on_the_port_are_each_told_in
 
 NOISY = """
 import logging
-from bot.logs import NOISE, set_up_logs
+from bot.process.logs import NOISE, set_up_logs
 set_up_logs("INFO")
 told = []
 NOISE.counted = lambda: told.append(1)

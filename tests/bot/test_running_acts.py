@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 from support.house import Client, House
 from test_two_people import browser, enter, pytestmark, say
 
-from bot.render import place
+from bot.texts.render import place
 from core.store.acts import outcome_of
 from core.work import Server
 

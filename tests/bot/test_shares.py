@@ -6,7 +6,7 @@ from fakes.shell import Answer
 from support.place import Place, at_work, until
 from support.store import Store, add_user
 
-from bot.shares import Shares
+from bot.inbound.shares import Shares
 from core.store import preferences
 
 

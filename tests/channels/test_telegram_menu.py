@@ -3,7 +3,7 @@
 import pytest
 
 from agent.engines.commands import COMMANDS
-from bot.catalogue import load_catalogue
+from bot.texts.catalogue import load_catalogue
 from channels.markup.characters import utf16_length
 from channels.telegram.menu import commands_menu
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.store import AUDIT_KEY, Store, fresh_store
 
 from bot.embedded.postgres import APP, OWNER
-from bot.heads import Heads
+from bot.upkeep.heads import Heads
 from core.audit import GENESIS, AuditLog, Entry, Head, row_hash
 from core.tenant import Tenant
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.catalogue import Catalogue, load_catalogue, places
+from bot.texts.catalogue import Catalogue, load_catalogue, places
 from core import errors
 from core.texts import LANGUAGES, Say, say
 

@@ -8,7 +8,7 @@ from support.place import built
 from support.store import Store, actions, add_user
 
 from agent.fleet.expiry import Expiry
-from bot.chores import GONE, timer_handlers
+from bot.upkeep.chores import GONE, timer_handlers
 from core.store import people
 from core.store.timers import Timer, set_timer
 

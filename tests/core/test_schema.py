@@ -18,8 +18,8 @@ from support.schemas import NEXT, add_revision, parts_of
 from support.store import Cluster, Store, tenant_row
 
 import core.tenant
-from bot import upgrading
 from bot.embedded.postgres import APP, OWNER, SUPERUSER
+from bot.process import upgrading
 from core.audit import Entry
 from core.errors import NotFound, SetupError, StoreUnavailable, Unavailable
 from core.store import provisioning, tables

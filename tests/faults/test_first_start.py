@@ -9,7 +9,7 @@ from support.marks import Marks
 
 RISKY = (
     "before:core.audit.AuditLog.append[tenant.create]@1",
-    "inside:bot.first._add_local@1",
+    "inside:bot.process.first._add_local@1",
     "inside:agent.people.Staff.add@1",
     "after:agent.people.Staff.add@1",
 )

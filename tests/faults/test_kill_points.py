@@ -15,22 +15,22 @@ from support.model_double import ModelDouble, serving
 from support.scenarios import Scenario, until
 
 ROUND = (
-    "bot.workers.Workers._beat_once",
-    "bot.workers.Workers._claim",
-    "bot.workers.Workers.enter",
+    "bot.inbound.workers.Workers._beat_once",
+    "bot.inbound.workers.Workers._claim",
+    "bot.inbound.workers.Workers.enter",
     "scheduler.timers.TimerWorker.sweep",
 )
 """What comes round by itself: only a look that found something ("[took]") is a point."""
 
 BESIDE = (
-    "bot.first.",
+    "bot.process.first.",
     "bot.building.",
-    "bot.chores.",
-    "bot.running.",
+    "bot.upkeep.chores.",
+    "bot.process.running.",
     "bot.wiring.",
-    "bot.front.Front.__call__",
+    "bot.inbound.front.Front.__call__",
     "bot.installations.",
-    "bot.workers.Workers._once",
+    "bot.inbound.workers.Workers._once",
     "channels.delivery.Delivery.sweep",
     "core.audit.AuditLog.head",
     "scheduler.timers.TimerWorker._handle",
@@ -45,7 +45,7 @@ MOST_DEATHS = 4
 MID_TURN = 0.9
 """Of the kills at any moment, so many come when it is up; the others may hit its start."""
 
-STOP = "inside:bot.controls.Controls.stop@1"
+STOP = "inside:bot.chat.controls.Controls.stop@1"
 EACH: Sequence[Scenario] = (
     scenarios.look,
     scenarios.approve,

@@ -59,7 +59,7 @@ def judge_what_was_heard(double: TelegramDouble) -> None:
     assert len(twice) <= 4
 
 
-AT_THE_EDGE = ("channels.delivery", "bot.front")
+AT_THE_EDGE = ("channels.delivery", "bot.inbound.front")
 
 
 @pytest.mark.timeout(200)

@@ -21,8 +21,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.cli import run
-from bot.roles import serve
-from bot.up import up
+from bot.process.roles import serve
+from bot.process.up import up
 from bot.wiring import Parts
 from core.errors import StoreUnavailable
 from core.store import inbox, outbox, timers

@@ -13,7 +13,7 @@ from support.store import AUDIT_KEY, Store, add_user
 
 from agent.engine import Engine
 from agent.fleet.forms import NewServer
-from bot.running import running
+from bot.process.running import running
 from bot.wiring import App, Parts, build
 from core.ids import new_id
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text

@@ -9,8 +9,8 @@ from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models.talk import Approval, ApprovalQuery, Approvals, Vote
 from bot.api.problems import Unfit, Wrong
-from bot.catalogue import Catalogue
-from bot.render import Renderer
+from bot.texts.catalogue import Catalogue
+from bot.texts.render import Renderer
 from core.errors import NotFound
 from core.ids import new_id
 from core.store import approvals as store

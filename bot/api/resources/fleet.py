@@ -9,7 +9,7 @@ from agent.shell.hostkeys import fingerprint
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import fleet as models
-from bot.catalogue import Catalogue
+from bot.texts.catalogue import Catalogue
 from core.errors import Refused
 from core.store import fleet
 from core.work import Role, Server

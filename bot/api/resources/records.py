@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from agent.tools.audit import wanted_of
-from bot.about import used
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import records as models
-from bot.catalogue import Catalogue
+from bot.chat.about import used
+from bot.chat.controls import Controls
 from bot.console.audited import audit_json, known_to
-from bot.controls import Controls
-from bot.doctor import Doctor
-from bot.heads import Heads
+from bot.texts.catalogue import Catalogue
+from bot.upkeep.doctor import Doctor
+from bot.upkeep.heads import Heads
 from core.clock import Clock
 from core.work import Role
 

@@ -18,9 +18,9 @@ from bot.api.models.talk import (
     Target,
     Turn,
 )
-from bot.catalogue import Catalogue
 from bot.console.entrance import Entrance
-from bot.render import Renderer
+from bot.texts.catalogue import Catalogue
+from bot.texts.render import Renderer
 from core.errors import NotFound
 from core.ids import new_id
 from core.messages import Accepted as Taken

@@ -67,7 +67,7 @@ def load_catalogue() -> Catalogue:
     Raises ValueError for a key that stands twice, or lacks a language.
     """
     sentences: dict[str, Mapping[Language, str]] = {}
-    folder = files("bot") / "texts"
+    folder = files("bot.texts")
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
         if not entry.name.endswith(".toml"):
             continue

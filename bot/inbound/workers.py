@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 
 from agent.context import Work
-from bot.front import Arrived
-from bot.shares import Shares
+from bot.inbound.front import Arrived
+from bot.inbound.shares import Shares
 from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Address
 from core.ports import Bus, Channel

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
 from agent.gate.approvals import EXPIRY, Approvals
-from bot.gone import Gone
-from bot.heads import Heads
+from bot.upkeep.gone import Gone
+from bot.upkeep.heads import Heads
 from core.clock import Clock
 from core.settings import Settings
 from core.store import inbox, outbox, people

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from agent.engines import grammar
 from agent.risk import classify
-from bot import metrics
-from bot.chores import plan
+from bot.upkeep.chores import plan
+from bot.web import metrics
 from bot.wiring import App
 from core.errors import SetupError
 

@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from agent.redaction.pasted import kinds_in
-from bot.beginnings import Beginnings
 from bot.console.limits import Rate
+from bot.inbound.beginnings import Beginnings
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound

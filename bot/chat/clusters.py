@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from agent.context import Work
 from agent.fleet.clusters import NewCluster
 from agent.fleet.servers import Fleet
-from bot.about import Command
+from bot.chat.about import Command
 from core.errors import BadInput
 from core.messages import Part
 from core.texts import say

@@ -10,18 +10,18 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bot import metrics
 from bot.api.endpoints import ROOT
 from bot.api.problems import Unfit, problem
 from bot.api.service import Api
-from bot.catalogue import Catalogue
-from bot.connections import serve_by
 from bot.console.api import Api as ConsoleApi
 from bot.console.auth import VISITOR, Sessions, Unauthenticated
 from bot.console.pages import Pages, in_page, language_of
 from bot.console.socket import Sockets
 from bot.console.wellformed import json_of, storable
-from bot.headers import add_headers
+from bot.texts.catalogue import Catalogue
+from bot.web import metrics
+from bot.web.connections import serve_by
+from bot.web.headers import add_headers
 from channels.telegram.adapter import SECRET_HEADER, Telegram
 from core.errors import BadInput, It0Error, NotAllowed, NotFound, Refused, StoreUnavailable, Unavailable
 from core.texts import Language, Say, say

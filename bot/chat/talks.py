@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from agent.context import Desk, Work
-from bot.about import CONSOLE, Command, is_private
+from bot.chat.about import CONSOLE, Command, is_private
 from core.audit import Entry
 from core.errors import BadInput, NotFound, Refused
 from core.messages import Address, Part

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.catalogue import Catalogue
-from bot.controls import described
-from bot.visible import in_one_line
+from bot.chat.controls import described
+from bot.texts.catalogue import Catalogue
+from bot.texts.visible import in_one_line
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Label, Message

@@ -8,11 +8,11 @@ from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
 from agent.gate.approvals import Approvals
 from agent.people import set_language
-from bot.about import CONSOLE, Command
+from bot.chat.about import CONSOLE, Command
 from bot.console.limits import Tally
-from bot.front import STOP_WORDS
-from bot.visible import in_one_line, listed, visible
-from bot.workers import CONTROL_TOPIC
+from bot.inbound.front import STOP_WORDS
+from bot.inbound.workers import CONTROL_TOPIC
+from bot.texts.visible import in_one_line, listed, visible
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
 from core.ids import new_token

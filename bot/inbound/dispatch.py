@@ -13,11 +13,11 @@ from agent.gate.approvals import Approvals
 from agent.gate.approvals import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
-from bot.admission import VERB, Admission
-from bot.beginnings import NEW
-from bot.controls import Controls
-from bot.front import STOP_WORDS
-from bot.withheld import Withheld
+from bot.chat.controls import Controls
+from bot.inbound.admission import VERB, Admission
+from bot.inbound.beginnings import NEW
+from bot.inbound.front import STOP_WORDS
+from bot.inbound.withheld import Withheld
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, command_word
 from core.store import inbox, log, preferences

@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.context import Desk, Work
 from agent.speech import speak
-from bot.visible import listed
+from bot.texts.visible import listed
 from core.audit import Entry
 from core.messages import Outbound
 from core.store import inbox

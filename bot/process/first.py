@@ -1,6 +1,6 @@
 """The first start: schemas, the default tenant, its console, an admin, and the bot's own machine."""
 
-from bot.upgrading import role_in
+from bot.process.upgrading import role_in
 from bot.wiring import App
 from core.audit import Entry
 from core.errors import NotFound, SetupError

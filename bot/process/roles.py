@@ -3,15 +3,15 @@
 import click
 import structlog
 
-from bot import metrics
-from bot.addresses import check_keys, check_port, urls
-from bot.catalogue import load_catalogue
-from bot.first import first_start
-from bot.logs import NOISE, set_up_logs
-from bot.running import running
-from bot.stopping import until_signal
-from bot.upgrading import upgrade_report
-from bot.visible import visible
+from bot.process.addresses import check_keys, check_port, urls
+from bot.process.first import first_start
+from bot.process.logs import NOISE, set_up_logs
+from bot.process.running import running
+from bot.process.stopping import until_signal
+from bot.process.upgrading import upgrade_report
+from bot.texts.catalogue import load_catalogue
+from bot.texts.visible import visible
+from bot.web import metrics
 from bot.wiring import Parts, build
 from core.errors import SetupError
 from core.settings import load_settings

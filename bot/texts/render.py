@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from bot.catalogue import Catalogue
-from bot.visible import in_one_line
+from bot.texts.catalogue import Catalogue
+from bot.texts.visible import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
 from core.store import clusters, fleet, people

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from agent.fleet.importing import Importing
 from agent.fleet.inventory.found import Listing
 from agent.fleet.inventory.plan import Plan, Wishes
-from bot.admin import OWNER, at
+from bot.admin.beside import OWNER, at
 
 
 async def import_servers(

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from agent.context import Desk, Work
 from agent.quotas import engine_refused
 from bot.console.auth import Sessions
-from bot.visible import listed
+from bot.texts.visible import listed
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed, Refused
 from core.messages import Address, Part

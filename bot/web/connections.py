@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from bot.headers import add_headers
+from bot.web.headers import add_headers
 
 IDLE_S = 15.0
 """A connection on which no request came in whole within one to two of these is closed."""

@@ -11,11 +11,11 @@ import click
 import structlog
 from pydantic import SecretStr
 
-from bot.addresses import check_keys, check_port, urls
-from bot.catalogue import load_catalogue
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
-from bot.logs import NOISE, set_up_logs
-from bot.stopping import until_signal
+from bot.process.addresses import check_keys, check_port, urls
+from bot.process.logs import NOISE, set_up_logs
+from bot.process.stopping import until_signal
+from bot.texts.catalogue import load_catalogue
 from core.settings import Settings, load_settings
 from core.texts import as_language, say
 
@@ -71,13 +71,13 @@ async def everything(
             database_url, admin_url = postgres.app_url, postgres.owner_url
         redis_url = (await valkey).url if valkey is not None else given
         await imports.upgrading
-        from bot.upgrading import upgrade
+        from bot.process.upgrading import upgrade
 
         await upgrade(database_url, admin_url or database_url, first and settings.database_url is None)
         await imports.house
-        from bot import metrics
-        from bot.first import first_start
-        from bot.running import running
+        from bot.process.first import first_start
+        from bot.process.running import running
+        from bot.web import metrics
         from bot.wiring import build
 
         NOISE.counted = metrics.REFUSED.labels("malformed").inc
@@ -113,12 +113,12 @@ class _Imports:
     """
 
     def __init__(self) -> None:
-        self.upgrading = asyncio.ensure_future(asyncio.to_thread(_import, "bot.upgrading"))
+        self.upgrading = asyncio.ensure_future(asyncio.to_thread(_import, "bot.process.upgrading"))
         self.house = asyncio.ensure_future(self._house())
 
     async def _house(self) -> None:
         await self.upgrading
-        await asyncio.to_thread(_import, "bot.first", "bot.running", "bot.wiring")
+        await asyncio.to_thread(_import, "bot.process.first", "bot.process.running", "bot.wiring")
 
 
 def _import(*names: str) -> None:

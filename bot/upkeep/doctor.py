@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agent.engine import Engine
-from bot import metrics
-from bot.catalogue import Catalogue
 from bot.embedded import valkey
-from bot.heads import Heads
-from bot.visible import listed
+from bot.texts.catalogue import Catalogue
+from bot.texts.visible import listed
+from bot.upkeep.heads import Heads
+from bot.web import metrics
 from core.audit import PAGE
 from core.errors import It0Error, VaultError
 from core.messages import Part

@@ -1,0 +1,1 @@
+"""What the command line does beside a running it0: each on the same database, through the same doors."""

@@ -1,0 +1,1 @@
+"""A process's life: how it begins, what it runs, and how it ends."""

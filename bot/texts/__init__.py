@@ -1,0 +1,1 @@
+"""What people read: every sentence in both languages, and stored rows in their words."""

@@ -1,0 +1,1 @@
+"""The HTTP server, which the console and the API stand in."""

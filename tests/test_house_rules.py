@@ -79,7 +79,8 @@ def test_nobody_but_the_executor_the_fleet_and_the_wiring_knows_a_shell() -> Non
         "agent/clusters/shell.py",
         "agent/gate/execution.py",
         "agent/fleet/servers.py",
-        "bot/wiring.py",
+        "bot/wiring/build.py",
+        "bot/wiring/ground.py",
     }
 
 

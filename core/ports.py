@@ -172,12 +172,16 @@ class Order:
     """One command to be started once.
 
     run_id: the same id is never started twice on a server; timeout_s: seconds until it is ended.
+    stdin: plain ASCII that the command reads; no process list shows it. keep_bytes: of each stream that are
+    kept of its output, 0 for as many as usual.
     """
 
     run_id: str
     command: str
     timeout_s: float
     cwd: str = ""
+    stdin: str = ""
+    keep_bytes: int = 0
 
 
 OnOutput = Callable[[str, str], None]

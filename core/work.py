@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
+from core.edits import Edit
 from core.texts import Language, Say, say
 
 
@@ -159,24 +160,31 @@ class Verdict:
 class Action:
     """One act, whole: what is approved is what is run.
 
-    kind: ``run`` a command, or ``trust`` a server's host key.
+    kind: ``run`` a command, ``trust`` a server's host key, or ``write`` a file.
     server_ids, host_keys, os_users: one entry a target, in the same order; a host key is its SHA256
     fingerprint, "" where there is none (local).
-    timeout_s: the command's limit in seconds.
+    timeout_s: the command's limit in seconds. edit: what is written; the command is then its short form.
     """
 
-    kind: Literal["run", "trust"]
+    kind: Literal["run", "trust", "write"]
     command: str
     server_ids: tuple[str, ...]
     host_keys: tuple[str, ...]
     os_users: tuple[str, ...]
     cwd: str = ""
     timeout_s: int = 60
+    edit: Edit | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return all that a person has to read before they decide."""
+        return f"{self.command}\n{self.edit.diff}" if self.edit else self.command
 
     def as_json(self) -> str:
         """Return the canonical JSON text: the exact bytes that are stored."""
         return canonical(
             {
+                **({"edit": self.edit.as_json()} if self.edit else {}),
                 "kind": self.kind,
                 "command": self.command,
                 "server_ids": self.server_ids,
@@ -193,7 +201,8 @@ class Action:
         raw = json.loads(text)
         for name in ("server_ids", "host_keys", "os_users"):
             raw[name] = tuple(raw[name])
-        return Action(**raw)
+        edit = raw.pop("edit", None)
+        return Action(**raw, edit=Edit(**edit) if edit else None)
 
     def digest(self, tenant_id: str, request_id: str, nonce: str) -> str:
         """Return the SHA-256 that binds an approval to exactly this act (SECURITY A2), in hex."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.engines import looking
+from agent.engines import changing, looking
 from agent.engines.slash import line_of, number, on_servers, split, unknown, usage
 from agent.engines.targets import (
     Intent,
@@ -261,6 +261,8 @@ _TABLE = (
     Command("tail", "work", Role.OPERATOR, looking.tail, "{server} /var/log/syslog 100"),
     Command("read", "work", Role.OPERATOR, looking.read, "{server} /var/log/syslog 100-150"),
     Command("search", "work", Role.OPERATOR, looking.search, "{server} /var/log/nginx timeout"),
+    Command("write", "work", Role.OPERATOR, changing.write, "{server} /srv/motd.txt\nHello"),
+    Command("undo", "work", Role.OPERATOR, changing.undo, "A7-493"),
     Command("ping", "work", Role.OPERATOR, looking.ping, "{server} example.com"),
     Command("http", "work", Role.OPERATOR, _http, "https://example.com"),
     Command("tcp", "work", Role.OPERATOR, _tcp, "{server} 5432"),

@@ -18,6 +18,7 @@ from agent.engine import (
     outputs,
 )
 from agent.engines import commands, grammar
+from agent.engines.changing import written
 from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, shown
 from agent.fleet.accounts import told
 from core.messages import Part
@@ -150,6 +151,8 @@ def _run_parts(outcome: Outcome) -> Iterator[Part]:
         yield outcome.refusal
     elif not outcome.results:
         yield say("direct.approved_no_record", **params)
+    elif approval.action.kind == "write" and outcome.results[0].state == "done":
+        yield from written(outcome)
     else:
         yield say(f"direct.approved_{_went(outcome.results)}", **params)
         yield from outputs(outcome.results)

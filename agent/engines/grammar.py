@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.engines import commands, looks
+from agent.engines.changing import undo_in
 from agent.engines.cmdline import behind_run, is_command_line, is_unquoted, with_quotes
 from agent.engines.looks import lines_of
 from agent.engines.sentence import (
@@ -55,6 +56,8 @@ def read(text: str, servers: Sequence[Server]) -> Reading:
         return _whole(whole, servers)
     if _DECISION.fullmatch(bare):
         return only(say("direct.yes"))
+    if (undo := undo_in(bare)) is not None:
+        return undo
     sentence = parse(flat, text, servers)
     if double := sentence.of("double"):
         return only(say("direct.two_meanings", word=double[0].value))

@@ -32,6 +32,19 @@ CUT_OFF_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """What is sent for a run whose command line is only its short form: a file that is read or written.
+
+    keep_bytes: of the output, which goes to whoever asked as it is, and is neither shown nor kept; 0: the
+    output is like any other.
+    """
+
+    command: str
+    stdin: str = ""
+    keep_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One run with all that it needs.
 
@@ -39,6 +52,7 @@ class Job:
     may_start: called in the one that begins it; raises when it may not begin any more.
     digest: the approval's, "" for what runs unasked; channel: where it was asked for.
     unfit: the results of those of the run's servers that have no target, because nothing can be run there.
+    errand: what is sent in place of the run's command line.
     """
 
     run: Run
@@ -53,6 +67,7 @@ class Job:
     channel: str = ""
     actor: str = "agent"
     unfit: Sequence[RunTarget] = ()
+    errand: Errand | None = None
 
     @property
     def users(self) -> dict[str, str]:
@@ -221,9 +236,11 @@ class Executor:
 
     async def _one(self, job: Job, target: Target, redact: Redact, course: Course) -> None:
         show = _Shown(job, target.server.name, redact)
-        order = Order(job.run.id, job.run.command, job.timeout_s, job.cwd)
+        errand = job.errand or Errand(job.run.command)
+        order = Order(job.run.id, errand.command, job.timeout_s, job.cwd, errand.stdin, errand.keep_bytes)
+        shown = None if errand.keep_bytes else show.take
         try:
-            course.over[target.server.id] = await self._shell.run(target, order, show.take)
+            course.over[target.server.id] = await self._shell.run(target, order, shown)
         except asyncio.CancelledError:
             course.cut[target.server.id] = show.so_far(target)
             raise
@@ -235,9 +252,10 @@ class Executor:
     ) -> list[RunTarget]:
         users = job.users
         by_id = {each.server_id: replace(each, os_user=users.get(each.server_id, "")) for each in results}
-        clean = [
-            await _clean(by_id[server_id], redact) for server_id, _ in job.run.servers if server_id in by_id
-        ]
+        ended = [by_id[server_id] for server_id, _ in job.run.servers if server_id in by_id]
+        is_private = job.errand is not None and job.errand.keep_bytes > 0
+        clean = [replace(r, stdout="") if is_private else r for r in ended]
+        clean = [await _clean(each, redact) for each in clean]
         at = self._desk.clock()
         async with tenant.transaction() as tx:
             written = await runs.end(tx, job.run.id, self._desk.me, clean, at)
@@ -247,7 +265,7 @@ class Executor:
             async with tenant.reading() as db:
                 found = await runs.get(db, job.run.id)
             return found[1] if found else clean
-        return clean
+        return ended if is_private else clean
 
     async def _intend(self, tenant: Tenant, job: Job) -> None:
         entry = _entry(job, "command.intent", {"digest": job.digest})

@@ -10,8 +10,10 @@ from agent.fleet.servers import Fleet, Ways
 from agent.gate.answers import answer_of, duration, refuse_unfit
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
+from agent.gate.fetching import Fetching
 from agent.gate.jobs import job_of, not_halted, owned, unasked
 from agent.gate.probing import Probing
+from agent.gate.writing import Writing, errand_of, holds_secret
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
@@ -55,6 +57,8 @@ class Gate:
         self._timeout_max_s = timeout_max_s
         self._timeout_approved_s = timeout_approved_s
         self.probing = Probing(desk, fleet, executor, classify)
+        self.fetching = Fetching(desk, fleet, executor)
+        self.writing = Writing(fleet, approvals, self.fetching, classify)
 
     async def command(
         self, call: Call, command: str, names: Sequence[str], timeout_s: int | None = None
@@ -215,7 +219,8 @@ class Gate:
         if action.kind == "trust":
             return await self._trust(work, servers[0], action.host_keys[0])
         redact = await self.redact(work.tenant)
-        if redact(action.command) != action.command:  # the secret was stored since this was asked for
+        # The secret was stored since this was asked for.
+        if redact(action.command) != action.command or holds_secret(action.edit, redact):
             return say("gate.secret_in_command")
         ways = Ways(await self._fleet.targets(work.tenant, servers))  # raises for one that cannot be used
         run = Run(
@@ -238,7 +243,8 @@ class Gate:
                 raise Refused(refusal.key, **refusal.params)
 
         check = owned(self._desk, work)
-        job = job_of(work, run, action, ways, check, approval.step, may_start, approval.digest)
+        errand = errand_of(approval)
+        job = job_of(work, run, action, ways, check, approval.step, may_start, approval.digest, errand)
         await self._executor.run(work.tenant, job)
         return None
 
@@ -313,11 +319,13 @@ class Gate:
             return say("gate.server_gone")
         servers = [known[server_id] for server_id in approval.action.server_ids]
         now = replace(approval.action, os_users=tuple(server.ssh_user for server in servers))
-        if now.kind == "run":
+        if now.kind != "trust":
             keys = tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers)
             now = replace(now, host_keys=keys)
         if now.digest(work.tenant.id, approval.id, approval.nonce) != approval.digest:
             return say("gate.changed", code=approval.code)
+        if now.kind == "write":
+            return self.writing.changed(approval, servers[0])
         if now.kind == "run" and (foreign := self._foreign(now.command, servers)) is not None:
             return foreign
         if now.kind == "run" and self.judge(now.command, servers).level > approval.level:

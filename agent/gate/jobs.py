@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from agent.context import Desk, Work
 from agent.fleet.servers import Ways
-from agent.gate.execution import Job
+from agent.gate.execution import Errand, Job
 from core.errors import Fenced, Halted
 from core.store import inbox, preferences
 from core.store.database import Transaction
@@ -23,6 +23,7 @@ def job_of(
     step: int,
     may_start: Check | None = None,
     digest: str = "",
+    errand: Errand | None = None,
 ) -> Job:
     """Return a run with all that the executor needs; a server without a way has its result already."""
     failed = [
@@ -42,6 +43,7 @@ def job_of(
         digest,
         work.address.channel,
         unfit=failed,
+        errand=errand,
     )
 
 

@@ -6,7 +6,7 @@ What it does not know is L2. ``forbidden`` looks apart from all this for what no
 It is the first layer, not the boundary: what runs unasked also runs on an account without rights.
 """
 
-from core.work import Verdict
+from core.work import Risk, Verdict
 
 
 def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
@@ -15,3 +15,11 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
     from agent.risk.judging import classify as judge
 
     return judge(command, environment, count)
+
+
+def level_of_reading(path: str) -> Risk:
+    """Return the level of showing the file ``path``, an absolute one, whatever signs its name has."""
+    from agent.risk.paths import judge_path
+
+    finding = judge_path(path)
+    return finding.level if finding else Risk.L0

@@ -95,7 +95,7 @@ class SshShell:
     async def run(self, target: Target, order: Order, on_output: OnOutput | None = None) -> RunTarget:
         """Start ``order`` on ``target`` once and return how it went."""
         began = time.monotonic()
-        run = Run(target, order, Output(self._cap, on_output))
+        run = Run(target, order, Output(order.keep_bytes or self._cap, on_output))
         if refused := unfit(order):
             return _result(target, Went("failed", error=refused))
         if self._runs.setdefault(_key(target, order.run_id), run) is not run:

@@ -69,6 +69,7 @@ fi
 # The drains outlive a broken connection: the command never gets SIGPIPE from it. The handlers (not
 # ignored signals, which the command would inherit) keep this shell alive to write the exit code. Its own
 # output is closed, and the fifos are opened by the child only, because shells print "Killed" for a child.
+# What the command reads stands in a variable of this shell, whose printf is built in: no process list has it.
 # A reader takes the exit code only with its newline, so writing it needs no second file and no mv.
 # The bot's own IT0_HOME may be this ~/.it0, so sweeping takes only what a marker is made of.
 _RUN = r"""
@@ -85,11 +86,13 @@ trap : HUP INT TERM
 ( trap '' PIPE HUP INT TERM; cat || cat >/dev/null ) <"$m/out" 2>/dev/null &
 ( trap '' PIPE HUP INT TERM; cat || cat >/dev/null ) <"$m/err" >&2 2>/dev/null &
 exec >/dev/null 2>&1
-now; began=$t
-(
+lead() {
   exec >"$m/out" 2>"$m/err"
   exec setsid /bin/sh -c "$leader" it0 "$m" "$run" "$shell" "$kube" "$cmd" "$here"
-)
+}
+feed() { trap '' HUP INT TERM; printf '%s\n' "$fed"; }
+now; began=$t
+if [ -z "$fed" ]; then ( lead ); else feed | ( lead ); fi
 code=$?
 now
 printf '%s %s\n' "$code" "$((t - began))" >"$m/exit"
@@ -250,6 +253,7 @@ def run_script(
         n=nonce,
         run=mark,
         cmd=command,
+        fed=order.stdin,
         dir=cwd,
         shell=shell,
         kube=kubeconfig,

@@ -1,4 +1,4 @@
-"""Looking into files on servers: a range of lines, and a search below a path."""
+"""Files on servers: a range of lines, a search below a path, and changes that people approve."""
 
 import shlex
 from typing import Annotated, Self
@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.context import Call
 from agent.engine import Answer
+from agent.files.changes import checked, patched
 from agent.gate.gate import Gate
 
 USUAL_LINES = 200
@@ -101,3 +102,96 @@ class SearchFiles:
         # grep counts its hits for each file, head over all of them
         command = f"grep -rnI{kind} -m {limit} -- {what} | head -n {limit}"
         return await self._gate.command(call, command, arguments.servers)
+
+
+ServerName = Annotated[str, Field(description="Name of the one server.", min_length=1)]
+
+
+class WriteArguments(BaseModel):
+    """What ``write_file`` takes."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    server: ServerName
+    path: FilePath = Field(description="Absolute path of the file.")
+    content: str = Field(description="The whole new text of the file, as it shall stand there.")
+    mode: str = Field(
+        default="", pattern=r"^(0?[0-7]{3})?$", description="Mode of a new file, octal; 0644 if not given."
+    )
+
+
+class WriteFile:
+    """Writes a whole file."""
+
+    name = "write_file"
+    description = (
+        "Write a text file on one server: a new one, or all of one that is there. People approve the diff"
+        " first; owner and mode are kept, a backup too. To change a part, use patch_file."
+    )
+    arguments = WriteArguments
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, call: Call, arguments: WriteArguments) -> Answer:
+        """Answer with the card that asks for it, or why it cannot be asked for."""
+        return await self._gate.writing.write(call, **arguments.model_dump())
+
+
+class PatchArguments(BaseModel):
+    """What ``patch_file`` takes."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    server: ServerName
+    path: FilePath = Field(description="Absolute path of the file.")
+    old: str = Field(min_length=1, description="Text that stands in the file exactly once, as it is.")
+    new: str = Field(description="What takes its place.")
+
+
+class PatchFile:
+    """Changes a part of a file."""
+
+    name = "patch_file"
+    description = (
+        "Change a part of a text file on one server: one exact text, which has to occur exactly once, becomes"
+        " another. People approve the diff first; owner and mode are kept, a backup too."
+    )
+    arguments = PatchArguments
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, call: Call, arguments: PatchArguments) -> Answer:
+        """Answer with the card that asks for it, or why it cannot be asked for."""
+
+        def make(text: str, path: str) -> str:
+            return patched(text, checked(arguments.old, path), arguments.new, path)
+
+        return await self._gate.writing.patch(call, arguments.server, arguments.path, make)
+
+
+class UndoArguments(BaseModel):
+    """What ``undo_write`` takes."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    code: str = Field(description="Code of the approval by which the file was written, such as A7-493.")
+
+
+class UndoWrite:
+    """Takes a change of a file back."""
+
+    name = "undo_write"
+    description = (
+        "Take a change by write_file or patch_file back, known by its approval's code. People approve that"
+        " too; it is refused if the file has changed since."
+    )
+    arguments = UndoArguments
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, call: Call, arguments: UndoArguments) -> Answer:
+        """Answer with the card that asks for it, or why it cannot be asked for."""
+        return await self._gate.writing.undo(call, arguments.code.strip().upper())

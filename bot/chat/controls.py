@@ -24,7 +24,7 @@ from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant
 from core.texts import LANGUAGES, say
-from core.work import Approval, Role, Server, User
+from core.work import Action, Approval, Role, Server, User
 
 FORM_MINUTES = 10
 SHOWN = 20
@@ -235,7 +235,14 @@ def described(
         reasons=listed([in_one_line(reason) for reason in approval.reasons]),
         until=approval.expires_at.strftime("%H:%M:%S UTC"),
     )
-    return words, Code(visible(approval.action.command), approval.code)
+    return words, Code(_shown(approval.action), approval.code)
+
+
+def _shown(action: Action) -> str:
+    """Return what is decided about, so that all of it is seen; a diff keeps its lines."""
+    if action.edit is None:
+        return visible(action.command)
+    return "\n".join(map(visible, action.shown.split("\n")))
 
 
 def _place(server: Server | None, user: str) -> str:

@@ -1,6 +1,6 @@
 """``it0 approval``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ def _card(approval: Mapping[str, Any], now: datetime) -> str:
     votes = f"{approval['approvals']} of {approval['needed']} approvals"
     first = (approval["code"], f"L{approval['level']}", approval["status"], votes)
     fields = [
-        ("command" if approval["kind"] == "run" else approval["kind"], approval["command"]),
+        *_what(approval),
         *(("server", _place(each)) for each in approval["servers"]),
         ("asked by", f"{approval['requester']}, {_moment(approval['created_at'])}"),
         *(("reason", reason) for reason in approval["reasons"]),
@@ -50,6 +50,14 @@ def _card(approval: Mapping[str, Any], now: datetime) -> str:
         ("id", approval["id"]),
     ]
     return "\n".join(["  ".join(first), *(f"  {name:9} {visible(value)}" for name, value in fields)])
+
+
+def _what(approval: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is decided about: a command in one line, the change of a file line by line."""
+    if approval["kind"] == "write":
+        yield from (("write", line) for line in approval["command"].split("\n"))
+    else:
+        yield ("command" if approval["kind"] == "run" else approval["kind"], approval["command"])
 
 
 def _place(server: Mapping[str, Any]) -> str:

@@ -117,10 +117,10 @@ class Renderer:
     def _title(self, body: Mapping[str, Any]) -> str:
         """Return a step in a line: what it does, and where."""
         arguments = body["arguments"]
-        servers = arguments.get("servers") or []
+        servers = arguments.get("servers") or [*filter(None, [arguments.get("server")])]
         shown = joined(servers[:5], self.language) + (f" +{len(servers) - 5}" if len(servers) > 5 else "")
         what = arguments.get("command") or arguments.get("path") or arguments.get("url") or ""
-        what = what or arguments.get("host") or ""
+        what = what or arguments.get("host") or arguments.get("code") or ""
         if "host" in arguments and "port" in arguments:
             what = f"{arguments['host']}:{arguments['port']}"
         params = {"what": what, "servers": shown, "text": arguments.get("pattern") or ""}
@@ -178,7 +178,7 @@ class Renderer:
             "id": approval.id,
             "code": approval.code,
             "kind": approval.action.kind,
-            "command": approval.action.command,
+            "command": approval.action.shown,
             "level": int(approval.level),
             "status": approval.status,
             "servers": [

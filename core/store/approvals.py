@@ -46,6 +46,11 @@ PAGE = Statement(
 OF_STEP = Statement(
     select(A).where(of_tenant(A), A.c.turn_id == param("turn_id"), A.c.step == param("step", INT))
 )
+APPROVED_BY_CODE = Statement(
+    select(A)
+    .where(of_tenant(A), A.c.code == param("code"), A.c.status == "approved")
+    .order_by(A.c.created_at.desc())
+)
 PENDING_IN = Statement(
     select(A).where(of_tenant(A), A.c.conversation_id == param("conversation"), A.c.status == "pending")
 )
@@ -158,6 +163,12 @@ async def get(tx: Transaction, approval_id: str) -> Approval | None:
     """Return an approval."""
     row = await tx.one(GET, id=approval_id)
     return approval_of(row) if row else None
+
+
+async def newest_write(tx: Transaction, code: str) -> Approval | None:
+    """Return the newest approved change of a file that is known by ``code``."""
+    found = [approval_of(row) for row in await tx.all(APPROVED_BY_CODE, code=code)]
+    return next((each for each in found if each.action.kind == "write"), None)
 
 
 async def of_step(tx: Transaction, turn_id: str, step: int) -> Approval | None:

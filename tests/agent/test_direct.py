@@ -24,7 +24,7 @@ from agent.risk import classify
 from agent.tools.audit import AuditArguments
 from agent.tools.checks import HttpArguments, TcpArguments
 from agent.tools.commands import RunArguments, TailArguments
-from agent.tools.files import ReadArguments, SearchArguments
+from agent.tools.files import ReadArguments, SearchArguments, UndoArguments, WriteArguments
 from agent.tools.ping import PingArguments
 from agent.tools.servers import AddArguments, ListArguments
 from core.messages import Code
@@ -42,6 +42,8 @@ ARGUMENTS: dict[str, Any] = {
     "check_tcp": TcpArguments,
     "read_file": ReadArguments,
     "search_files": SearchArguments,
+    "write_file": WriteArguments,
+    "undo_write": UndoArguments,
     "ping": PingArguments,
     "ask_audit": AuditArguments,
 }
@@ -775,7 +777,7 @@ def test_every_command_is_in_the_help(language: str) -> None:
     text = said(read("/help", FLEET), language)
     for name in commands.COMMANDS:
         assert re.search(rf"/{name}\b", text), name
-    assert text.count("\n") < 45
+    assert text.count("\n") < 52
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
@@ -784,8 +786,9 @@ def test_every_command_has_help_of_its_own_with_an_example_that_works(name: str)
     parts = said(read(f"/help {name}", FLEET)).splitlines()
     assert f"/{name}" in parts[0]
     if command.read is not None:
-        assert isinstance(read(parts[1].removeprefix("Example: "), FLEET), Intent | Why | Suggestion)
-        assert "direct.usage" not in str(read(parts[1].removeprefix("Example: "), FLEET))
+        sample = "\n".join(parts[1:]).removeprefix("Example: ")
+        assert isinstance(read(sample, FLEET), Intent | Why | Suggestion)
+        assert "direct.usage" not in str(read(sample, FLEET))
 
 
 @pytest.mark.parametrize("name", TOPICS)
@@ -857,3 +860,38 @@ def test_no_text_stands_twice_in_the_catalogue() -> None:
     for file in (ROOT / "bot/texts").glob("*.toml"):
         if file.name != "agent.toml":
             assert not set(tomllib.loads(file.read_text("utf-8"))) & set(TEXTS), file.name
+
+
+# --- changing files --------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_with_the_lines_below_the_command_as_they_are() -> None:
+    found = read("/write web-1 /srv/a.txt 0640\n  two\n\n\tfour  \nfive", FLEET)
+    assert isinstance(found, Intent)
+    content = "  two\n\n\tfour  \nfive\n"
+    assert found.arguments == {"server": "web-1", "path": "/srv/a.txt", "content": content, "mode": "0640"}
+    WriteArguments.model_validate(found.arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("/write web-1 /srv/a.txt", "direct.usage"),
+        ("/write web-1 srv/a.txt\nx", "direct.usage"),
+        ("/write web-1 /srv/a.txt rw-\nx", "direct.usage"),
+        ("/write web-1\nx", "direct.usage"),
+        ("/write web-1,db-1 /srv/a.txt\nx", "edit.one_server"),
+        ("/write wbe-1 /srv/a.txt\nx", "direct.unknown_server_near"),
+        ("/undo", "direct.usage"),
+        ("/undo it", "direct.usage"),
+    ],
+)
+def test_a_change_that_is_not_clear_says_how_it_is_asked_for(text: str, key: str) -> None:
+    assert keys(read(text, FLEET)) == [key]
+
+
+@pytest.mark.parametrize(
+    "text", ["/undo a7-493", "undo A7-493", "Undo a7-493.", "撤销 A7-493", "撤销A7-493", "还原 a7-493"]
+)
+def test_a_change_is_taken_back_by_its_code_in_both_languages(text: str) -> None:
+    assert read(text, FLEET) == Intent("undo_write", {"code": "A7-493"})

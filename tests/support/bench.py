@@ -1,5 +1,6 @@
 """A turn's toolbox on a real store, with a scripted shell or a real one behind its gate."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from agent.context import Desk, Work
 from agent.engine import Answer
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
-from agent.gate.approvals import Approvals
+from agent.gate.approvals import Approvals, Click
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
 from agent.redaction.redactions import Redactions
@@ -22,8 +23,9 @@ from agent.toolbox import Toolbox
 from agent.tools import all_tools
 from core.ports import Shell, Target
 from core.store import approvals as stored_approvals
+from core.store import runs
 from core.texts import Say
-from core.work import Approval, Role
+from core.work import Approval, Role, RunTarget
 
 KEY = one_line(asyncssh.generate_private_key("ssh-ed25519"))
 
@@ -63,6 +65,17 @@ class Bench:
         """Call a tool."""
         self.steps += 1
         return await self.box.call(self.steps, tool, arguments)
+
+    async def approved(self, answer: Answer) -> tuple[Approval, Say | Sequence[RunTarget]]:
+        """Approve what an answer waits for; return the request, and how it went or why it did not begin."""
+        approval, work = await self.asked(answer), self.work
+        click = Click(approval.id, "approve", "console", f"click-{approval.id}")
+        await Approvals(self.desk).decide(work.tenant, work.user, click)
+        refusal = await self.gate.perform(work, approval)
+        self.box.waits_for = ""
+        async with work.tenant.reading() as db:
+            found = await runs.get(db, approval.id)
+        return approval, refusal or (found[1] if found else ())
 
     async def asked(self, answer: Answer) -> Approval:
         """Return the request that an answer waits for."""

@@ -6,7 +6,7 @@ import { visible } from './escape.js';
 import { countdown, listed, short, t, tOr, when } from './i18n.js';
 import { codeBlock, copier } from './code.js';
 import * as outbox from './outbox.js';
-import { isQuiet, press, state, withdraw } from './store.js';
+import { isQuiet, press, say, state, withdraw } from './store.js';
 
 const SETTLE_MS = 400;
 const NEAR_PX = 4;
@@ -216,8 +216,18 @@ function outcome(approval) {
     h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
     approval.act && act(approval),
     approval.needed > 1 && votes(approval),
-    approval.status === 'approved' && approval.kind === 'run' && ran(approval.id),
+    approval.status === 'approved' && approval.kind !== 'trust' && ran(approval.id),
+    approval.kind === 'write' && approval.act?.state === 'done' && undo(approval),
   ];
+}
+
+/** A change that was made is taken back by a word in its own conversation; that is asked for as well. */
+function undo({ code, conversation }) {
+  if (!state.conversations.some((one) => one.id === conversation)) return null;
+  return h('div', { class: 'decide' }, button(t('console.undo'), {
+    icon: 'back', title: t('console.undo_hint'), 'data-press': 'undo',
+    onclick: () => say(conversation, conversation, `/undo ${code}`),
+  }));
 }
 
 /** How the approved act stands: under way, or what it came to. */

@@ -42,6 +42,11 @@ def undo(rest: str, servers: Sequence[Server]) -> Reading:
     return Intent("undo_write", {"code": rest.upper()}) if re.fullmatch(CODE, rest) else usage("undo")
 
 
+def tasks(rest: str, servers: Sequence[Server]) -> Reading:
+    """Read nothing more: what is under way is asked for as a whole."""
+    return usage("tasks") if rest else Intent("list_tasks", {})
+
+
 def undo_in(sentence: str) -> Reading | None:
     """Return what "undo A7-493" and "撤销 A7-493" ask for, None for another sentence."""
     found = _UNDO.fullmatch(sentence)

@@ -267,6 +267,7 @@ _TABLE = (
     Command("http", "work", Role.OPERATOR, _http, "https://example.com"),
     Command("tcp", "work", Role.OPERATOR, _tcp, "{server} 5432"),
     Command("why", "work", Role.VIEWER, _why, "systemctl restart nginx"),
+    Command("tasks", "work", Role.VIEWER, changing.tasks),
     Command("server", "manage", Role.ADMIN, _server, "add web-9 10.0.0.9 user=ops credential=ops-key"),
     Command("cluster", "manage", Role.ADMIN, sample="add shop k8s entry={server} environment=prod"),
     Command("credential", "manage", Role.ADMIN),

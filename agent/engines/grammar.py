@@ -73,7 +73,7 @@ def read(text: str, servers: Sequence[Server]) -> Reading:
 
 def _whole(what: str, servers: Sequence[Server]) -> Reading:
     """Return what a text means that is nothing but a greeting, a yes, a cry for help."""
-    if what in ("list", "clusters", "help"):
+    if what in ("list", "clusters", "tasks", "help"):
         return commands.read({"list": "/servers"}.get(what, f"/{what}"), servers)
     if what != "hello":
         return only(say(f"direct.{what}"))

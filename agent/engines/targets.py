@@ -34,6 +34,7 @@ class Intent:
         known = {
             "list_servers": Role.VIEWER,
             "list_clusters": Role.VIEWER,
+            "list_tasks": Role.VIEWER,
             "add_server": Role.ADMIN,
             "harden_server": Role.ADMIN,
             "ask_audit": Role.ADMIN,

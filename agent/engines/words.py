@@ -243,6 +243,8 @@ WHOLE: Mapping[str, str] = {
         "list": "servers;my servers;hosts;服务器;机器",
         "clusters": "clusters;list clusters;show clusters;which clusters;集群;列出集群;集群列表;"
         "有哪些集群;查看集群;显示集群",
+        "tasks": "tasks;list tasks;show tasks;what is running;what's running;what is under way;任务;任务列表;"
+        "列出任务;查看任务;正在做什么;在做什么;有哪些任务",
     }.items()
     for phrase in phrases.split(";")
 }

@@ -16,13 +16,14 @@ from core.store import fleet as store
 from core.store import timers
 from core.store.database import Row, Transaction
 from core.store.statements import LOCK
+from core.store.underway import WARNING
 from core.tenant import Tenant
 from core.vault import Place
 from core.work import Credential, User
 
 LOGIN_KINDS = ("ssh_key", "ssh_password")
 MAX_SECRET_BYTES = 65536
-EXPIRES = "credential_expires"
+EXPIRES = WARNING
 """The timer's kind; its ref is the credential's id, its step the days that are left."""
 
 WARN_DAYS = (14, 3)

@@ -12,6 +12,7 @@ from agent.tools.commands import RunCommand, TailFile
 from agent.tools.files import PatchFile, ReadFile, SearchFiles, UndoWrite, WriteFile
 from agent.tools.ping import Ping
 from agent.tools.servers import AddServer, CheckServer, HardenServer, ListServers
+from agent.tools.tasks import ListTasks
 from core.clock import Clock, system_clock
 
 
@@ -34,5 +35,6 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         CheckHttp(fleet),
         CheckTcp(fleet),
         AskAudit(gate, clock),
+        ListTasks(clock),
     ]
     return {tool.name: tool for tool in tools}

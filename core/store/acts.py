@@ -20,19 +20,19 @@ WORST_FIRST = ("running", "unknown", "timeout", "stopped", "exit", "failed")
 """A command on several servers stands as badly as where it went worst; what a failure kept from starting
 comes after the failure."""
 
-_act_of = and_(
+act_of = and_(
     I.c.tenant_id == A.c.tenant_id,
     I.c.event_id == literal_column(f"'{inbox.ACT}:'").op("||")(A.c.id),
     I.c.state.in_([literal_column("'new'"), literal_column("'taken'")]),
 )
 ACTING = Statement(
     select(A.c.id)
-    .join(I, _act_of)
+    .join(I, act_of)
     .where(of_tenant(A), A.c.status == "approved", A.c.id == func.any(param("ids", TEXTS)))
 )
 ACTING_IN = Statement(
     select(A.c.turn_id)
-    .join(I, _act_of)
+    .join(I, act_of)
     .where(of_tenant(A), A.c.status == "approved", A.c.conversation_id == param("conversation"))
     .limit(1)
 )

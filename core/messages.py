@@ -102,6 +102,12 @@ def framed(text: str, nonce: str) -> str:
     return f"{DATA}{nonce}>\n{text.replace(nonce, '…')}\n</data-{nonce}>"
 
 
+def with_file(words: str, name: str, text: str, nonce: str) -> str:
+    """Return a message with the text file that came with it, which is data."""
+    data = framed(f"{name}\n{text}", nonce)
+    return f"{words or '…'}\n\n{data}"
+
+
 def part_as_json(part: Part) -> Any:
     """Return the form in which a part is stored."""
     match part:

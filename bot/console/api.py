@@ -78,6 +78,7 @@ class Api:
         engine: str,
         changed: Callable[[str, str], None],
         probing: Probing,
+        file_bytes: int,
         clock: Clock = system_clock,
     ) -> None:
         self._sessions = sessions
@@ -89,6 +90,7 @@ class Api:
         self._engine = engine
         self._changed = changed
         self._probing = probing
+        self._file_bytes = file_bytes
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -160,6 +162,7 @@ class Api:
             "halted_by": wishes.halted_by,
             "engine": wishes.engine or self._engine,
             "languages": list(LANGUAGES),
+            "file_bytes": self._file_bytes,
         }
 
     async def conversations(self, _: web.Request, visitor: Visitor) -> Answer:

@@ -14,6 +14,7 @@ from agent.gate.approvals import feed_address
 from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.console.entrance import Entrance
 from bot.console.limits import AtOnce, Rate
+from bot.console.uploads import text_with_file
 from bot.console.wellformed import storable
 from bot.texts.catalogue import Catalogue
 from bot.texts.render import Renderer
@@ -58,6 +59,7 @@ class Sockets:
         open_at_once: int,
         messages_a_minute: int,
         message_bytes: int,
+        file_bytes: int,
     ) -> None:
         self.sessions = sessions
         self.entrance = entrance
@@ -68,6 +70,7 @@ class Sockets:
         self._places = AtOnce(open_at_once)
         self.messages = Rate(messages_a_minute)
         self.message_bytes = message_bytes
+        self.file_bytes = file_bytes
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -79,7 +82,9 @@ class Sockets:
         if not self._opens.allows(visitor.key):
             metrics.REFUSED.labels("socket_rate").inc()
             raise web.HTTPTooManyRequests(text="too many sockets", headers={"Retry-After": "60"})
-        socket = web.WebSocketResponse(heartbeat=20, max_msg_size=self.message_bytes * 4)
+        socket = web.WebSocketResponse(
+            heartbeat=20, max_msg_size=self.message_bytes * 4 + self.file_bytes * 2
+        )
         with self._places.place(visitor.key) as is_free:
             await socket.prepare(request)
             await (self._serve(socket, request, visitor) if is_free else self._turn_away(socket, visitor))
@@ -182,8 +187,9 @@ class Page:
         event_id: str | None = None
         opens: str | None = None
         try:
-            if (size := len(raw.encode())) > self._sockets.message_bytes:
-                raise BadInput("socket.too_long", length=size, limit=self._sockets.message_bytes)
+            limit = self._sockets.message_bytes + (self._sockets.file_bytes * 2 if '"file":{' in raw else 0)
+            if (size := len(raw.encode())) > limit:
+                raise BadInput("socket.too_long", length=size, limit=limit)
             message = json.loads(raw)
             if not isinstance(message, dict) or not storable(message):
                 raise BadInput("error.bad_input")
@@ -224,6 +230,9 @@ class Page:
                 0 <= after < 2**62
             ):
                 await self._open(conversation, after)
+            case {"type": "say", "id": str(), "text": str(text), "file": {**file}}:
+                whole = text_with_file(text, file, self._sockets.file_bytes)
+                await self._say(message, event_id or "", Text(whole))
             case {"type": "say", "id": str(), "text": str(text)}:
                 await self._say(message, event_id or "", Text(text))
             case {"type": "click", "id": str(), "button": str(button)}:

@@ -108,6 +108,7 @@ def assemble(ground: Ground) -> App:
         default_of(settings, ground.engines),
         desk.changed,
         hands.gate.probing,
+        settings.attachment_bytes,
     )
     callers = callers_of(ground, sessions)
     resources: list[Resource] = [

@@ -7,7 +7,7 @@ import structlog
 
 from channels.telegram.api import Api, Failed
 from channels.telegram.arrivals import Arrival, Attachment
-from core.messages import Text, command_word, framed
+from core.messages import Text, command_word, with_file
 from core.ports import Installations
 from core.texts import Say, say
 
@@ -38,8 +38,7 @@ class Files:
         text = await self._text(sent)
         if isinstance(text, Say):
             return arrival, text
-        data = framed(f"{sent.name}\n{text}", secrets.token_hex(6))
-        body = Text(f"{words or '…'}\n\n{data}")
+        body = Text(with_file(words, sent.name, text, secrets.token_hex(6)))
         return replace(arrival, inbound=replace(inbound, body=body)), None
 
     async def _text(self, sent: Attachment) -> str | Say:

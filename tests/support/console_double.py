@@ -88,6 +88,7 @@ class ConsoleDouble:
             "halted_by": None,
             "engine": "direct",
             "languages": ["en", "zh"],
+            "file_bytes": 49_152,
         }
         self.hold = False
         self.signed_in = True

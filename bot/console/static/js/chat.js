@@ -196,10 +196,10 @@ export function mountChat(root, scope) {
         button(text, { onclick: () => { composer.put(text); composer.focus(); } }))));
   }
 
-  function send(text) {
+  function send(text, file) {
     stick = true;
-    if (thread) return say(thread.id, thread.id, text);
-    say(null, key.slice(1), text);
+    if (thread) return say(thread.id, thread.id, text, file);
+    say(null, key.slice(1), text, file);
     if (!state.places.has(key.slice(1)) && location.hash !== `#/chat/${key}`) move(key);
     return undefined;
   }

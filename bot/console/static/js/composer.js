@@ -1,25 +1,44 @@
 /** The box one types in: Enter sends, Shift+Enter breaks the line, Up brings back what was said. */
 import { on } from './bus.js';
-import { h, icon } from './dom.js';
+import { button, fill, h, icon } from './dom.js';
 import { t } from './i18n.js';
 import { state } from './store.js';
 
 const DRAFT = 'it0.draft.';
 
-/** Make a composer. said(): earlier texts, oldest first; send(text) takes a message. */
+/** Return a file as {name, text}, or the words for why it is not read. */
+async function read(file) {
+  const limit = state.me.file_bytes;
+  if (!limit) return t('console.file_off', { name: file.name });
+  if (file.size > limit) return t('console.file_large', { name: file.name, limit });
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await file.arrayBuffer());
+    if (!text.includes('\0')) return { name: file.name, text };
+  } catch {
+    // no text, or gone by now
+  }
+  return t('console.file_no_text', { name: file.name });
+}
+
+/** Make a composer. said(): earlier texts, oldest first; send(text, file) takes a message. */
 export function makeComposer({ said, send }, scope) {
   let place = '';
   let back = 0;
   let typed = '';
+  let file = null;
   const area = h('textarea', {
     id: 'composer', rows: '1', placeholder: t('console.composer_placeholder'), 'aria-describedby': 'composer-hint',
     enterkeyhint: 'send', autocomplete: 'off',
   });
   const go = h('button', { type: 'submit', class: 'btn btn-primary send', 'aria-label': t('console.send') }, icon('send'));
+  const picker = h('input', { type: 'file', hidden: true, id: 'attachment' });
+  const attach = h('button', { type: 'button', class: 'btn btn-ghost attach', 'aria-label': t('console.attach'),
+    title: t('console.attach'), onclick: () => picker.click() }, icon('attach'));
+  const attached = h('div', { class: 'attached', role: 'status', hidden: true });
   const hint = h('p', { id: 'composer-hint', class: 'composer-hint' });
   const node = h('form', { class: 'composer' },
     h('label', { class: 'sr', for: 'composer' }, t('console.composer_label')),
-    h('div', { class: 'composer-box' }, area, go), hint);
+    attached, h('div', { class: 'composer-box' }, attach, picker, area, go), hint);
 
   const grow = () => {
     area.style.height = 'auto';
@@ -39,12 +58,34 @@ export function makeComposer({ said, send }, scope) {
       // a draft is only a comfort
     }
   };
+  const hold = (next, words = '') => {
+    file = next;
+    attached.hidden = !file && !words;
+    fill(attached, file
+      ? [h('span', null, icon('attach'), t('console.attached', { name: file.name })),
+        button('', { look: 'ghost btn-small', icon: 'x', 'aria-label': t('console.detach', { name: file.name }), onclick: () => hold(null) })]
+      : h('span', { class: 'bad' }, words));
+  };
+  const take = async (files) => {
+    if (!files.length) return;
+    const found = await read(files[0]);
+    if (typeof found === 'string') hold(file, found);
+    else hold(found);
+    if (file && files.length > 1) attached.append(h('span', { class: 'muted' }, t('console.file_one', { name: file.name })));
+    area.focus({ preventScroll: true });
+  };
   const submit = () => {
     const text = area.value.trim();
-    if (!text) return;
+    if (!text && !file) return;
+    if (file && /^[/／、]\S/.test(text)) {
+      attached.append(h('span', { class: 'bad', role: 'alert' }, t('console.file_no_command', { name: file.name })));
+      return;
+    }
+    const sent = file;
     back = 0;
     put('');
-    send(text);
+    hold(null);
+    send(text, sent);
   };
   const walk = (event, by) => {
     const texts = said();
@@ -56,6 +97,18 @@ export function makeComposer({ said, send }, scope) {
     put(back ? texts[texts.length - back] : typed);
   };
 
+  picker.addEventListener('change', () => {
+    take([...picker.files]);
+    picker.value = '';
+  });
+  scope.listen(document, 'dragover', (event) => {
+    if (event.dataTransfer?.types.includes('Files')) event.preventDefault();
+  });
+  scope.listen(document, 'drop', (event) => {
+    if (!event.dataTransfer?.files.length) return;
+    event.preventDefault();
+    take([...event.dataTransfer.files]);
+  });
   node.addEventListener('submit', (event) => {
     event.preventDefault();
     submit();

@@ -47,6 +47,7 @@ const ICONS = {
   plus: 'M12 5v14M5 12h14',
   send: 'M12 19V5M6 11l6-6 6 6',
   stop: 'M7 7h10v10H7z',
+  attach: 'M8 12.5l6-6a3 3 0 0 1 4.2 4.2l-8 8a5 5 0 0 1-7-7l7.5-7.5',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   back: 'M14 6l-6 6 6 6',
   down: 'M12 5v14M6 13l6 6 6-6',

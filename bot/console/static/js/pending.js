@@ -48,7 +48,8 @@ function unsent(entry) {
   if (old || !entry.tried) {
     note.append(button(t('console.discard'), { look: 'ghost btn-small', onclick: () => outbox.forget(entry.message.id) }));
   }
-  return bubble(entry.message.text, 'unsent', note);
+  const { text, file } = entry.message;
+  return bubble(file ? `${text}\n${t('console.attached', { name: file.name })}` : text, 'unsent', note);
 }
 
 function refusal(one, composer, redraw) {

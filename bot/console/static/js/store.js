@@ -183,9 +183,9 @@ export function resetThreads() {
     else thread.reset();
 }
 
-/** Say something; conversation null begins a new one under `thread`. */
-export function say(conversation, thread, text) {
-  deliver(outbox.keep({ type: 'say', id: outbox.newId(), conversation, thread, text }));
+/** Say something; conversation null begins a new one under `thread`. file: {name, text} that goes with it. */
+export function say(conversation, thread, text, file = null) {
+  deliver(outbox.keep({ type: 'say', id: outbox.newId(), conversation, thread, text, ...(file && { file }) }));
 }
 
 /** Press a button, once: until it is accepted or refused it stays pressed. */

@@ -5,7 +5,7 @@ only (conversation, seq).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import reduce
 from typing import Any, Literal, Protocol
 
@@ -172,12 +172,22 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A stored file that goes with what is said. size: in bytes."""
+
+    id: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """Something said to a conversation, to be put in words by the channel that carries it.
 
     kind: ``reply`` ends a turn, ``notice`` stands by itself, ``card`` shows the approval ``approval_id``.
     parts: sentences and texts in order; a text is data and is escaped by the channel.
     takes_back: what the platform calls a person's message that is to be deleted there.
+    file: goes with it.
     """
 
     kind: Literal["reply", "notice", "card"]
@@ -185,6 +195,7 @@ class Outbound:
     buttons: Sequence[Button] = ()
     approval_id: str | None = None
     takes_back: str = ""
+    file: Attached | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the event body that is stored."""
@@ -197,6 +208,8 @@ class Outbound:
             body["approval_id"] = self.approval_id
         if self.takes_back:
             body["takes_back"] = self.takes_back
+        if self.file:
+            body["file"] = asdict(self.file)
         return body
 
 

@@ -57,12 +57,21 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A file as it is sent."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """An outbound in its reader's words.
 
     rest: the words for what is too long to be read in a chat and goes as a file. edits: what the platform
     calls the message that this takes the place of, None for a new one. urgent: it goes before chatter.
     takes_back: what it calls a person's message that is to be deleted; not_taken: added where it cannot be.
+    file: sent after the words.
     """
 
     parts: Sequence[Spoken]
@@ -72,6 +81,7 @@ class Message:
     urgent: bool = False
     takes_back: str = ""
     not_taken: str = ""
+    file: Document | None = None
 
 
 class Presents(Protocol):

@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         le=60_000,
         description="of a text file that is sent to it0; 0: files are not read",
     )
+    send_file_bytes: int = Field(
+        default=10_485_760,
+        ge=0,
+        le=50_000_000,
+        description="of a file that is sent from a server to a chat; 0: none is sent",
+    )
     model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
     turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
     turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")

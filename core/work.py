@@ -160,13 +160,13 @@ class Verdict:
 class Action:
     """One act, whole: what is approved is what is run.
 
-    kind: ``run`` a command, ``trust`` a server's host key, or ``write`` a file.
+    kind: ``run`` a command, ``trust`` a server's host key, ``write`` a file, or ``send`` one to the chat.
     server_ids, host_keys, os_users: one entry a target, in the same order; a host key is its SHA256
     fingerprint, "" where there is none (local).
     timeout_s: the command's limit in seconds. edit: what is written; the command is then its short form.
     """
 
-    kind: Literal["run", "trust", "write"]
+    kind: Literal["run", "trust", "write", "send"]
     command: str
     server_ids: tuple[str, ...]
     host_keys: tuple[str, ...]

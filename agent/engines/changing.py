@@ -1,4 +1,4 @@
-"""The slash commands that change files, and what is said of a change that was approved."""
+"""The slash commands that change and send files, and what is said of a change that was approved."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -35,6 +35,20 @@ def write(rest: str, servers: Sequence[Server]) -> Reading:
     text = content if content.endswith("\n") else f"{content}\n"  # a chat takes the last line break away
     arguments = {"server": targets.names[0], "path": words[0], "content": text, **mode}
     return Intent("write_file", arguments, targets.notes)
+
+
+def send(rest: str, servers: Sequence[Server]) -> Reading:
+    """Read ``SERVER PATH``."""
+    found = on_servers("send", rest, servers)
+    if isinstance(found, Suggestion):
+        return found
+    targets, after = found
+    words = split(after)
+    if len(words) != 1 or not PATH.fullmatch(words[0]):
+        return usage("send")
+    if len(targets.names) != 1:
+        return only(say("edit.one_server"))
+    return Intent("send_file", {"server": targets.names[0], "path": words[0]}, targets.notes)
 
 
 def undo(rest: str, servers: Sequence[Server]) -> Reading:

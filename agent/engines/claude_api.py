@@ -140,7 +140,8 @@ class ClaudeApi:
         if outcome.refusal is not None:
             parts.insert(0, outcome.refusal.as_json())
         if not parts:
-            return f"{head}\nIt was not run."
+            did = approval.status == "approved" and approval.action.kind == "send"
+            return f"{head}\n{'It was sent.' if did else 'It was not run.'}"
         return f"{head}\n{framed(memory.told(parts, self._words), secrets.token_hex(6))}"
 
 

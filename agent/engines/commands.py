@@ -262,6 +262,7 @@ _TABLE = (
     Command("read", "work", Role.OPERATOR, looking.read, "{server} /var/log/syslog 100-150"),
     Command("search", "work", Role.OPERATOR, looking.search, "{server} /var/log/nginx timeout"),
     Command("write", "work", Role.OPERATOR, changing.write, "{server} /srv/motd.txt\nHello"),
+    Command("send", "work", Role.OPERATOR, changing.send, "{server} /var/log/syslog"),
     Command("undo", "work", Role.OPERATOR, changing.undo, "A7-493"),
     Command("ping", "work", Role.OPERATOR, looking.ping, "{server} example.com"),
     Command("http", "work", Role.OPERATOR, _http, "https://example.com"),

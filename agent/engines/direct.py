@@ -149,6 +149,8 @@ def _run_parts(outcome: Outcome) -> Iterator[Part]:
     if outcome.refusal is not None:
         yield say("direct.approved_refused", **params)
         yield outcome.refusal
+    elif approval.action.kind == "send":
+        yield say("file.approved_sent", code=approval.code)
     elif not outcome.results:
         yield say("direct.approved_no_record", **params)
     elif approval.action.kind == "write" and outcome.results[0].state == "done":

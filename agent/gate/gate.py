@@ -13,6 +13,7 @@ from agent.gate.execution import Executor
 from agent.gate.fetching import Fetching
 from agent.gate.jobs import job_of, not_halted, owned, unasked
 from agent.gate.probing import Probing
+from agent.gate.sending import Sending
 from agent.gate.writing import Writing, errand_of, holds_secret
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
@@ -34,7 +35,8 @@ class Gate:
     """Decides what becomes of a command.
 
     timeout_s: the limit in seconds of a command that only reads; timeout_approved_s: of one that people
-    approve, which is likelier an upgrade than a look; timeout_max_s: the most that may be asked for.
+    approve, which is likelier an upgrade than a look; timeout_max_s: the most that may be asked for;
+    send_file_bytes: of a file that is sent to a chat, 0 for none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Gate:
         timeout_s: int,
         timeout_max_s: int,
         timeout_approved_s: int,
+        send_file_bytes: int,
     ) -> None:
         self._desk = desk
         self._fleet = fleet
@@ -59,6 +62,7 @@ class Gate:
         self.probing = Probing(desk, fleet, executor, classify)
         self.fetching = Fetching(desk, fleet, executor)
         self.writing = Writing(fleet, approvals, self.fetching, classify)
+        self.sending = Sending(desk, approvals, self.fetching, send_file_bytes)
 
     async def command(
         self, call: Call, command: str, names: Sequence[str], timeout_s: int | None = None
@@ -218,6 +222,8 @@ class Gate:
         servers = [known[server_id] for server_id in action.server_ids]
         if action.kind == "trust":
             return await self._trust(work, servers[0], action.host_keys[0])
+        if action.kind == "send":
+            return await self.sending.deliver(work, approval, servers[0])
         redact = await self.redact(work.tenant)
         # The secret was stored since this was asked for.
         if redact(action.command) != action.command or holds_secret(action.edit, redact):
@@ -326,6 +332,8 @@ class Gate:
             return say("gate.changed", code=approval.code)
         if now.kind == "write":
             return self.writing.changed(approval, servers[0])
+        if now.kind == "send":
+            return self.sending.changed(approval, servers[0])
         if now.kind == "run" and (foreign := self._foreign(now.command, servers)) is not None:
             return foreign
         if now.kind == "run" and self.judge(now.command, servers).level > approval.level:

@@ -17,7 +17,7 @@ from agent.gate.fetching import Fetching
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.edits import Edit, digest_of
-from core.errors import BadInput, It0Error, NotAllowed, NotFound, Refused
+from core.errors import It0Error, NotAllowed, NotFound, Refused
 from core.ports import Classifier
 from core.store import approvals as store
 from core.store import clusters, runs
@@ -89,7 +89,7 @@ class Writing:
     async def _ask(
         self, call: Call, name: str, path: str, make: Making, mode: str = "", undoes: str = ""
     ) -> Answer:
-        server = await self._server(call, name)
+        server = await self._fetching.server(call, name)
         if call.most < Risk.L2:
             raise Refused("gate.only_reads", level=2, part=path)
         if call.waits_for:
@@ -97,7 +97,7 @@ class Writing:
         if (why := odd(path)) is not None:
             return Answer("refused", (why,))
         judge_write(same_path(path), server.environment, self._classify)
-        found = await self._fetching.look(call, server, path, MAX_BYTES)
+        found = await self._fetching.look(call.work, call.step, server.for_reading, path, MAX_BYTES)
         if isinstance(found, Answer):
             return found
         if (why := odd(found.path)) is not None:
@@ -131,17 +131,6 @@ class Writing:
             "gate.waiting", code=approval.code, level=int(approval.level), limit=duration(action.timeout_s)
         )
         return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
-
-    async def _server(self, call: Call, name: str) -> Server:
-        """Return the one server that is meant; raises for who may not write, and where nothing can be."""
-        if not call.work.user.role.covers(Role.OPERATOR):
-            raise NotAllowed("error.operators_only")
-        servers = await self._fleet.clusters.meant(call.work.tenant, [name])
-        if len(servers) != 1:
-            raise BadInput("edit.one_server")
-        if (refusal := unfit_for_files(servers[0])) is not None:
-            raise Refused(refusal.key, **refusal.params)
-        return servers[0]
 
     def changed(self, approval: Approval, server: Server) -> Say | None:
         """Return why an approved change may not be made any more, or None."""

@@ -9,7 +9,7 @@ from agent.tools.audit import AskAudit
 from agent.tools.checks import CheckHttp, CheckTcp
 from agent.tools.clusters import ListClusters
 from agent.tools.commands import RunCommand, TailFile
-from agent.tools.files import PatchFile, ReadFile, SearchFiles, UndoWrite, WriteFile
+from agent.tools.files import PatchFile, ReadFile, SearchFiles, SendFile, UndoWrite, WriteFile
 from agent.tools.ping import Ping
 from agent.tools.servers import AddServer, CheckServer, HardenServer, ListServers
 from agent.tools.tasks import ListTasks
@@ -26,6 +26,7 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         WriteFile(gate),
         PatchFile(gate),
         UndoWrite(gate),
+        SendFile(gate),
         Ping(gate, fleet),
         ListServers(fleet),
         ListClusters(fleet),

@@ -171,6 +171,33 @@ class PatchFile:
         return await self._gate.writing.patch(call, arguments.server, arguments.path, make)
 
 
+class SendArguments(BaseModel):
+    """What ``send_file`` takes."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    server: ServerName
+    path: FilePath = Field(description="Absolute path of the file.")
+
+
+class SendFile:
+    """Sends a file from a server to the chat."""
+
+    name = "send_file"
+    description = (
+        "Send a file from one server to the people in this chat, as a document. You do not see what is in it;"
+        " to read it yourself use read_file. Configuration waits for approval, secrets are refused."
+    )
+    arguments = SendArguments
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def __call__(self, call: Call, arguments: SendArguments) -> Answer:
+        """Answer that it is sent, or what it waits for."""
+        return await self._gate.sending.send(call, arguments.server, arguments.path)
+
+
 class UndoArguments(BaseModel):
     """What ``undo_write`` takes."""
 

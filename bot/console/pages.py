@@ -3,6 +3,7 @@
 import html
 from functools import cache
 from importlib.resources import files
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -13,8 +14,9 @@ from bot.console.wellformed import form_of
 from bot.texts.catalogue import Catalogue
 from core.clock import Clock
 from core.errors import BadInput, It0Error, NotAllowed, NotFound, StoreUnavailable
+from core.store import files as sent_files
 from core.store import fleet as fleet_store
-from core.store import people
+from core.store import log, people
 from core.store.database import Row
 from core.store.people import token_hash
 from core.tenant import Tenant, Tenants
@@ -76,12 +78,25 @@ class Pages:
             web.post("/logout", self.logout),
             web.get("/secret/{token}", self.secret_page),
             web.post("/secret/{token}", self.secret),
+            web.get("/files/{id}", self.file),
             web.static("/static/", str(files("bot.console") / "static")),
         ]
 
     async def index(self, _: web.Request) -> web.Response:
         """The console's page; without a session it says how to get in."""
         return web.Response(text=page("index.html"), content_type="text/html")
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A file that was sent to a conversation of the visitor's: to be kept, never to be shown here."""
+        visitor = await self._sessions.visitor(request)
+        async with visitor.tenant.reading() as db:
+            found = await sent_files.get(db, request.match_info["id"][:100])
+            place = await log.conversation(db, found["conversation_id"]) if found else None
+        if found is None or place is None or place["user_id"] != visitor.user.id:
+            raise NotFound
+        name = quote(found["name"])
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return web.Response(body=found["content"], content_type="application/octet-stream", headers=headers)
 
     async def login_page(self, request: web.Request) -> web.Response:
         """A page with a button: following a link uses nothing up, so a preview of it cannot."""

@@ -1,6 +1,7 @@
 """What is said in a chat: stored outbounds in the words of their reader, and cards as text with buttons."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.chat.controls import described
@@ -8,8 +9,8 @@ from bot.texts.catalogue import Catalogue
 from bot.texts.visible import in_one_line
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
-from core.ports import Label, Message
-from core.store import approvals, clusters, outbox, people
+from core.ports import Document, Label, Message
+from core.store import approvals, clusters, files, outbox, people
 from core.store.database import Transaction
 from core.tenant import Tenants
 from core.texts import LANGUAGES, Language, Say, as_language, say
@@ -50,7 +51,7 @@ class Chats:
             language = await self._language(db, sending.conversation_id)
             approval_id = sending.body.get("approval_id")
             if approval_id is None:
-                return self._spoken(sending.body, language)
+                return await self._with_file(db, self._spoken(sending.body, language), sending.body, language)
             approval = await approvals.get(db, approval_id)
             if approval is None:
                 raise NotFound("approval.unknown")
@@ -85,6 +86,17 @@ class Chats:
             takes_back=body.get("takes_back", ""),
             not_taken=self._texts(say("withheld.still_there"), language),
         )
+
+    async def _with_file(
+        self, db: Transaction, message: Message, body: Mapping[str, Any], language: Language
+    ) -> Message:
+        """Return a message with the file that goes with it, as long as that is kept."""
+        if (attached := body.get("file")) is None:
+            return message
+        if (row := await files.get(db, attached["id"])) is None:
+            gone = Plain(self._texts(say("file.gone", name=attached["name"]), language))
+            return replace(message, parts=[*message.parts, gone])
+        return replace(message, file=Document(row["name"], row["content"]))
 
     def _part(self, part: Part, language: Language) -> Spoken:
         match part:

@@ -74,7 +74,8 @@ class Renderer:
             case "message":
                 return _message(body)
             case "reply" | "notice":
-                return {"parts": self.parts(body["parts"]), "buttons": self._buttons(body)}
+                said = {"parts": self.parts(body["parts"]), "buttons": self._buttons(body)}
+                return {**said, "file": body["file"]} if "file" in body else said
             case "card" | "settled" | "performed":
                 return {"approval": cards.get(body["approval_id"])}
         return {}

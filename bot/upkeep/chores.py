@@ -10,7 +10,7 @@ from bot.upkeep.gone import Gone
 from bot.upkeep.heads import Heads
 from core.clock import Clock
 from core.settings import Settings
-from core.store import inbox, outbox, people
+from core.store import files, inbox, outbox, people
 from core.store.database import Database
 from core.store.timers import Timer, set_timer
 from core.tenant import Tenants
@@ -54,6 +54,7 @@ def timer_handlers(
         for tenant in await tenants.all():
             async with tenant.transaction() as tx:
                 await tx.run(people.FORMS_PURGE, before=before)
+                await tx.run(files.PURGE, before=clock() - files.KEPT)
         return clock() + timedelta(hours=1)
 
     async def write_heads(_: Timer) -> datetime:

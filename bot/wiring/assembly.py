@@ -191,6 +191,7 @@ def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> 
         settings.command_timeout_s,
         settings.command_timeout_max_s,
         settings.command_timeout_approved_s,
+        settings.send_file_bytes,
     )
     pick = pick_engine(ground.engines, default_of(settings, ground.engines))
     turns = Turns(

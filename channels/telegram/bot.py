@@ -11,7 +11,7 @@ import structlog
 
 from channels.telegram.api import Api, Failed
 from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated, Reason
-from channels.telegram.calls import Call, Extras, answer, edit, messages, take_away, take_buttons
+from channels.telegram.calls import Call, Extras, answer, document_of, edit, messages, take_away, take_buttons
 from channels.telegram.errors import Outcome, Result
 from channels.telegram.files import Files
 from channels.telegram.keyboard import Key
@@ -292,4 +292,5 @@ def _calls(place: Place, message: Message) -> list[Call]:
             return edit(place, message_id, message.parts, extras)
         case [*_, int(last)]:  # a long card: its end loses the buttons, and what became of it is said anew
             return [take_buttons(place, last), *messages(place, message.parts[:1], extras)]
-    return messages(place, message.parts, extras)
+    sent = [document_of(place, message.file.name, message.file.content)] if message.file else []
+    return [*messages(place, message.parts, extras), *sent]

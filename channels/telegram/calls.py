@@ -76,6 +76,14 @@ def messages(
     return calls
 
 
+def document_of(place: Place, name: str, content: bytes) -> Call:
+    """Return the call that sends a file."""
+    where: dict[str, Any] = {"chat_id": place.chat_id}
+    if place.topic_id:
+        where["message_thread_id"] = place.topic_id
+    return Call("sendDocument", where, file=File(name, content))
+
+
 def edit(
     place: Place, message_id: int, parts: Iterable[str | Plain | Code], extras: Extras = NOTHING
 ) -> list[Call]:

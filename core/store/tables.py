@@ -334,6 +334,16 @@ events = _tenant_table(
     Index("ix_event_turn", "turn_id", "seq", postgresql_where=text("turn_id IS NOT NULL")),
 )
 
+files = _tenant_table(
+    "file",
+    Column("id", Text, primary_key=True),
+    Column("conversation_id", Text, ForeignKey(conversations.c.id), nullable=False),
+    _must("name", Text),
+    _must("content", LargeBinary),
+    _must("created_at", Moment),
+    Index(None, "created_at"),
+)
+
 usage = _tenant_table(
     "usage",
     _must("day", Date),

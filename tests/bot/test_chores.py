@@ -11,7 +11,9 @@ from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
 from agent.gate.approvals import Approvals
 from bot.upkeep.chores import KEPT, PURGE, timer_handlers
-from core.store import fleet
+from core.ids import new_id
+from core.messages import Address
+from core.store import files, fleet, log
 from core.store.people import token_hash
 from core.store.timers import Timer
 
@@ -36,6 +38,21 @@ async def test_purge_forgets_what_was_over_long_ago_in_every_tenant(store: Store
             await handlers[PURGE](Timer(0, "", PURGE, "", 0, moment, 0))
             counts = [(await store.as_owner(f"SELECT count(*) FROM {table}"))[0][0] for table in tables]
             assert counts == [left] * 4
+
+
+async def test_files_that_were_sent_are_forgotten_after_a_week(store: Store) -> None:
+    async with built(store) as place:
+        app, tenant, start = place.app, place.tenant, place.app.clock()
+        address = Address("console", "i1", "thread")
+        async with tenant.transaction() as tx:
+            talk = await log.open_conversation(tx, new_id(), address, place.ann.id, start)
+            await files.add(tx, "f1", talk, "a.txt", b"x", start)
+        for later, left in ((timedelta(days=6), 1), (timedelta(days=8), 0)):
+            moment = start + later
+            rest = (Approvals(app.desk), app.heads, Expiry(app.desk, app.tenants))
+            handlers = timer_handlers(app.settings, app.database, app.tenants, lambda at=moment: at, *rest)
+            await handlers[PURGE](Timer(0, "", PURGE, "", 0, moment, 0))
+            assert (await store.as_owner(f"SELECT count(*) FROM {tenant.schema}.file"))[0][0] == left
 
 
 async def test_running_process_warns_of_a_credential_in_its_owners_console(store: Store) -> None:

@@ -488,3 +488,43 @@ async def test_by_webhook_it_hears_telegram_and_nobody_else(hooked: tuple[House,
         async with session.post(url, json={"garbage": 1}, headers=headers) as response:
             assert response.status == 200
     assert [c for c in double.calls if c.method == "getupdates"] == []
+
+
+async def test_a_file_from_a_server_comes_as_a_document(desk: Desk, tmp_path: Path) -> None:
+    page, config = tmp_path / "report.html", tmp_path / "app.conf"
+    page.write_text("<script>alert(1)</script>\n")
+    config.write_text("port = 1\n")
+
+    def documents() -> dict[str, bytes]:
+        return {m.file.name: m.file.content for m in desk.double.messages(ANN) if m.file}
+
+    def is_sent() -> bool:
+        return desk.double.messages(ANN)[-1].visible.endswith("is sent.")
+
+    desk.double.say(ANN, ANN, f"/send local {page}")
+    await desk.double.until(is_sent)
+    assert documents()["report.html.txt"] == page.read_bytes()
+    card = await desk.ask(f"/send local {config}")
+    assert f"send_file {config}" in card.visible
+    assert "app.conf" not in documents()
+    desk.double.click(card, "Approve", ANN)
+    await desk.double.until(is_sent)
+    assert documents()["app.conf"] == b"port = 1\n"
+
+
+async def test_a_change_of_a_file_shows_its_diff_line_by_line_and_is_taken_back(
+    desk: Desk, tmp_path: Path
+) -> None:
+    file = tmp_path / "motd.txt"
+    file.write_text("old\n")
+    card = await desk.ask(f"/write local {file}\nnew\nlines")
+    assert "\n-old\n+new\n+lines" in card.visible
+    before = len(desk.double.messages(ANN))
+    desk.double.click(card, "Approve", ANN)
+    said = await desk.next(before)
+    assert file.read_text() == "new\nlines\n"
+    slash = re.search(r"/undo \S+", said.visible)
+    assert slash
+    back = await desk.ask(slash[0])
+    desk.double.click(back, "Approve", ANN)
+    await desk.double.until(lambda: file.read_text() == "old\n")

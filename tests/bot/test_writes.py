@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 from support.house import Client, House, audit_of, running_house, signed_in, words_of
@@ -123,6 +124,46 @@ async def test_restricted_servers_and_clusters_take_no_files(admin: Client, sshd
     house.command("cluster", "add", "shop", "--type", "k8s", "--entry", "far")
     assert "bare commands" in words_of(await admin.ask("/write narrow /srv/x.txt\nx"))
     assert "cluster" in words_of(await admin.ask("/write shop /srv/x.txt\nx"))
+
+
+async def got(client: Client, path: str) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Return the answer to a page's request, and its body."""
+    assert client._session
+    async with client._session.get(client.house.url + path) as response:
+        return response, await response.read()
+
+
+async def test_a_sent_file_is_downloaded_by_its_own_people_only(
+    house: House, admin: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "页 1.html"
+    file.write_text("<script>alert(1)</script>\n")
+    reply = await admin.ask(f"/send local '{file}'")
+    notice = await admin.until(lambda: admin.of_kind(reply["conversation"], "notice"))
+    path = f"/files/{notice[0]['body']['file']['id']}"
+    answer, content = await got(admin, path)
+    assert (answer.status, content) == (200, file.read_bytes())
+    assert answer.content_type == "application/octet-stream"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''%E9%A1%B5%201.html.txt"
+    other = await signed_in(house, "olga", "admin")
+    assert (await got(other, path))[0].status == 404
+    await other.close()
+    async with aiohttp.ClientSession() as stranger, stranger.get(house.url + path) as refused:
+        assert refused.status == 401
+
+
+@needs_chromium
+async def test_a_sent_file_is_saved_from_the_page(house: House, browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "app.txt"
+    file.write_text("hello\n")
+    page = await enter(browser, house, "admin")
+    await say(page, f"/send local {file}")
+    async with page.expect_download() as saving:
+        await page.get_by_text("Download app.txt").click()
+    saved = await saving.value
+    assert saved.suggested_filename == "app.txt"
+    assert Path(await saved.path()).read_text() == "hello\n"
 
 
 @needs_chromium

@@ -104,5 +104,5 @@ async def make_bench(store: Store, real: Shell | None = None) -> Bench:
     hands = real or shell
     fleet, approvals = Fleet(hands, store.clock), Approvals(desk)
     executor = Executor(hands, desk, Redactions(fleet.credentials), 10)
-    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600, 600)
+    gate = Gate(desk, fleet, approvals, executor, classify, 60, 3600, 600, 20_000)
     return Bench(store, await taken_work(tenant, ann, desk), desk, fleet, gate, shell)

@@ -59,6 +59,8 @@ export class Timeline {
     return h('div', { class: `entry spoken ${kind}` },
       h('div', { class: 'meta' }, 'it0 · ', when(at)),
       h('div', { class: 'prose' }, parts(body.parts)),
+      body.file && h('p', null, h('a', { class: 'btn', href: `/files/${encodeURIComponent(body.file.id)}`, download: body.file.name },
+        icon('down'), t('console.download', { name: body.file.name }))),
       buttons.length > 0 && h('div', { class: 'actions' }, buttons));
   }
 

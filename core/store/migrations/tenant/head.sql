@@ -299,3 +299,16 @@ ALTER TABLE :"schema".cluster ADD CONSTRAINT ck_cluster_tenant CHECK (tenant_id 
 UPDATE :"schema".version SET version_num='0004' WHERE :"schema".version.version_num = '0003';
 ALTER TABLE :"schema"."user" ADD COLUMN is_key BOOLEAN DEFAULT false NOT NULL;
 UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0004';
+CREATE TABLE :"schema".file (
+    tenant_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    content BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_file PRIMARY KEY (id),
+    CONSTRAINT fk_file_conversation_id FOREIGN KEY(conversation_id) REFERENCES :"schema".conversation (id)
+);
+CREATE INDEX ix_file_created_at ON :"schema".file (created_at);
+ALTER TABLE :"schema".file ADD CONSTRAINT ck_file_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0007' WHERE :"schema".version.version_num = '0005';

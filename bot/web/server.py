@@ -13,7 +13,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bot.api.endpoints import ROOT
 from bot.api.problems import Unfit, problem
 from bot.api.service import Api
-from bot.console.api import Api as ConsoleApi
 from bot.console.auth import VISITOR, Sessions, Unauthenticated
 from bot.console.pages import Pages, in_page, language_of
 from bot.console.socket import Sockets
@@ -67,7 +66,6 @@ class Web:
         self,
         sessions: Sessions,
         pages: Pages,
-        console_api: ConsoleApi,
         api: Api,
         sockets: Sockets,
         telegram: Telegram,
@@ -76,7 +74,6 @@ class Web:
     ) -> None:
         self._sessions = sessions
         self._pages = pages
-        self._console_api = console_api
         self._api = api
         self._sockets = sockets
         self._telegram = telegram
@@ -94,7 +91,6 @@ class Web:
                 web.get("/ws/agent", self._sockets.handle),
                 web.post("/telegram/{installation}", self.telegram),
                 *self._pages.routes(),
-                *self._console_api.routes(),
                 *self._api.routes(),
             ]
         )
@@ -179,9 +175,6 @@ class Web:
             if status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
             return response
-        if request.path.startswith("/api/"):
-            told = {"error": {"code": words.key, "message": message}}
-            return web.json_response(told, status=status)
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(text=message + "\n", status=status)
         text = in_page("door.html", lang=language, **self._door(words, message, language))

@@ -20,11 +20,11 @@ from agent.tools import all_tools
 from agent.turns import Turns
 from bot.api.resources.approvals import ApprovalDesk
 from bot.api.resources.fleet import FleetDesk
+from bot.api.resources.page import PageDesk
 from bot.api.resources.records import RecordsDesk
 from bot.api.resources.talk import Talk
 from bot.api.service import Api, Resource
 from bot.chat.controls import Controls
-from bot.console.api import Api as ConsoleApi
 from bot.console.entrance import Entrance
 from bot.console.pages import Pages
 from bot.engines import default_of, pick_engine
@@ -98,17 +98,6 @@ def assemble(ground: Ground) -> App:
     heads = Heads(settings.home / "audit")
     entrance = Entrance(front, Console(ground.bus), ground.bus)
     sockets = sockets_of(ground, sessions, entrance)
-    console_api = ConsoleApi(
-        sessions,
-        hands.fleet,
-        staff,
-        controls,
-        ground.texts,
-        settings.url,
-        default_of(settings, ground.engines),
-        desk.changed,
-        hands.gate.probing,
-    )
     callers = callers_of(ground, sessions)
     resources: list[Resource] = [
         Talk(entrance, ground.texts),
@@ -116,10 +105,11 @@ def assemble(ground: Ground) -> App:
         FleetDesk(hands.fleet, hands.gate.probing, ground.texts),
         people_desk_of(ground, callers, sessions, staff, keys, desk),
         RecordsDesk(controls, doctor, heads, ground.texts, clock),
+        PageDesk(ground.texts),
     ]
     api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
-    site = Web(sessions, pages, console_api, api, sockets, telegram, ground.texts, doctor.ready)
+    site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready)
     expiry = Expiry(desk, ground.tenants)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads, expiry)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)

@@ -265,7 +265,7 @@ async def test_the_language_changes_everywhere(open_page: Open, double: ConsoleD
     await expect(page.locator("[data-press=approve]")).to_have_text("批准")
     await expect(page.locator(".card .level")).to_have_text("L2 · 高风险")
     await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
-    assert double.posts == [("language", {"language": "zh"})]
+    assert double.posts == [("PATCH me", {"language": "zh"})]
     for view in VIEWS:
         await page.goto(f"{double.url}/#/{view}")
         await expect(page.locator("#main")).not_to_contain_text(re.compile(r"console\.\w"))
@@ -419,8 +419,8 @@ async def test_what_is_wrong_with_a_server_is_said_where_it_can_be_seen(
     await expect(error).to_contain_text("“oops” is not a tag")
     await expect(form.locator("[name=tags]")).to_be_focused()
     await form.locator("[name=tags]").fill("team=shop")
-    double.bad_server = {"code": "server.bad_port", "message": "The port was not taken."}
-    double.expected = ["400"]
+    double.bad_server = ("server.bad_port", "The port was not taken.")
+    double.expected = ["422"]
     await submit.click()
     await expect(error).to_have_text("The port was not taken.")
     for seen in (error, submit, form.locator("[name=port]")):

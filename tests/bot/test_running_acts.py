@@ -77,7 +77,7 @@ async def test_the_socket_tells_of_an_act_from_the_click_on(house: House, client
     performed = (await client.until(lambda: client.of_kind(conversation, "performed")))[0]
     assert performed["body"]["approval"]["act"] == {"state": "exit", "exit_code": 3, "why": None}
     await client.until(lambda: client.running[-1] is None)
-    asked = await client.get(f"/api/console/approvals?ids={approval['id']},nothing")
+    asked = await client.get(f"/api/v1/approvals?ids={approval['id']},nothing")
     assert [one["act"]["state"] for one in asked["approvals"]] == ["exit"]
 
 
@@ -107,7 +107,7 @@ async def test_a_refused_click_names_its_button(client: Watcher) -> None:
 
 async def test_the_audit_log_names_people_servers_and_commands(client: Watcher) -> None:
     await client.ask("/run local echo audited")
-    rows = (await client.get("/api/console/audit"))["rows"]
+    rows = (await client.get("/api/v1/audit"))["rows"]
     row = next(row for row in rows if row["action"] == "command.intent")
     assert (row["command"], row["about"], row["actor"]) == ("echo audited", "local", "it0")
     sign_in = next(row for row in rows if row["action"] == "user.sign_in")

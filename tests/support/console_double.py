@@ -74,7 +74,7 @@ class ConsoleDouble:
     hold: say and click are taken but not acknowledged, as by a server that dies at the wrong moment.
     signed_in: False makes every route and the socket answer 401.
     crowded: True turns every socket away as one too many.
-    bad_server: what adding a server is refused with.
+    bad_server: the code and the words that adding a server is refused with.
     go_on: cleared, a turn stops in the middle of its step.
     expected: pieces of what the browser's console may say all the same.
     said, clicks, stops: what came in, by event id, with how often (a repeat is acknowledged, not redone).
@@ -92,7 +92,7 @@ class ConsoleDouble:
         self.hold = False
         self.signed_in = True
         self.crowded = False
-        self.bad_server: Json = {}
+        self.bad_server: tuple[str, str] | None = None
         self.pause_s = 0.02
         self.said: dict[str, int] = {}
         self.clicks: dict[str, int] = {}
@@ -124,8 +124,9 @@ class ConsoleDouble:
         app.router.add_get("/login", self._login)
         app.router.add_get("/secret/{token}", self._secret)
         app.router.add_post("/logout", self._done)
-        app.router.add_get("/api/console/{path:.*}", self._get)
-        app.router.add_post("/api/console/{path:.*}", self._post)
+        app.router.add_get("/api/v1/{path:.*}", self._get)
+        for method in ("POST", "PATCH", "DELETE"):
+            app.router.add_route(method, "/api/v1/{path:.*}", self._change)
         app.router.add_static("/static/", STATIC)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -230,12 +231,11 @@ class ConsoleDouble:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        protected = request.path.startswith(("/api/console/", "/ws/")) and "/texts/" not in request.path
-        if protected and not self.signed_in:
-            return web.json_response({"error": {"code": "error.sign_in", "message": "Sign in."}}, status=401)
-        if request.method == "POST" and request.headers.get("X-CSRF-Token") != CSRF:
+        if request.path.startswith(("/api/v1/", "/ws/")) and not self.signed_in:
+            return _problem(401, "error.sign_in", "Sign in.")
+        if request.method != "GET" and request.headers.get("X-CSRF-Token") != CSRF:
             self.bad_csrf.append(request.path)
-            return web.json_response({"error": {"code": "error.csrf", "message": "No."}}, status=403)
+            return _problem(403, "error.csrf", "No.")
         response: web.StreamResponse = await handler(request)
         if not response.prepared:
             response.headers["Content-Security-Policy"] = POLICY
@@ -264,64 +264,67 @@ class ConsoleDouble:
                 return web.json_response(self.me)
             case ["texts", language]:
                 texts = tomllib.loads(TEXTS.read_text("utf-8"))
-                return web.json_response({k: v[language] for k, v in texts.items() if k.startswith(SHOWN)})
+                found = {k: v[language] for k, v in texts.items() if k.startswith(SHOWN)}
+                return web.json_response({"texts": found})
             case ["conversations"]:
-                return web.json_response({"conversations": self._conversations()})
+                return web.json_response({"conversations": self._conversations(), "next": None})
             case ["conversations", conversation, "events"]:
-                before = int(request.query["before"])
+                before = int(request.query["cursor"])
                 older = [e for e in self.logs[conversation] if e["seq"] < before][-PAGE:]
-                return web.json_response({"events": older, "more": bool(older) and older[0]["seq"] > 1})
+                first = older[0]["seq"] if older else 0
+                return web.json_response({"events": older, "next": first if first > 1 else None})
             case ["approvals"] if wanted := request.query.get("ids"):
                 found = [self.approvals[each] for each in wanted.split(",") if each in self.approvals]
-                return web.json_response({"approvals": found})
+                return web.json_response({"approvals": found, "next": None})
             case ["approvals"]:
                 status = request.query.get("status", "")
                 found = [a for a in self.approvals.values() if not status or a["status"] == status]
-                return web.json_response({"approvals": found[::-1]})
+                return web.json_response({"approvals": found[::-1], "next": None})
             case ["servers"]:
-                return web.json_response({"servers": SERVERS})
+                return web.json_response({"servers": SERVERS, "next": None})
             case ["credentials"]:
-                return web.json_response({"credentials": CREDENTIALS})
-            case ["people"]:
-                return web.json_response({"users": PEOPLE})
+                return web.json_response({"credentials": CREDENTIALS, "next": None})
+            case ["users"]:
+                return web.json_response({"users": PEOPLE, "next": None})
             case ["audit"]:
-                last = int(request.query.get("before", 121))
+                last = int(request.query.get("cursor", 121))
                 rows = [_audit(seq) for seq in range(last - 1, max(0, last - 41), -1)]
-                return web.json_response({"rows": rows, "more": last > 41})
+                return web.json_response({"rows": rows, "next": last - 40 if last > 41 else None})
             case ["runs", run]:
                 target = {"server": "web-1", "state": "done", "exit_code": 0, "duration_ms": 1240}
                 kept = {"stdout": "nginx restarted\n", "stderr": "", "dropped": 0}
                 return web.json_response({"run": {"id": run}, "targets": [{**target, **kept}]})
-        return web.json_response({"error": {"code": "not_found", "message": "Not found."}}, status=404)
+        return _problem(404, "error.not_found", "Not found.")
 
-    async def _post(self, request: web.Request) -> web.Response:
-        path, body = request.match_info["path"], await request.json()
-        self.posts.append((path, body))
+    async def _change(self, request: web.Request) -> web.Response:
+        path, body = request.match_info["path"], await request.json() if request.can_read_body else {}
+        did = path if request.method == "POST" else f"{request.method} {path}"
+        self.posts.append((did, body))
         shown = "SHA256:Qm4c0kV1wq3y8zB7n2mXlLpT6aJrD9hFsE5uGiKoYtA"
-        match path.split("/"):
-            case ["language"]:
+        match did.split("/"):
+            case ["PATCH me"]:
                 self.me["user"]["language"] = body["language"]
             case ["halt"]:
                 self.me["halted_by"] = self.me["user"]["name"]
             case ["resume"]:
                 self.me["halted_by"] = None
             case ["servers"] if self.bad_server:
-                return web.json_response({"error": self.bad_server}, status=400)
+                return _problem(422, *self.bad_server)
             case ["servers"]:
                 server = {**SERVERS[3], **body, "id": "s9", "status": "untrusted", "fingerprint": None}
                 return web.json_response({"server": server, "fingerprint": shown})
             case ["servers", _, "check"]:
                 words = "Up 41 days, load 0.21, 0.18, 0.12"
                 return web.json_response({"ok": True, "message": words, "fingerprint": shown})
-            case ["people"]:
+            case ["users"]:
                 user = {"id": "u9", "name": body["name"], "role": body["role"]}
                 link = f"{self.url}/login?token=abc123"
                 return web.json_response({"user": user, "link": link, "minutes": 10})
-            case ["people", _, "link"]:
+            case ["users", _, "link"]:
                 return web.json_response({"link": f"{self.url}/login?token=abc123", "minutes": 10})
             case ["credentials"]:
                 return web.json_response({"fingerprint": shown})
-        return web.json_response({})
+        return web.Response(status=204)
 
     def _conversations(self) -> list[Json]:
         return [
@@ -474,6 +477,11 @@ class ConsoleDouble:
     def _events(self, conversation: str, events: list[Json]) -> Json:
         running = self.running.get(conversation)
         return {"type": "events", "conversation": conversation, "events": events, "running": running}
+
+
+def _problem(status: int, code: str, detail: str) -> web.Response:
+    told = {"status": status, "code": code, "detail": detail}
+    return web.json_response(told, status=status, content_type="application/problem+json")
 
 
 def _reply(text: str) -> Json:

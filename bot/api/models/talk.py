@@ -169,6 +169,7 @@ class Target(View):
     """How a command went on one server."""
 
     server: str
+    os_user: str
     state: Literal["running", "done", "failed", "stopped", "timeout", "unknown"]
     exit_code: int | None
     duration_ms: int | None

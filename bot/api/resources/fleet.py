@@ -9,6 +9,7 @@ from agent.shell.hostkeys import fingerprint
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import fleet as models
+from bot.api.problems import naming
 from bot.texts.catalogue import Catalogue
 from core.errors import Refused
 from core.store import fleet
@@ -61,11 +62,12 @@ class FleetDesk:
     async def add_server(self, caller: Caller, form: models.NewServerForm) -> models.ServerAdded:
         """Add a server (admins); it stays untrusted until its host key is confirmed."""
         given = form.model_dump(exclude_none=True, exclude={"trust"})
-        server, shown = await self._fleet.add_server(
-            caller.tenant, caller.user, NewServer(**given), form.trust
-        )
+        with naming():
+            server, shown = await self._fleet.add_server(
+                caller.tenant, caller.user, NewServer(**given), form.trust
+            )
         if server.host_key:
-            await self._probing.learn(caller.tenant, caller.user, server, "api")
+            await self._probing.learn(caller.tenant, caller.user, server, caller.channel)
             server = await self._fleet.server(caller.tenant, server.name)
         told = await self._shown(caller, [server], await self._fleet.servers(caller.tenant))
         return models.ServerAdded(server=told[0], fingerprint=shown)
@@ -74,7 +76,8 @@ class FleetDesk:
         """Change some of a server's fields (admins); at another address its key is to be confirmed anew."""
         server = await self._fleet.server(caller.tenant, name)
         changes = form.model_dump(exclude_unset=True)
-        await self._fleet.change_server(caller.tenant, caller.user, server, changes)
+        with naming():
+            await self._fleet.change_server(caller.tenant, caller.user, server, changes)
         return await self.show_server(caller, name)
 
     async def remove_server(self, caller: Caller, name: str) -> None:
@@ -87,7 +90,7 @@ class FleetDesk:
         """Say whether a server can be reached, and which key it shows while it is not trusted (operators)."""
         caller.needs(Role.OPERATOR)
         server = await self._fleet.server(caller.tenant, name)
-        ok, words, shown = await self._probing.check(caller.tenant, caller.user, server, "api")
+        ok, words, shown = await self._probing.check(caller.tenant, caller.user, server, caller.channel)
         message, *can = [self._texts(each, caller.user.language) for each in words]
         return models.Checked(ok=ok, message=message, fingerprint=shown, can=can)
 
@@ -96,7 +99,7 @@ class FleetDesk:
         server = await self._with_key(caller, name)
         await self._fleet.trust(caller.tenant, caller.user, server, form.fingerprint)
         trusted = await self._fleet.server(caller.tenant, name)
-        await self._probing.learn(caller.tenant, caller.user, trusted, "api")
+        await self._probing.learn(caller.tenant, caller.user, trusted, caller.channel)
         return await self.show_server(caller, name)
 
     async def distrust_server(self, caller: Caller, name: str) -> models.Shown:

@@ -70,8 +70,7 @@ class PeopleDesk:
 
     async def change_me(self, caller: Caller, form: models.LanguageChoice) -> None:
         """Set the caller's language."""
-        channel = caller.visitor.channel
-        await set_language(caller.tenant, caller.user, form.language, channel, self._clock())
+        await set_language(caller.tenant, caller.user, form.language, caller.channel, self._clock())
         self._changed(caller.tenant.id, "people")
 
     async def make_token(self, caller: Caller) -> models.Token:

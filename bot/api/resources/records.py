@@ -89,8 +89,8 @@ class RecordsDesk:
 
     async def halt(self, caller: Caller) -> None:
         """Stop every turn and act of the tenant (operators)."""
-        await self._controls.set_halted(caller.tenant, caller.user, caller.visitor.channel, halted=True)
+        await self._controls.set_halted(caller.tenant, caller.user, caller.channel, halted=True)
 
     async def resume(self, caller: Caller) -> None:
         """Let work go on after a halt (admins)."""
-        await self._controls.set_halted(caller.tenant, caller.user, caller.visitor.channel, halted=False)
+        await self._controls.set_halted(caller.tenant, caller.user, caller.channel, halted=False)

@@ -18,6 +18,7 @@ from bot.api.models.talk import (
     Target,
     Turn,
 )
+from bot.api.problems import naming
 from bot.console.entrance import Entrance
 from bot.texts.catalogue import Catalogue
 from bot.texts.render import Renderer
@@ -52,10 +53,10 @@ class Talk:
 
     async def list_conversations(self, caller: Caller, query: ConversationQuery) -> Conversations:
         """List the caller's conversations of console and API, the newest first."""
+        asked = (caller.user.id, query.q.split(), query.cursor, query.limit)
         async with caller.tenant.reading() as db:
-            rows, more = await talks.on_console(
-                db, caller.user.id, query.q.split(), query.cursor, query.limit
-            )
+            with naming():
+                rows, more = await talks.on_console(db, *asked)
         found = [_conversation(row) for row in rows]
         return Conversations(conversations=found, next=found[-1].id if more else None)
 

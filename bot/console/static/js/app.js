@@ -1,5 +1,5 @@
 /** The start: who am I, in which language, and which view the address names. */
-import { ApiError, get, post, whenSignedOut } from './api.js';
+import { ApiError, get, patch, whenSignedOut } from './api.js';
 import { mountApprovals } from './approvals.js';
 import { mountAudit } from './audit.js';
 import { mountChat } from './chat.js';
@@ -75,10 +75,13 @@ function build() {
   route();
 }
 
+/** Take a language's words into use. */
+const readTexts = async (language) => setTexts(language, (await get(`texts/${language}`)).texts);
+
 /** Change the language here and for what the server says to me. */
 async function setLanguage(language) {
-  await post('language', { language });
-  setTexts(language, await get(`texts/${language}`));
+  await patch('me', { language });
+  await readTexts(language);
   remember(language);
   state.me.user.language = language;
   resetThreads();
@@ -144,7 +147,7 @@ async function boot() {
   try {
     const me = await get('me');
     const language = me.languages.includes(me.user.language) ? me.user.language : 'en';
-    setTexts(language, await get(`texts/${language}`));
+    await readTexts(language);
     remember(language);
     start(me);
     build();

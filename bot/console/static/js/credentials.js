@@ -1,5 +1,5 @@
 /** Credentials: what opens servers. A secret goes in here and never comes back out. */
-import { get, post } from './api.js';
+import { all, post, remove } from './api.js';
 import { choice, confirmed, field, formDialog, toast } from './dialog.js';
 import { button, h } from './dom.js';
 import { t, when } from './i18n.js';
@@ -17,7 +17,7 @@ export function credentialSection() {
 }
 
 async function list(again) {
-  const { credentials } = await get('credentials');
+  const credentials = await all('credentials', 'credentials');
   if (!credentials.length) return h('p', { class: 'muted' }, t('console.credentials_none'));
   const columns = ['name', 'kind', 'fingerprint', 'created', 'used', 'expires', 'actions'].map((name) => t(`console.credential_${name}`));
   return table(t('console.credentials'), columns, credentials.map((one) => [
@@ -34,7 +34,7 @@ async function revoke(one, again) {
     t('console.credential_revoke'));
   if (!sure) return;
   try {
-    await post(`credentials/${encodeURIComponent(one.name)}/revoke`);
+    await remove(`credentials/${encodeURIComponent(one.name)}`);
     toast(t('console.saved'));
   } catch (error) {
     toast(error.message, true);

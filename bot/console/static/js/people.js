@@ -1,5 +1,5 @@
 /** People: who may sign in and what they may do. */
-import { get, post } from './api.js';
+import { all, patch, post } from './api.js';
 import { choice, confirmed, field, formDialog, openDialog, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
 import { lang, t } from './i18n.js';
@@ -20,13 +20,13 @@ export function mountPeople(root) {
   again();
 
   async function list() {
-    const { users } = await get('people');
+    const users = await all('users', 'users');
     const columns = ['name', 'role', 'language', 'state', 'actions'].map((name) => t(`console.person_${name}`));
     return table(t('console.nav_people'), columns, users.map((user) => person(user, again)));
   }
 }
 
-const path = (user) => `people/${encodeURIComponent(user.name)}`;
+const path = (user) => `users/${encodeURIComponent(user.name)}`;
 
 function person(user, again) {
   const self = user.id === state.me.user.id;
@@ -36,7 +36,7 @@ function person(user, again) {
       const role = pick.value;
       const sure = await confirmed(t('console.person_role_change'),
         t('console.person_role_sure', { name: user.name, role: t(`role.${role}`) }), t('console.change'), { danger: false });
-      if (sure) await working(pick, async () => { await post(path(user), { role }); toast(t('console.saved')); });
+      if (sure) await working(pick, async () => { await patch(path(user), { role }); toast(t('console.saved')); });
       again();
     },
   });
@@ -46,7 +46,7 @@ function person(user, again) {
         t('console.person_deactivate'));
       if (!sure) return;
     }
-    await post(path(user), { active });
+    await patch(path(user), { active });
     again();
   };
   return [
@@ -70,7 +70,7 @@ async function invite(again) {
     field(t('console.person_name'), h('input', { name: 'name', required: true, maxlength: '64', autofocus: true, autocapitalize: 'off' })),
     field(t('console.person_role'), choice('role', roles(), 'operator'), t('console.person_role_hint')),
     field(t('console.person_language'), choice('language', state.me.languages.map((l) => [l, t(`console.language_${l}`)]), lang())),
-  ], t('console.person_add'), (values) => post('people', { ...values, name: values.name.trim() }));
+  ], t('console.person_add'), (values) => post('users', { ...values, name: values.name.trim() }));
   if (!made) return;
   again();
   showLink(made.user.name, made);

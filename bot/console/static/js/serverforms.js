@@ -1,5 +1,5 @@
 /** Adding a server, and confirming the host key that it shows. */
-import { get, post } from './api.js';
+import { all, post } from './api.js';
 import { addCredential } from './credentials.js';
 import { choice, field, formDialog, toast } from './dialog.js';
 import { button, h, icon } from './dom.js';
@@ -37,7 +37,7 @@ function tick(name, label, hint) {
 
 /** Ask for a new server; then for its key. */
 export async function addServer(servers, again) {
-  const { credentials } = await get('credentials').catch(() => ({ credentials: [] }));
+  const credentials = await all('credentials', 'credentials').catch(() => []);
   const input = (name, props) => h('input', { name, autocapitalize: 'off', autocomplete: 'off', spellcheck: 'false', ...props });
   const picker = choice('credential', [], '', { required: true });
   const known = (list, chosen) => picker.replaceChildren(
@@ -49,7 +49,7 @@ export async function addServer(servers, again) {
     look: 'plain', icon: 'plus',
     onclick: async () => {
       const made = await addCredential();
-      if (made) known((await get('credentials')).credentials, made.name);
+      if (made) known(await all('credentials', 'credentials'), made.name);
     },
   });
   const host = input('host', { required: true, placeholder: '10.0.0.5' });

@@ -1,5 +1,5 @@
 /** Servers: the fleet as a table, and what may be done with each. */
-import { get, post } from './api.js';
+import { all, post, remove } from './api.js';
 import { environmentBadge } from './card.js';
 import { credentialSection } from './credentials.js';
 import { confirmed, toast, working } from './dialog.js';
@@ -25,7 +25,7 @@ export function mountServers(root) {
   again();
 
   async function list() {
-    ({ servers } = await get('servers'));
+    servers = await all('servers', 'servers');
     if (!servers.length) {
       return emptyState('server', t(admin ? 'console.servers_none_admin' : 'console.servers_none'),
         admin && button(t('console.server_add'), { look: 'primary', icon: 'plus', onclick: adding }));
@@ -43,7 +43,7 @@ export function mountServers(root) {
   }
 }
 
-const path = (server, what) => `servers/${encodeURIComponent(server.name)}/${what}`;
+const path = (server, what = '') => `servers/${encodeURIComponent(server.name)}${what && `/${what}`}`;
 
 function cells(server, admin, again) {
   const outcome = h('p', { class: 'check-result', role: 'status', hidden: true });
@@ -92,10 +92,10 @@ function actions(server, admin, again, outcome) {
       fill(outcome, icon('alert'), error.message);
     }
   });
-  const sure = (title, text, what) => async () => {
+  const sure = (title, text, act) => async () => {
     if (!(await confirmed(t(title), t(text, { name: server.name }), t(title)))) return;
     try {
-      await post(path(server, what));
+      await act();
       toast(t('console.saved'));
     } catch (error) {
       toast(error.message, true);
@@ -110,10 +110,10 @@ function actions(server, admin, again, outcome) {
       onclick: (event) => working(event.currentTarget, async () => confirmKey(server, await shownKey(server), again)),
     }),
     admin && !untrusted && server.connection !== 'local' && button(t('console.server_distrust'), {
-      look: 'ghost btn-small', onclick: sure('console.server_distrust', 'console.server_distrust_sure', 'distrust'),
+      look: 'ghost btn-small', onclick: sure('console.server_distrust', 'console.server_distrust_sure', () => post(path(server, 'distrust'))),
     }),
     admin && button(t('console.server_remove'), {
-      look: 'ghost btn-small', onclick: sure('console.server_remove', 'console.server_remove_sure', 'remove'),
+      look: 'ghost btn-small', onclick: sure('console.server_remove', 'console.server_remove_sure', () => remove(path(server))),
     }),
   ];
 }

@@ -5,6 +5,7 @@ import errno
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -56,10 +57,19 @@ def status_of(error: It0Error) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
+def host_of(url: str) -> str:
+    """Return the host that a URL names, as one that looks for it compares it; "" for none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
 class Web:
     """All routes, and what each request passes through.
 
-    ready: returns what ``/readyz`` shows; its key ``ready`` decides between 200 and 503.
+    ready: returns what ``/readyz`` shows; its key ``ready`` decides between 200 and 503. public_url: as whom
+    the world knows it0, "" where it has no such name.
     """
 
     def __init__(
@@ -71,6 +81,7 @@ class Web:
         telegram: Telegram,
         texts: Catalogue,
         ready: Ready,
+        public_url: str,
     ) -> None:
         self._sessions = sessions
         self._pages = pages
@@ -79,6 +90,7 @@ class Web:
         self._telegram = telegram
         self._texts = texts
         self._ready = ready
+        self._public_host = host_of(public_url)
 
     def app(self) -> web.Application:
         """Return the application."""
@@ -207,8 +219,10 @@ class Web:
         await self._telegram.take(bot, await json_of(request))
         return web.json_response({})
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Figures for Prometheus."""
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Figures for Prometheus, which comes by an inner address: by the public name comes the world."""
+        if self._public_host and host_of(f"//{request.host}") == self._public_host:
+            raise web.HTTPNotFound
         return web.Response(
             body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

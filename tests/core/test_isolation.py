@@ -92,7 +92,7 @@ class Life:
                 await log.events_after(db, conversation, 0),
                 await log.events_before(db, conversation, 2**40),
                 await log.steps_of(db, "same-turn"),
-                await talks.on_console(db, self.admin.id, (), "", 100),
+                await talks.listed(db, self.admin.id, (), "", 100),
             )
 
     async def person(self) -> Any:

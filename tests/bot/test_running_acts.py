@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -112,6 +113,30 @@ async def test_the_audit_log_names_people_servers_and_commands(client: Watcher) 
     assert (row["command"], row["about"], row["actor"]) == ("echo audited", "local", "it0")
     sign_in = next(row for row in rows if row["action"] == "user.sign_in")
     assert (sign_in["actor"], sign_in["about"]) == ("admin", "")
+
+
+async def test_the_pages_of_fleet_people_and_keys_stand_on_the_real_api(
+    house: House, browser: Browser
+) -> None:
+    page = await enter(browser, house, "admin")
+    for view in ("servers", "clusters", "credentials", "audit", "usage", "people", "keys", "channels"):
+        await page.goto(f"{house.url}/#/{view}")
+        await expect(page.locator(f"body[data-view={view}] h1")).to_be_visible()
+        await expect(page.locator(".loading")).to_have_count(0)
+        await expect(page.locator(".bad")).to_have_count(0)
+    await page.goto(f"{house.url}/#/keys")
+    await page.get_by_role("button", name="New key").first.click()
+    await page.locator("dialog [name=name]").fill("nightly")
+    await page.locator("dialog button[type=submit]").click()
+    await expect(page.get_by_label("Token", exact=True)).to_have_value(re.compile("^it0_"))
+    await page.get_by_role("button", name="Done").click()
+    await page.goto(f"{house.url}/#/servers")
+    await page.get_by_role("button", name="Change").click()
+    await page.locator("dialog [name=description]").fill("where it0 lives")
+    await page.locator("dialog button[type=submit]").click()
+    await expect(page.locator("tbody")).to_contain_text("where it0 lives")
+    await page.get_by_role("button", name="Check").click()
+    await expect(page.locator(".check-line.good")).to_be_visible()
 
 
 async def test_the_page_offers_stop_from_the_click_and_stops(house: House, browser: Browser) -> None:

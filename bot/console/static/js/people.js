@@ -1,11 +1,11 @@
 /** People: who may sign in and what they may do. */
 import { all, patch, post } from './api.js';
-import { choice, confirmed, field, formDialog, openDialog, toast, working } from './dialog.js';
+import { choice, confirmed, field, formDialog, showOnce, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
 import { lang, t } from './i18n.js';
-import { copier } from './code.js';
 import { loading, page, table } from './page.js';
 import { state } from './store.js';
+import { tabs } from './views.js';
 
 const ROLES = ['viewer', 'operator', 'admin'];
 const roles = () => ROLES.map((name) => [name, t(`role.${name}`)]);
@@ -16,7 +16,7 @@ export function mountPeople(root) {
   const again = () => loading(place, list);
   root.append(page(t('console.nav_people'),
     button(t('console.person_add'), { look: 'primary', icon: 'plus', onclick: () => invite(again) }),
-    h('p', { class: 'muted' }, t('console.people_hint')), place));
+    tabs('people'), h('p', { class: 'muted' }, t('console.people_hint')), place));
   again();
 
   async function list() {
@@ -59,6 +59,10 @@ function person(user, again) {
         look: 'plain btn-small', icon: 'key',
         onclick: (event) => working(event.currentTarget, async () => showLink(user.name, await post(`${path(user)}/link`))),
       }),
+      user.active && button(t('console.person_code'), {
+        look: 'plain btn-small', icon: 'chat',
+        onclick: (event) => working(event.currentTarget, async () => showCode(user.name, await post(`${path(user)}/pairing-code`))),
+      }),
       !self && button(t(user.active ? 'console.person_deactivate' : 'console.person_activate'), {
         look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => set(!user.active)),
       })),
@@ -77,14 +81,9 @@ async function invite(again) {
 }
 
 /** Show a one-time link: it is there once, and works once. */
-function showLink(name, { link, minutes }) {
-  return openDialog(t('console.link_title', { name }), (close) => [
-    h('div', { class: 'dialog-body' },
-      h('p', null, t('console.link_text', { name, minutes })),
-      h('div', { class: 'copy-line' },
-        h('input', { class: 'mono', readOnly: true, value: link, 'aria-label': t('console.link_label'),
-          onfocus: (event) => event.target.select() }),
-        copier(() => link, t('console.link_copy')))),
-    h('footer', { class: 'dialog-foot' }, button(t('console.done'), { look: 'primary', onclick: () => close() })),
-  ]);
-}
+const showLink = (name, { link, minutes }) =>
+  showOnce(t('console.link_title', { name }), t('console.link_text', { name, minutes }), link, t('console.link_label'));
+
+/** Show a pairing code: whoever sends it to the bot first is this person there. */
+const showCode = (name, { code, minutes }) =>
+  showOnce(t('console.code_title', { name }), t('console.code_text', { name, minutes }), code, t('console.code_label'));

@@ -98,15 +98,28 @@ class MessagesApi:
         if self._client is not None:
             await self._client.close()
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
+    def body(self, prompt: Prompt) -> bytes:
+        """Return the request for a prompt, as it is sent."""
+        asked = {
+            "model": self.model,
+            "max_tokens": self._max_tokens,
+            "system": list(prompt.instructions),
+            "tools": _cached(prompt.tools),
+            "messages": _cached_messages(prompt.messages),
+            "thinking": {"type": "adaptive", "display": "summarized"},
+            "stream": True,
+        }
+        return json.dumps(asked, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def stream(self, body: bytes) -> AsyncIterator[Piece]:
         """Yield a message's pieces and at last the whole message; what was shown of a cut one is void.
 
-        Raises Unavailable when the API refuses, or after so much patience.
+        body: of ``body``. Raises Unavailable when the API refuses, or after so much patience.
         """
         waited = 0.0
         for pause_s in (*PAUSES_S, None):
             try:
-                async with aclosing(self._once(prompt)) as pieces:
+                async with aclosing(self._once(body)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
@@ -144,16 +157,17 @@ class MessagesApi:
                 )
         return self._client
 
-    async def _once(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+    async def _once(self, body: bytes) -> AsyncGenerator[Piece, None]:
         client = await self._connected()
-        stream = await client.messages.create(
-            model=self.model,
-            max_tokens=self._max_tokens,
-            system=list(prompt.instructions),
-            tools=_cached(prompt.tools),
-            messages=_cached_messages(prompt.messages),
-            thinking={"type": "adaptive", "display": "summarized"},
+        anthropic = import_module("anthropic")
+        # As bytes: what is given as data the client copies, and keeps as long as the answer takes.
+        stream = await client.post(
+            "/v1/messages",
+            content=body,
+            cast_to=anthropic.types.RawMessageStreamEvent,
             stream=True,
+            stream_cls=anthropic.AsyncStream[anthropic.types.RawMessageStreamEvent],
+            options={"headers": {"Content-Type": "application/json"}},
         )
         building = Building()
         async with stream:

@@ -21,12 +21,6 @@ log = structlog.get_logger()
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Before each further try, unless the API names a longer time itself."""
 
-PATIENCE_S = 120.0
-"""At most, over all pauses of one request."""
-
-SILENCE_S = 90.0
-"""The API sends a ping every few seconds; a stream that says nothing for so long is dead."""
-
 TRANSIENT = (408, 409, 429)
 """And everything from 500 up, 529 (overloaded) among it."""
 
@@ -82,14 +76,19 @@ class Cut(Exception):
 class MessagesApi:
     """One client for all turns of a process.
 
-    key, base_url: any server that speaks this API will do; max_tokens: of one message.
+    key, base_url: any server that speaks this API will do; max_tokens: of one message; silence_s: after
+    which a stream is dead, it has a ping every few seconds; patience_s: over all pauses of one request.
     """
 
-    def __init__(self, key: str, base_url: str, model: str, max_tokens: int) -> None:
+    def __init__(
+        self, key: str, base_url: str, model: str, max_tokens: int, silence_s: float, patience_s: float
+    ) -> None:
         self.model = model
         self._key = key
         self._base_url = base_url
         self._max_tokens = max_tokens
+        self._silence_s = silence_s
+        self._patience_s = patience_s
         self._client: Any = None
         self._making = asyncio.Lock()
 
@@ -127,7 +126,7 @@ class MessagesApi:
                 why, asked_s = _reason(error)
                 wait_s = max(asked_s, (pause_s or 0) * random.uniform(0.8, 1.2))  # noqa: S311
                 waited += wait_s
-                if pause_s is None or waited > PATIENCE_S:
+                if pause_s is None or waited > self._patience_s:
                     raise Unavailable("model.gave_up", reason=why) from error
             await log.awarning("model_waits", reason=why.key, seconds=round(wait_s, 1))
             yield Patience(why, wait_s)
@@ -174,7 +173,7 @@ class MessagesApi:
             events = aiter(stream)
             while not building.whole:
                 try:
-                    async with asyncio.timeout(SILENCE_S):
+                    async with asyncio.timeout(self._silence_s):
                         event = await anext(events)
                 except StopAsyncIteration:
                     raise Cut from None

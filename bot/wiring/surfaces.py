@@ -74,6 +74,7 @@ def people_desk_of(
         ground.clock,
         ground.settings.url,
         default_of(ground.settings, ground.engines),
+        ground.settings.attachment_bytes,
         desk.changed,
     )
 

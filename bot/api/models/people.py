@@ -28,7 +28,10 @@ class MyTenant(View):
 
 
 class Self(View):
-    """Who is asking, and how things stand. csrf: the session's, empty without one."""
+    """Who is asking, and how things stand. csrf: the session's, empty without one.
+
+    file_bytes: of a text file that may come with a message on the console, 0 for none.
+    """
 
     user: Me
     tenant: MyTenant
@@ -36,6 +39,7 @@ class Self(View):
     halted_by: str | None
     engine: str
     languages: list[Language]
+    file_bytes: int
 
 
 class LanguageChoice(Form):
@@ -77,9 +81,10 @@ class Person(View):
 
 
 class People(View):
-    """Everybody."""
+    """A page of the people."""
 
     users: list[Person]
+    next: str | None
 
 
 class Link(View):
@@ -125,9 +130,10 @@ class Key(View):
 
 
 class Keys(View):
-    """Every API key, the newest first."""
+    """A page of the API keys, the newest first."""
 
     keys: list[Key]
+    next: str | None
 
 
 class KeyMade(View):

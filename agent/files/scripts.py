@@ -96,7 +96,6 @@ class Found:
     """What is at a path.
 
     word: file, new (nothing is there, but its folder is), or why it cannot be used. path: without links.
-    content: of a file. size: of a file in bytes.
     """
 
     word: str

@@ -22,7 +22,7 @@ from core.ports import Classifier
 from core.store import approvals as store
 from core.store import clusters, runs
 from core.texts import Say, say
-from core.work import Action, Approval, Risk, Role, Server, Verdict
+from core.work import Action, Approval, Risk, Role, RunTarget, Server, Verdict
 
 LIMIT_S = 120
 """Seconds that a write may take, which waits for the disk."""
@@ -72,7 +72,7 @@ class Writing:
             raise NotFound("edit.no_such_write", code=code)
         if not places:
             raise Refused("gate.server_gone")
-        if found is None or any(target.state == "done" and target.exit_code for target in found[1]):
+        if found is None or any(map(_changed_nothing, found[1])):
             raise Refused("edit.was_not_written", code=done.code)
         edit = done.action.edit
         server = next(iter(places.values()))
@@ -155,6 +155,11 @@ def holds_secret(edit: Edit | None, redact: Redact) -> bool:
     """Return whether a change holds a secret of the vault, which would then stand in the records."""
     texts = (edit.path, edit.old or "", edit.new or "") if edit else ()
     return any(redact(text) != text for text in texts)
+
+
+def _changed_nothing(result: RunTarget) -> bool:
+    """Return whether a write is known to have left the file alone."""
+    return result.state == "failed" or (result.state == "done" and result.exit_code != 0)
 
 
 def _short(edit: Edit) -> str:

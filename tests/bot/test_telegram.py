@@ -44,6 +44,12 @@ class Desk:
         said = await self.double.until(lambda: self.double.messages(chat, topic)[before:])
         return said[0]
 
+    async def forgotten(self) -> None:
+        """Wait until no message is known to stand that shows a turn."""
+        async with asyncio.timeout(5), self.house.database() as db:
+            while await db.fetchval("SELECT count(*) FROM it0_shared.passing"):
+                await asyncio.sleep(0.05)
+
     async def command(self, *words: str) -> str:
         """Run ``it0 …`` beside it."""
         return (await asyncio.to_thread(self.house.command, *words)).stdout
@@ -221,6 +227,47 @@ async def test_a_topic_is_followed_once_it_was_addressed_there_and_other_topics_
     assert not desk.double.messages(forum, theirs)
 
 
+async def test_a_turn_that_runs_is_shown_in_a_group_by_one_message_that_goes_when_it_ends(desk: Desk) -> None:
+    group = -500
+    desk.double.group(group, "progress", [ANN])
+    shown = await desk.ask("/run@it0_bot local top -b -d 2 -n 4", group)
+    answer = await desk.next(1, group)
+    await desk.double.until(lambda: now(desk.double, shown).deleted)
+    assert "load average" in answer.visible
+    assert not now(desk.double, answer).deleted
+    await desk.forgotten()
+
+
+async def test_a_quiet_topic_is_not_followed_and_shows_no_progress(desk: Desk) -> None:
+    forum = -1001234567892
+    desk.double.group(forum, "quiet forum", [ANN], forum=True)
+    topic = desk.double.topic(forum, "ours")
+    reply = await desk.ask("/quiet@it0_bot on", forum, ANN, topic)
+    assert "is quiet" in reply.visible
+    desk.double.say(forum, ANN, "/run local echo unheard", topic_id=topic)
+    reply = await desk.ask("/run@it0_bot local top -b -d 2 -n 4", forum, ANN, topic)
+    assert "load average" in reply.visible
+    reply = await desk.ask("/quiet@it0_bot off", forum, ANN, topic)
+    assert len(desk.double.messages(forum, topic)) == 3
+
+
+async def test_in_a_group_an_answer_to_a_message_goes_on_with_its_conversation(desk: Desk) -> None:
+    group = -400
+    desk.double.group(group, "chains", [ANN])
+    first = await desk.ask("/run@it0_bot local echo chain-one", group)
+    await desk.ask("/new@it0_bot", group)
+    before = len(desk.double.messages(group))
+    desk.double.say(group, ANN, "/run local echo chain-two", reply_to=first.message_id)
+    assert "chain-two" in (await desk.next(before, group)).visible
+    async with desk.house.database() as db:
+        rows = await db.fetch(
+            f"SELECT conversation_id FROM {await desk.house.schema()}.event WHERE kind = 'said'"
+            " AND (body->>'text' LIKE '%echo chain-one' OR body->>'text' LIKE '%echo chain-two')"
+        )
+    assert len(rows) == 2
+    assert len({row["conversation_id"] for row in rows}) == 1
+
+
 @pytest.mark.parametrize(
     "secret",
     [
@@ -314,6 +361,39 @@ async def test_a_file_that_telegram_does_not_hand_over_is_said_so_and_no_token_i
     reply = await desk.next(before)
     assert "did not hand" in reply.visible
     assert TOKEN not in desk.house.log.read_text() + reply.visible
+
+
+async def test_while_a_file_does_not_come_other_chats_are_heard_and_its_own_keeps_its_order(
+    desk: Desk,
+) -> None:
+    desk.double.private(14, "Cleo")
+    await paired(desk.house, desk.double, 14, "admin")
+    desk.double.hang("getFile")
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "slow.txt", b"mark-e", caption="mark-e first")
+    desk.double.say(ANN, ANN, "mark-e second")
+    assert "elsewhere" in (await desk.ask("/run local echo elsewhere", 14, 14)).visible
+    assert len(desk.double.messages(ANN)) == before
+    await desk.double.until(lambda: len(desk.double.messages(ANN)[before:]) == 3, timeout_s=30)
+    assert "did not hand slow.txt over" in "".join(m.visible for m in desk.double.messages(ANN)[before:])
+    assert await stored(desk, "mark-e") == ["mark-e first", "mark-e second"]
+
+
+async def test_a_kill_while_a_file_is_fetched_loses_neither_message_nor_file(desk: Desk) -> None:
+    desk.double.hang("getFile")
+    before, asked = len(desk.double.messages(ANN)), calls(desk, "getfile")
+    desk.double.send_file(ANN, ANN, "kept.txt", b"mark-f", caption="look")
+    await desk.double.until(lambda: calls(desk, "getfile") > asked)
+    desk.house.kill()
+    await asyncio.to_thread(desk.house.start)
+    await desk.next(before)
+    [text] = await stored(desk, "mark-f")
+    assert "kept.txt" in text
+
+
+def calls(desk: Desk, method: str) -> int:
+    """Return how often a method of the API was called."""
+    return sum(call.method.lower() == method for call in desk.double.calls)
 
 
 async def test_a_command_takes_no_file_and_a_secret_in_a_file_is_kept_nowhere(desk: Desk) -> None:

@@ -32,8 +32,6 @@ logger = structlog.get_logger()
 
 PAGE = 200
 MAX_OPEN = 20
-SESSION_CHECK_S = 5.0
-"""How long a page at most goes on reading whose person was let out where this process did not hear of it."""
 SIGNED_OUT = 4401
 """The close code of a socket whose session ended."""
 STORE_RETRY_S = 0.5
@@ -58,6 +56,7 @@ class Sockets:
         open_at_once: int,
         messages_a_minute: int,
         message_bytes: int,
+        session_check_s: float,
     ) -> None:
         self.sessions = sessions
         self.entrance = entrance
@@ -68,6 +67,7 @@ class Sockets:
         self._places = AtOnce(open_at_once)
         self.messages = Rate(messages_a_minute)
         self.message_bytes = message_bytes
+        self._session_check_s = session_check_s
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -120,7 +120,7 @@ class Sockets:
         """End the socket soon after its session ends; show what the user may do by now."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SESSION_CHECK_S):
+                async with asyncio.timeout(self._session_check_s):
                     await page.stale.wait()
             page.stale.clear()
             try:

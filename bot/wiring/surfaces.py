@@ -97,4 +97,5 @@ def sockets_of(ground: Ground, sessions: Sessions, entrance: Entrance) -> Socket
         open_at_once=ground.settings.websockets_per_user,
         messages_a_minute=ground.settings.console_messages_per_minute,
         message_bytes=ground.settings.console_message_bytes,
+        session_check_s=ground.settings.session_check_s,
     )

@@ -158,6 +158,71 @@ async def test_a_fault_of_telegram_delays_a_reply_and_does_not_lose_it(desk: Des
     assert f"late-{fault}" in reply.visible
 
 
+async def test_a_group_that_became_a_supergroup_goes_on_there_with_all_that_holds_for_it(desk: Desk) -> None:
+    old, new = -600, -1001234567893
+    desk.double.group(old, "small", [ANN])
+    desk.double.group(new, "grown", [ANN])
+    assert "is quiet" in (await desk.ask("/quiet@it0_bot on", old)).visible
+    grown = "Bad Request: group chat was upgraded to a supergroup chat"
+    desk.double.fail("sendMessage", 400, grown, parameters={"migrate_to_chat_id": new})
+    desk.double.say(old, ANN, "/run@it0_bot local echo moved")
+    assert "moved" in (await desk.next(0, new)).visible
+    assert "is quiet" in (await desk.ask("/quiet@it0_bot", new)).visible
+    async with desk.house.database() as db:
+        places = await db.fetch(
+            f"SELECT thread FROM {await desk.house.schema()}.conversation WHERE thread LIKE ANY($1)",
+            [f"{old}:%", f"{new}:%"],
+        )
+    assert [row["thread"] for row in places] == [f"{new}:0"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(403, "Forbidden: bot was kicked from the group chat"), (400, "Bad Request: TOPIC_CLOSED")],
+)
+async def test_what_a_chat_will_never_take_is_set_aside_and_holds_up_nothing(
+    desk: Desk, status: int, words: str
+) -> None:
+    group = -700 - status
+    desk.double.group(group, "closed", [ANN])
+    aside = await set_aside(desk)
+    desk.double.fail("sendMessage", status, words)
+    desk.double.say(group, ANN, "/run@it0_bot local echo untold")
+    async with asyncio.timeout(10):
+        while await set_aside(desk) == aside:
+            await asyncio.sleep(0.05)
+    assert "told again" in (await desk.ask("/run@it0_bot local echo told again", group)).visible
+    assert "set aside" in (await desk.ask("/doctor")).visible
+
+
+async def set_aside(desk: Desk) -> int:
+    """Return how many parcels wait for somebody to look at them."""
+    async with desk.house.database() as db:
+        return int(await db.fetchval("SELECT count(*) FROM it0_shared.outbox WHERE state = 'set_aside'"))
+
+
+async def test_a_poll_that_breaks_off_or_meets_another_one_is_asked_again(desk: Desk) -> None:
+    other = (
+        "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
+    )
+    before = calls(desk, "getupdates")
+    desk.double.cut("getUpdates", times=2)
+    desk.double.fail("getUpdates", 409, other)
+    desk.double.say(ANN, ANN, "/run local echo waker")  # the poll that waits now ends with it
+    await desk.double.until(lambda: calls(desk, "getupdates") > before + 4, timeout_s=30)
+    assert "heard again" in (await desk.ask("/run local echo heard again")).visible
+    async with aiohttp.ClientSession() as session, session.get(desk.house.url + "/readyz") as response:
+        assert (await response.json())["channels"]["telegram-default"] == "ok"
+
+
+async def test_what_is_said_in_a_chat_is_answered_in_its_order(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    for number in range(4):
+        desk.double.say(ANN, ANN, f"/run local echo number-{number}")
+    said = await desk.double.until(lambda: (m := desk.double.messages(ANN)[before:])[3:] and m)
+    assert [re.findall(r"number-\d", m.visible)[-1] for m in said] == [f"number-{n}" for n in range(4)]
+
+
 async def test_form_that_telegram_cannot_read_is_sent_as_plain_text(desk: Desk) -> None:
     desk.double.fail("sendMessage", 400, "Bad Request: can't parse entities: unexpected end tag")
     reply = await desk.ask("/run local echo plain")

@@ -202,9 +202,7 @@ async def set_aside(desk: Desk) -> int:
 
 
 async def test_a_poll_that_breaks_off_or_meets_another_one_is_asked_again(desk: Desk) -> None:
-    other = (
-        "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
-    )
+    other = "Conflict: terminated by other getUpdates request"
     before = calls(desk, "getupdates")
     desk.double.cut("getUpdates", times=2)
     desk.double.fail("getUpdates", 409, other)

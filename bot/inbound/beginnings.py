@@ -16,6 +16,9 @@ from core.tenant import Tenant
 
 CONSOLE = "console"
 NEW = "/new"
+NO_REQUEST = ("/start", "/help")
+"""What a conversation is not called by."""
+
 TRIES = 10
 
 Found = Row | Mapping[str, Any]
@@ -52,7 +55,8 @@ class Beginnings:
         text = str(event.body.get("text", "")) if event.kind == "said" else ""
         is_new = address.channel != CONSOLE and command_word(text) == NEW
         is_new = is_new and await _may_begin(tx, tenant, event.user_id)
-        title = "" if is_new else log.title_of(text)
+        is_request = address.channel == CONSOLE or command_word(text) not in (NEW, *NO_REQUEST)
+        title = log.title_of(text) if is_request else ""
         for _ in range(TRIES):
             entry = None
             if is_new:

@@ -177,7 +177,7 @@ class Bot:
         if arrival.callback_id is not None:
             self._later(answer(arrival.callback_id, self._words(say("telegram.taken"), arrival.language)))
         address = arrival.inbound.address
-        unread = arrival.attachments[0].note if arrival.attachments else None
+        unread = arrival.attachments[0].note(arrival.has_words) if arrival.attachments else None
         if unread:
             arrival, unread = await self._files.read(arrival, unread)
         if arrival.has_words:

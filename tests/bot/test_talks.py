@@ -171,6 +171,13 @@ async def test_new_without_a_title_is_named_by_what_is_said_next(chat: Chat) -> 
     assert (await chat.conversation(after.conversation_id))["title"] == "why is web late"
 
 
+async def test_conversation_is_called_by_its_first_request_and_not_by_a_greeting(chat: Chat) -> None:
+    assert await chat.ask(chat.place.ann, "/start") == ["start.hello"]
+    await said(chat, "/help")
+    after = await said(chat, "why is web late")
+    assert (await chat.conversation(after.conversation_id))["title"] == "why is web late"
+
+
 async def test_what_is_typed_right_behind_new_belongs_to_the_new_one(chat: Chat) -> None:
     await said(chat, "before")
     new = await chat.send(chat.place.ann, "/new")

@@ -372,7 +372,11 @@ async def test_a_stranger_in_a_group_leaves_no_content_and_runs_nothing(desk: De
 async def test_a_photo_is_said_not_to_be_read(desk: Desk) -> None:
     before = len(desk.double.messages(ANN))
     desk.double.send_photo(ANN, ANN)
-    assert "photo" in (await desk.next(before)).visible
+    assert "(photo), so nothing was done" in (await desk.next(before)).visible
+    desk.double.send_photo(ANN, ANN, caption="check disk on local")
+    said = await desk.double.until(lambda: (m := desk.double.messages(ANN)[before + 1 :])[1:] and m)
+    assert any("beside it was taken" in m.visible for m in said)
+    assert any("Filesystem" in m.visible for m in said)
 
 
 async def stored(desk: Desk, mark: str) -> list[str]:

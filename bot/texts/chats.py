@@ -25,6 +25,7 @@ MENU = (
     "new",
     "conversations",
     "open",
+    "quiet",
     "engine",
     "console",
     "usage",

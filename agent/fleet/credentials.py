@@ -1,11 +1,13 @@
 """Credentials: secrets that are sealed, replaced, revoked, and opened for a connection or a redactor."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 import asyncssh
 
+from agent.clusters.kube.kubeconfig import read_kubeconfig
 from agent.fleet.changes import admins_only, note
 from agent.fleet.forms import NAME
 from core.clock import Clock
@@ -20,7 +22,13 @@ from core.tenant import Tenant
 from core.vault import Place
 from core.work import Credential, User
 
-LOGIN_KINDS = ("ssh_key", "ssh_password")
+REBINDS = {
+    "ssh_key": store.REBIND,
+    "ssh_password": store.REBIND,
+    "kubeconfig": store.REBIND_CLUSTERS,
+}
+"""What lets those use a new credential that used the revoked one of its name, by kind."""
+
 MAX_SECRET_BYTES = 65536
 EXPIRES = "credential_expires"
 """The timer's kind; its ref is the credential's id, its step the days that are left."""
@@ -45,7 +53,17 @@ def read_key(secret: bytes) -> tuple[str, str]:
     return key.get_fingerprint(), key.get_algorithm()
 
 
-def _checked(name: str, kind: str, secret: bytes) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A secret as it is sealed, and what may be shown of it. server: where a kubeconfig leads."""
+
+    secret: bytes
+    fingerprint: str = ""
+    key_type: str = ""
+    server: str = ""
+
+
+def _checked(name: str, kind: str, secret: bytes) -> Checked:
     """Return a secret as it is sealed; raises BadInput naming what is wrong."""
     if not NAME.fullmatch(name):
         raise BadInput("credential.bad_name")
@@ -55,7 +73,12 @@ def _checked(name: str, kind: str, secret: bytes) -> bytes:
         secret = secret.rstrip(b"\r\n")
     if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
         raise BadInput("credential.empty")
-    return secret
+    if kind == "ssh_key":
+        return Checked(secret, *read_key(secret))
+    if kind == "kubeconfig":
+        config = read_kubeconfig(secret)
+        return Checked(config.sealed(), config.fingerprint, config.login_kind, config.server)
+    return Checked(secret)
 
 
 def _more(expires_at: datetime | None, rebound: Sequence[Row], old: Row | None) -> dict[str, str]:
@@ -140,9 +163,7 @@ class Credentials:
     ) -> str:
         if expires_at is not None and expires_at <= self._clock():
             raise BadInput("credential.bad_expiry")
-        secret = _checked(name, kind, secret)
-        shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
-        credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
+        checked, credential_id = _checked(name, kind, secret), new_id()
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             old = await tx.one(store.CREDENTIAL_NAMED, name=name)
@@ -156,9 +177,10 @@ class Credentials:
                 id=credential_id,
                 name=name,
                 kind=kind,
-                sealed=tenant.vault.seal(secret, _place(tenant, credential_id, kind)),
-                fingerprint=shown,
-                key_type=key_type,
+                sealed=tenant.vault.seal(checked.secret, _place(tenant, credential_id, kind)),
+                fingerprint=checked.fingerprint,
+                key_type=checked.key_type,
+                server=checked.server,
                 created_by=by.id,
                 created_at=self._clock(),
                 used_at=None,
@@ -167,14 +189,19 @@ class Credentials:
             )
             if expires_at is not None:
                 await self._plan_warnings(tx, tenant, credential_id, expires_at)
-            rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
-            detail = {"name": name, "kind": kind, "fingerprint": shown, **_more(expires_at, rebound, old)}
+            rebind = REBINDS.get(kind)
+            rebound = await tx.all(rebind, name=name, credential=credential_id) if rebind else []
+            shown = {
+                "fingerprint": checked.fingerprint,
+                **({"server": checked.server} if checked.server else {}),
+            }
+            detail = {"name": name, "kind": kind, **shown, **_more(expires_at, rebound, old)}
             await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
         for row in rebound:
             self._connections.forget(tenant.id, row["id"])
         if old is not None:
             self._connections.forget_credential(old["id"])
-        return shown
+        return checked.fingerprint
 
     async def _plan_warnings(
         self, tx: Transaction, tenant: Tenant, credential_id: str, expires_at: datetime
@@ -271,7 +298,21 @@ class Credentials:
         async with tenant.reading() as db:
             rows = await db.all(store.CREDENTIALS)
         live = [row for row in rows if row["revoked_at"] is None]
-        return [tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])) for row in live]
+        opened = [
+            (row["kind"], tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])))
+            for row in live
+        ]
+        return [each for kind, secret in opened for each in _parts(kind, secret)]
+
+
+def _parts(kind: str, secret: bytes) -> tuple[bytes, ...]:
+    """Return what is secret in a secret: a kubeconfig's other lines stand in every other one as well."""
+    if kind != "kubeconfig":
+        return (secret,)
+    try:
+        return read_kubeconfig(secret).secrets
+    except BadInput:  # stored before it was checked
+        return (secret,)
 
 
 async def credential_named(tx: Transaction, name: str) -> Credential:

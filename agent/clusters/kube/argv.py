@@ -1,0 +1,301 @@
+"""kubectl's argv, read by a positive grammar: what it does not list is refused before anything runs."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from core.texts import Say, say
+
+FORMS: Mapping[str, re.Pattern[str]] = {
+    "bool": re.compile(r"true|false"),
+    "namespace": re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+    "text": re.compile(r"[^\x00-\x1f]{1,1000}"),
+    "name": re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?"),
+    "int": re.compile(r"-?[0-9]{1,9}"),
+    "count": re.compile(r"[0-9]{1,6}"),
+    "duration": re.compile(r"([0-9]{1,6}(ms|s|m|h))+"),
+    "moment": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"),
+    "table": re.compile(r"wide|json|yaml|name"),
+    "justname": re.compile(r"name"),
+    "load": re.compile(r"cpu|memory"),
+    "patch": re.compile(r"strategic|merge|json"),
+    "kinds": re.compile(r"(Normal|Warning)(,(Normal|Warning))?"),
+    "thing": re.compile(r"[a-z][a-z0-9.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*"),
+}
+SHORT: Mapping[str, str] = {
+    "-n": "--namespace",
+    "-A": "--all-namespaces",
+    "-l": "--selector",
+    "-o": "--output",
+    "-c": "--container",
+    "-p": "--previous",
+    "-f": "--follow",
+    "-w": "--watch",
+    "-q": "--quiet",
+}
+_WHERE = {"--namespace": "namespace"}
+_SELECTING = {**_WHERE, "--all-namespaces": "bool", "--selector": "text", "--no-headers": "bool"}
+_RESOURCE = re.compile(r"[a-z][a-z0-9.-]*")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]{0,251}[A-Za-z0-9])?")
+_PAIR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*=[^\x00-\x1f]*")
+_GONE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?-")
+_IMAGE = re.compile(r"[a-z0-9*][a-z0-9-]*=[A-Za-z0-9][A-Za-z0-9_./:@-]*")
+
+WORKLOADS = ("deployments", "deployment", "deploy", "statefulsets", "statefulset", "sts")
+DAEMONS = ("daemonsets", "daemonset", "ds")
+REPLICAS = ("replicasets", "replicaset", "rs")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What a verb takes. args: their shape; types: the only resource types it is for, if not all."""
+
+    flags: Mapping[str, str] = field(default_factory=dict)
+    args: str = "none"
+    types: Sequence[str] = ()
+    needs: Sequence[str] = ()
+
+
+_ROLLED = (*WORKLOADS, *DAEMONS)
+_DEPLOYMENTS = WORKLOADS[:3]
+VERBS: Mapping[str, Verb] = {
+    "get": Verb(
+        {
+            **_SELECTING,
+            "--field-selector": "text",
+            "--output": "table",
+            "--show-labels": "bool",
+            "--ignore-not-found": "bool",
+        },
+        "things",
+    ),
+    "describe": Verb({**_WHERE}, "named"),
+    "logs": Verb(
+        {
+            **_WHERE,
+            "--container": "name",
+            "--tail": "int",
+            "--since": "duration",
+            "--since-time": "moment",
+            "--previous": "bool",
+            "--timestamps": "bool",
+            "--limit-bytes": "count",
+        },
+        "pod",
+    ),
+    "top pods": Verb({**_SELECTING, "--sort-by": "load"}, "names"),
+    "top nodes": Verb({"--selector": "text", "--no-headers": "bool", "--sort-by": "load"}, "names"),
+    "version": Verb(),
+    "api-versions": Verb(),
+    "api-resources": Verb(
+        {"--namespaced": "bool", "--api-group": "text", "--no-headers": "bool", "--output": "justname"}
+    ),
+    "events": Verb(
+        {**_WHERE, "--all-namespaces": "bool", "--for": "thing", "--types": "kinds", "--no-headers": "bool"}
+    ),
+    "auth can-i": Verb(
+        {**_WHERE, "--all-namespaces": "bool", "--list": "bool", "--quiet": "bool", "--no-headers": "bool"},
+        "can",
+    ),
+    "rollout status": Verb({**_WHERE, "--timeout": "duration", "--watch": "bool"}, "one", _ROLLED),
+    "rollout history": Verb({**_WHERE}, "one", _DEPLOYMENTS),
+    "rollout restart": Verb({**_WHERE}, "named", _ROLLED),
+    "rollout pause": Verb({**_WHERE}, "named", _DEPLOYMENTS),
+    "rollout resume": Verb({**_WHERE}, "named", _DEPLOYMENTS),
+    "rollout undo": Verb({**_WHERE, "--to-revision": "count"}, "one", _DEPLOYMENTS),
+    "scale": Verb({**_WHERE, "--replicas": "count"}, "named", (*WORKLOADS, *REPLICAS), ("--replicas",)),
+    "delete": Verb(
+        {**_WHERE, "--ignore-not-found": "bool", "--wait": "bool", "--grace-period": "int"}, "named"
+    ),
+    "cordon": Verb({}, "nodes"),
+    "uncordon": Verb({}, "nodes"),
+    "set image": Verb({**_WHERE}, "images", (*_ROLLED,)),
+    "label": Verb({**_WHERE, "--overwrite": "bool"}, "pairs"),
+    "annotate": Verb({**_WHERE, "--overwrite": "bool"}, "pairs"),
+    "patch": Verb({**_WHERE, "--patch": "text", "--type": "patch"}, "one", (), ("--patch",)),
+}
+NOUNS = {"top": {"pod": "pods", "po": "pods", "node": "nodes", "no": "nodes"}}
+"""Other spellings of a verb's second word."""
+
+INSTEAD: Mapping[str, str] = {
+    "exec": "cluster.api_exec",
+    "cp": "cluster.api_exec",
+    "run": "cluster.api_exec",
+    "debug": "cluster.api_exec",
+    "apply": "cluster.api_files",
+    "create": "cluster.api_files",
+    "replace": "cluster.api_files",
+    "diff": "cluster.api_files",
+    "--follow": "cluster.api_follow",
+    "--watch": "cluster.api_follow",
+    "--filename": "cluster.api_files",
+}
+"""Verbs and flags that have a sentence of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A resource type as it was typed, with the names that were asked for, none for all of them."""
+
+    type: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A kubectl command, understood. words: what stands after the things, or instead of them."""
+
+    verb: str
+    things: tuple[Thing, ...]
+    words: tuple[str, ...]
+    flags: Mapping[str, str]
+
+    def on(self, flag: str, default: bool = False) -> bool:
+        """Return whether a flag is set."""
+        return self.flags.get(flag, "true" if default else "false") == "true"
+
+
+class _No(Exception):
+    """Not understood. say: the sentence."""
+
+    def __init__(self, key: str, **params: object) -> None:
+        self.say = say(key, **params)
+
+
+def understood(words: Sequence[str], cluster: str) -> Ask | Say:
+    """Return what ``words``, without "kubectl" itself, ask of ``cluster``, or why that is refused."""
+    try:
+        verb, rest = _verb(list(words))
+        flags, args = _flags(verb, rest)
+        return _shaped(verb, args, flags)
+    except _No as no:
+        return say(no.say.key, **{**no.say.params, "cluster": cluster})
+
+
+def _verb(words: list[str]) -> tuple[str, list[str]]:
+    """Return the verb with its second word where it has one, and all other words."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in ("-n", "--namespace") else 1
+    verb, rest = (words[at] if at < len(words) else ""), words[:at] + words[at + 1 :]
+    if verb in VERBS:
+        return verb, rest
+    if at < len(rest):
+        noun = NOUNS.get(verb, {}).get(rest[at], rest[at])
+        if f"{verb} {noun}" in VERBS:
+            return f"{verb} {noun}", rest[:at] + rest[at + 1 :]
+    if verb in INSTEAD:
+        raise _No(INSTEAD[verb], verb=verb)
+    raise _No("cluster.api_verb", verb=verb or "?", known=", ".join(VERBS))
+
+
+def _flags(verb: str, words: list[str]) -> tuple[dict[str, str], list[str]]:
+    known, flags, args = VERBS[verb].flags, {}, []
+    left = iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            args.append(word)
+            continue
+        name, given, value = _split(verb, word)
+        kind = known.get(name)
+        if kind is None:
+            if name in INSTEAD:
+                raise _No(INSTEAD[name], verb=verb)
+            raise _No("cluster.api_flag", verb=verb, flag=name, known=", ".join(known) or "—")
+        if not given:
+            value = "true" if kind == "bool" else next(left, "")
+        if name in flags or not FORMS[kind].fullmatch(value):
+            raise _No("cluster.api_value", verb=verb, flag=name)
+        flags[name] = value
+    for name in VERBS[verb].needs:
+        if name not in flags:
+            raise _No("cluster.api_needs", verb=verb, flag=name)
+    return flags, args
+
+
+def _split(verb: str, word: str) -> tuple[str, bool, str]:
+    """Return a flag's long name, whether its value stands in the same word, and that value."""
+    if word.startswith("--"):
+        name, given, value = word.partition("=")
+        return name, bool(given), value
+    short, value = word[:2], word[2:]
+    name = "--patch" if (verb, short) == ("patch", "-p") else SHORT.get(short, short)
+    return name, bool(value), value.removeprefix("=")
+
+
+def _shaped(verb: str, args: list[str], flags: Mapping[str, str]) -> Ask:
+    """Return the arguments in the shape that the verb takes."""
+    wrong = _No("cluster.api_usage", verb=verb)
+    match VERBS[verb].args:
+        case "none" if args:
+            raise wrong
+        case "none":
+            return Ask(verb, (), (), flags)
+        case "names" | "nodes" as shape:
+            if (shape == "nodes" and not args) or not all(map(_NAME.fullmatch, args)):
+                raise wrong
+            return Ask(verb, (), tuple(args), flags)
+        case "pod":
+            names = [each.removeprefix("pod/").removeprefix("pods/") for each in args]
+            if len(args) != 1 or not _NAME.fullmatch(names[0]):
+                raise _No("cluster.api_pod", verb=verb)
+            return Ask(verb, (), (names[0],), flags)
+        case "can":
+            if bool(args) == ("--list" in flags) or len(args) > 2 + (len(args) == 3):
+                raise wrong
+            return Ask(verb, _can(args, wrong), tuple(args), flags)
+    return _with_things(verb, args, flags, wrong)
+
+
+def _can(args: Sequence[str], wrong: _No) -> tuple[Thing, ...]:
+    if not args:
+        return ()
+    if not 2 <= len(args) <= 3 or not re.fullmatch(r"[a-z]+|\*", args[0]):
+        raise wrong
+    if args[1] == "*":
+        return (Thing("*", tuple(args[2:])),)
+    return _things(args[1:], wrong)
+
+
+def _with_things(verb: str, args: list[str], flags: Mapping[str, str], wrong: _No) -> Ask:
+    shape = VERBS[verb].args
+    words: tuple[str, ...] = ()
+    if shape in ("pairs", "images"):
+        first = next(
+            (at for at, arg in enumerate(args) if at and ("=" in arg or arg.endswith("-"))), len(args)
+        )
+        args, words = args[:first], tuple(args[first:])
+        fits = _IMAGE.fullmatch if shape == "images" else _pair
+        if not words or not all(map(fits, words)):
+            raise wrong
+    things = _things(args, wrong)
+    count = sum(len(thing.names) for thing in things)
+    if shape != "things" and (any(not thing.names for thing in things) or not count):
+        raise _No("cluster.api_named", verb=verb)
+    if shape in ("one", "images") and count != 1:
+        raise _No("cluster.api_one", verb=verb)
+    if count and flags.keys() & {"--all-namespaces", "--selector", "--field-selector"}:
+        raise _No("cluster.api_names_or_all", verb=verb)
+    for thing in things:
+        if VERBS[verb].types and thing.type.partition(".")[0] not in VERBS[verb].types:
+            raise _No("cluster.api_type", verb=verb, type=thing.type, known=", ".join(VERBS[verb].types))
+    return Ask(verb, things, words, flags)
+
+
+def _pair(word: str) -> bool:
+    return bool(_PAIR.fullmatch(word) or _GONE.fullmatch(word))
+
+
+def _things(args: Sequence[str], wrong: _No) -> tuple[Thing, ...]:
+    """Return ``pods web-0 web-1``, ``deploy,po`` or ``deploy/web pod/web-0`` as resource types with names."""
+    if not args:
+        raise wrong
+    if "/" in args[0]:
+        pairs = [arg.partition("/") for arg in args]
+        found = tuple(Thing(type_, (name,)) for type_, _, name in pairs)
+    else:
+        found = tuple(Thing(type_, tuple(args[1:])) for type_ in args[0].split(","))
+    for thing in found:
+        if not _RESOURCE.fullmatch(thing.type) or not all(map(_NAME.fullmatch, thing.names)):
+            raise wrong
+    return found

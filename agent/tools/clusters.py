@@ -24,9 +24,9 @@ class ListClusters:
 
     name = "list_clusters"
     description = (
-        "List the clusters: name, kind, environment, entry server or API, servers. A cluster's name is a target"
-        " of run_command: kubectl for k8s, docker service|node|stack for docker_swarm, any command on all its"
-        " servers for bare_metal."
+        "List the clusters: name, kind, environment, entry server or API, servers. A cluster's name is a"
+        " target of run_command: kubectl for k8s, docker service|node|stack for docker_swarm, any command"
+        " on all its servers for bare_metal."
     )
     arguments = ListClustersArguments
 

@@ -1,103 +1,34 @@
-"""A Kubernetes API at its HTTPS edge, with a certificate authority of its own. It holds objects and no pods run."""
+"""A Kubernetes API at its HTTPS edge, with an authority of its own. It holds objects, and no pods run."""
 
 import asyncio
 import base64
 import copy
-import ipaddress
-import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from support.kube_authority import Authority
+from support.kube_objects import TYPES, Object, ago, seed, table_of
 
-Object = dict[str, Any]
 ADMIN, VIEWER = "admin-token-4Zp7Qx2LmN8s", "viewer-token-9Rt3Wk6YvB1d"
-TYPES: Mapping[str, list[tuple[str, str, str, bool, str]]] = {
-    "v1": [
-        ("pods", "po", "Pod", True, "all"),
-        ("nodes", "no", "Node", False, ""),
-        ("services", "svc", "Service", True, "all"),
-        ("configmaps", "cm", "ConfigMap", True, ""),
-        ("secrets", "", "Secret", True, ""),
-        ("events", "ev", "Event", True, ""),
-        ("namespaces", "ns", "Namespace", False, ""),
+DEPLOYER = "deployer-token-6Hn2Jq9WcX5t"
+OTHER = {
+    "metrics.k8s.io/v1beta1": [
+        ("pods", "", "PodMetrics", True, ""),
+        ("nodes", "", "NodeMetrics", False, ""),
     ],
-    "apps/v1": [
-        ("deployments", "deploy", "Deployment", True, "all"),
-        ("replicasets", "rs", "ReplicaSet", True, ""),
-        ("statefulsets", "sts", "StatefulSet", True, "all"),
-        ("daemonsets", "ds", "DaemonSet", True, "all"),
-    ],
-    "shop.example/v1": [("carts", "crt", "Cart", True, "")],
+    "authorization.k8s.io/v1": [("selfsubjectaccessreviews", "", "SelfSubjectAccessReview", False, "")],
 }
+"""Types of which nothing is stored."""
+
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 READING = ("GET", "HEAD")
-
-
-def ago(**of: float) -> str:
-    """Return a moment as the API writes it."""
-    return (datetime.now(UTC) - timedelta(**of)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass
-class Authority:
-    """A certificate authority that lives as long as a test."""
-
-    name: str = "kube-double"
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-
-    def __post_init__(self) -> None:
-        """Sign itself."""
-        self.certificate = self._sign(self.name, self.key, None)
-
-    @property
-    def pem(self) -> bytes:
-        """Return its certificate."""
-        return self.certificate.public_bytes(Encoding.PEM)
-
-    def leaf(self, name: str, address: str = "") -> tuple[bytes, bytes]:
-        """Return (certificate, key) as PEM: a server's for ``address``, else a client's."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(name, key, address)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return certificate.public_bytes(Encoding.PEM), pem
-
-    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, address: str | None) -> x509.Certificate:
-        now, is_ca = datetime.now(UTC), address is None
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)]))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        )
-        if is_ca:
-            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-            made = made.add_extension(usage, critical=True)
-        else:
-            issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-            made = made.add_extension(issuer, critical=False)
-            kind = ExtendedKeyUsageOID.SERVER_AUTH if address else ExtendedKeyUsageOID.CLIENT_AUTH
-            made = made.add_extension(x509.ExtendedKeyUsage([kind]), critical=False)
-        if address:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-            made = made.add_extension(names, critical=False)
-        return made.sign(self.key, hashes.SHA256())
+METRICS = {"apiVersion": "metrics.k8s.io/v1beta1"}
 
 
 class KubeDouble:
@@ -136,7 +67,11 @@ class KubeDouble:
 
     def get(self, plural: str, name: str, namespace: str = "shop") -> Object | None:
         """Return a stored object."""
-        found = (o for (_, p, ns, n), o in self.objects.items() if (p, n) == (plural, name) and ns in ("", namespace))
+        found = (
+            o
+            for (_, p, ns, n), o in self.objects.items()
+            if (p, n) == (plural, name) and ns in ("", namespace)
+        )
         return next(found, None)
 
     @property
@@ -188,6 +123,26 @@ class KubeDouble:
             self.go.set()
             await runner.cleanup()
 
+    @contextmanager
+    def in_a_thread(self) -> Iterator["KubeDouble"]:
+        """Yield it while it listens on a loop of its own, so that a blocked test blocks no answer."""
+        loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+
+        async def serve() -> None:
+            async with self.running():
+                ready.set()
+                await over.wait()
+
+        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+        thread.start()
+        assert ready.wait(10)
+        try:
+            yield self
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            thread.join()
+            loop.close()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path_qs))
         statuses = self.refuse.get(request.path)
@@ -214,7 +169,7 @@ class KubeDouble:
         shown = request.get_extra_info("peercert")
         if shown:
             return dict(pair[0] for pair in shown["subject"])["commonName"]
-        known = {f"Bearer {ADMIN}": "admin", f"Bearer {VIEWER}": "viewer"}
+        known = {f"Bearer {ADMIN}": "admin", f"Bearer {VIEWER}": "viewer", f"Bearer {DEPLOYER}": "deployer"}
         return known.get(request.headers.get("Authorization", ""))
 
     async def _do(self, request: web.Request, who: str) -> web.StreamResponse:
@@ -222,7 +177,7 @@ class KubeDouble:
         if fixed is not None:
             return web.json_response(fixed)
         if request.path.startswith("/apis/authorization.k8s.io/v1/"):
-            return web.json_response(_review(request.path, await request.json(), who), status=201)
+            return web.json_response(_review(request.path, await _asked(request), who), status=201)
         if request.path.startswith("/apis/metrics.k8s.io/v1beta1/"):
             return _metrics(request.path, request.query.get("labelSelector", ""))
         parts = request.path.strip("/").split("/")
@@ -243,13 +198,19 @@ class KubeDouble:
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            names = [*(each for each in TYPES if "/" in each), "metrics.k8s.io/v1beta1", "authorization.k8s.io/v1"]
+            names = [
+                *(each for each in TYPES if "/" in each),
+                "metrics.k8s.io/v1beta1",
+                "authorization.k8s.io/v1",
+            ]
             return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(each) for each in names]}
         version = path.removeprefix("/apis/").removeprefix("/api/")
         if version == "metrics.k8s.io/v1beta1":
-            return _types(version, [("pods", "", "PodMetrics", True, ""), ("nodes", "", "NodeMetrics", False, "")])
+            return _types(
+                version, [("pods", "", "PodMetrics", True, ""), ("nodes", "", "NodeMetrics", False, "")]
+            )
         if version == "authorization.k8s.io/v1":
-            return _types(version, [])
+            return _types(version, [("selfsubjectaccessreviews", "", "SelfSubjectAccessReview", False, "")])
         return _types(version, TYPES[version]) if version in TYPES else None
 
     async def _list(
@@ -271,10 +232,12 @@ class KubeDouble:
         if limit and start + limit < len(found):
             meta["continue"] = str(start + limit)
         if "as=Table" in request.headers.get("Accept", ""):
-            return web.json_response({**_table(plural, page), "metadata": meta})
+            return web.json_response({**table_of(plural, page), "metadata": meta})
         kind = next(kind for name, _, kind, _, _ in TYPES[version] if name == plural)
         items = [{k: v for k, v in each.items() if k not in ("apiVersion", "kind")} for each in page]
-        return web.json_response({"kind": f"{kind}List", "apiVersion": version, "metadata": meta, "items": items})
+        return web.json_response(
+            {"kind": f"{kind}List", "apiVersion": version, "metadata": meta, "items": items}
+        )
 
     async def _one(
         self, request: web.Request, version: str, plural: str, namespace: str, name: str, sub: list[str]
@@ -296,22 +259,33 @@ class KubeDouble:
         if request.method == "PATCH":
             body = await request.json()
             if isinstance(body, dict) and body.get("spec", {}).get("replicas", 0) == -1:
-                causes = [{"reason": "FieldValueInvalid", "message": "Invalid value: -1: no", "field": "spec.replicas"}]
+                causes = [
+                    {
+                        "reason": "FieldValueInvalid",
+                        "message": "Invalid value: -1: no",
+                        "field": "spec.replicas",
+                    }
+                ]
                 details = {"name": name, "kind": found["kind"], "causes": causes}
                 return _status(422, "Invalid", f'{found["kind"]} "{name}" is invalid', details)
             _patch(found, body)
         if "as=Table" in request.headers.get("Accept", ""):
-            return web.json_response({**_table(plural, [found]), "metadata": {"resourceVersion": "1000"}})
+            return web.json_response({**table_of(plural, [found]), "metadata": {"resourceVersion": "1000"}})
         return web.json_response(found)
 
     async def _scale(self, request: web.Request, found: Object) -> web.Response:
         if request.method in ("PATCH", "PUT"):
             body = await request.json()
             if body["spec"]["replicas"] == 13:
-                return _status(409, "Conflict", "the object has been modified; please apply your changes to the latest")
+                return _status(
+                    409, "Conflict", "the object has been modified; please apply your changes to the latest"
+                )
             _patch(found, {"spec": {"replicas": body["spec"]["replicas"]}})
         meta = {k: found["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
-        scale = {"spec": {"replicas": found["spec"]["replicas"]}, "status": {"replicas": 2, "selector": "app=web"}}
+        scale = {
+            "spec": {"replicas": found["spec"]["replicas"]},
+            "status": {"replicas": 2, "selector": "app=web"},
+        }
         return web.json_response({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, **scale})
 
 
@@ -331,7 +305,12 @@ def _types(version: str, types: list[tuple[str, str, str, bool, str]]) -> Object
             each["categories"] = [category]
         found.append(each)
         if plural in ("deployments", "statefulsets", "replicasets"):
-            scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"]}
+            scale = {
+                "group": "autoscaling",
+                "version": "v1",
+                "kind": "Scale",
+                "verbs": ["get", "patch", "update"],
+            }
             found.append({"name": f"{plural}/scale", "singularName": "", "namespaced": True, **scale})
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": found}
 
@@ -349,14 +328,35 @@ def _review(path: str, body: Object, who: str) -> Object:
     if path.endswith("selfsubjectaccessreviews"):
         allowed = who == "admin" or body["spec"]["resourceAttributes"]["verb"] in reading
         return {**body, "status": {"allowed": allowed, **({} if allowed else {"reason": "no rule"})}}
-    own = {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectaccessreviews"]}
-    rules = (
-        [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, own]
-        if who == "admin"
-        else [own, {"verbs": reading, "apiGroups": ["", "apps"], "resources": ["pods", "deployments"]}]
-    )
+    reviews = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]
+    own = {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": reviews}
+    looks = {"verbs": reading, "apiGroups": ["", "apps"], "resources": ["pods", "deployments"]}
+    rules = {
+        "admin": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, own],
+        "viewer": [own, looks],
+        "deployer": [
+            own,
+            looks,
+            {"verbs": ["patch"], "apiGroups": ["apps"], "resources": ["deployments"]},
+            {"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["b", "a"]},
+        ],
+    }[who]
     urls = [{"verbs": ["get"], "nonResourceURLs": ["/healthz", "/version"]}]
     return {**body, "status": {"resourceRules": rules, "nonResourceRules": urls, "incomplete": False}}
+
+
+async def _asked(request: web.Request) -> Object:
+    """Return a review; of kubectl's own, in protobuf, the verb alone."""
+    if request.content_type == "application/json":
+        return await request.json()
+    data = await request.read()
+    verb = next((each for each in VERBS if each.encode() in data), "?")
+    kind = "SelfSubjectRulesReview" if "rulesreviews" in request.path else "SelfSubjectAccessReview"
+    return {
+        "kind": kind,
+        "apiVersion": "authorization.k8s.io/v1",
+        "spec": {"resourceAttributes": {"verb": verb}},
+    }
 
 
 def _metrics(path: str, selector: str) -> web.Response:
@@ -364,7 +364,14 @@ def _metrics(path: str, selector: str) -> web.Response:
     if path.endswith("/nodes"):
         usage = (("node-1", "250000000n", "2097152Ki"), ("node-2", "1500m", "512Mi"))
         items = [{"metadata": {"name": n}, **now, "usage": {"cpu": c, "memory": m}} for n, c, m in usage]
-        return web.json_response({"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items})
+        return web.json_response(
+            {
+                "kind": "NodeMetricsList",
+                "apiVersion": "metrics.k8s.io/v1beta1",
+                "metadata": {},
+                "items": items,
+            }
+        )
     usage = (("web-0", "1234567n", "20480Ki"), ("web-1", "250m", "128Mi"))
     items = [
         {
@@ -381,7 +388,9 @@ def _metrics(path: str, selector: str) -> web.Response:
         if found is None:
             return _status(404, "NotFound", f'podmetrics.metrics.k8s.io "shop/{name}" not found')
         return web.json_response({"kind": "PodMetrics", "apiVersion": "metrics.k8s.io/v1beta1", **found})
-    return web.json_response({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items})
+    return web.json_response(
+        {"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}
+    )
 
 
 def _log(pod: Object, query: Mapping[str, str]) -> str:
@@ -439,141 +448,3 @@ def _merge(of: Object, body: Object) -> None:
                 _merge(next(each for each in of[key] if each["name"] == new["name"]), new)
         else:
             of[key] = value
-
-
-def _age(each: Object) -> str:
-    return f"{(datetime.now(UTC) - datetime.fromisoformat(each['metadata']['creationTimestamp'])).days}d"
-
-
-def _cells(plural: str, each: Object) -> list[Any]:
-    name, age = each["metadata"]["name"], _age(each)
-    spec, state = each.get("spec", {}), each.get("status", {})
-    match plural:
-        case "pods":
-            restarts = sum(one["restartCount"] for one in state.get("containerStatuses", ()))
-            ready = f"{sum(one['ready'] for one in state['containerStatuses'])}/{len(spec['containers'])}"
-            return [name, ready, state["phase"], restarts, age, state.get("podIP", "<none>"), spec.get("nodeName")]
-        case "deployments":
-            images = ",".join(one["image"] for one in spec["template"]["spec"]["containers"])
-            ready = f"{state.get('readyReplicas', 0)}/{spec['replicas']}"
-            return [name, ready, state.get("updatedReplicas", 0), state.get("availableReplicas", 0), age, images]
-        case "nodes":
-            closed = ",SchedulingDisabled" if spec.get("unschedulable") else ""
-            return [name, f"Ready{closed}", "<none>", age, "v1.32.4"]
-    return [name, age]
-
-
-COLUMNS = {
-    "pods": ["Name", "Ready", "Status", "Restarts", "Age", "+IP", "+Node"],
-    "deployments": ["Name", "Ready", "Up-to-date", "Available", "Age", "+Images"],
-    "nodes": ["Name", "Status", "Roles", "Age", "Version"],
-}
-
-
-def _table(plural: str, page: list[Object]) -> Object:
-    columns = [
-        {"name": name.strip("+"), "type": "string", "format": "name" if name == "Name" else "", "priority": int(name[0] == "+")}
-        for name in COLUMNS.get(plural, ["Name", "Age"])
-    ]
-    rows = [
-        {
-            "cells": _cells(plural, each),
-            "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": each["metadata"]},
-        }
-        for each in page
-    ]
-    return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": columns, "rows": rows}
-
-
-def _pod(name: str, images: Mapping[str, str], **more: Any) -> Object:
-    states = [{"name": each, "ready": True, "restartCount": 2, "image": images[each]} for each in images]
-    return {
-        "metadata": {
-            "name": name,
-            "namespace": "shop",
-            "labels": {"app": "web", "tier": "front"},
-            "managedFields": [{"manager": "kubelet"}],
-            **more,
-        },
-        "spec": {"containers": [{"name": each, "image": images[each]} for each in images], "nodeName": "node-1"},
-        "status": {"phase": "Running", "podIP": "10.0.0.7", "containerStatuses": states},
-    }
-
-
-def workload(name: str, **more: Any) -> Object:
-    """Return a workload of two replicas that is rolled out."""
-    template = {
-        "metadata": {"labels": {"app": name}},
-        "spec": {"containers": [{"name": "app", "image": "app:2"}, {"name": "side", "image": "side:1"}]},
-    }
-    state = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
-    return {
-        "metadata": {"name": name, "namespace": "shop", "generation": 3, "labels": {"app": name}, "annotations": {}},
-        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": name}}, "template": template, **more},
-        "status": {"observedGeneration": 3, **state},
-    }
-
-
-def _revision(number: int, image: str) -> Object:
-    base = workload("web")
-    template = base["spec"]["template"]
-    template["spec"]["containers"][0]["image"] = image
-    template["metadata"]["labels"]["pod-template-hash"] = f"hash{number}"
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "uid-deployments-web", "controller": True}
-    notes = {"deployment.kubernetes.io/revision": str(number), **({"kubernetes.io/change-cause": "first"} if number == 1 else {})}
-    meta = {
-        "name": f"web-hash{number}",
-        "namespace": "shop",
-        "labels": template["metadata"]["labels"],
-        "annotations": notes,
-        "ownerReferences": [owner],
-    }
-    return {"metadata": meta, "spec": {**base["spec"], "replicas": 0}, "status": {"replicas": 0}}
-
-
-def _event(name: str, of: tuple[str, str], minutes: float, **more: Any) -> Object:
-    seen = ago(minutes=minutes)
-    return {
-        "metadata": {"name": name, "namespace": "shop"},
-        "involvedObject": {"kind": of[0], "name": of[1], "namespace": "shop"},
-        "type": "Normal",
-        "reason": "Pulled",
-        "message": "Container image is there",
-        "firstTimestamp": seen,
-        "lastTimestamp": seen,
-        "count": 1,
-        **more,
-    }
-
-
-NASTY = {
-    "yes": "yes", "number": "007", "float": "1e3", "date": "2026-01-02", "empty": "", "space": " a", "colon": "a: b",
-    "hash": "a #b", "lines": "a\nb\n", "more": "a\nb", "quote": "it's \"so\"", "star": "*x", "tab": "a\tb",
-    "long": "a word and another " * 9, "zh": "中文：值", "null": "null", "tilde": "~", "dash": "- a", "html": "<a&b>",
-    "base60": "1:20", "octal": "0o7", "plain": "plain", "y": "y", "percent": "%a", "brace": "{a}", "bool": "True",
-}  # fmt: skip
-
-
-def seed() -> list[tuple[str, str, Object]]:
-    """Return the objects that are there at first."""
-    node = {"allocatable": {"cpu": "4", "memory": "8Gi"}, "capacity": {"cpu": "4", "memory": "8Gi"}}
-    count = {"count": 7, "firstTimestamp": ago(hours=3), "lastTimestamp": ago(minutes=4)}
-    warning = {"type": "Warning", "reason": "BackOff", "message": "Back-off restarting\nfailed container"}
-    return [
-        ("pods", "v1", _pod("web-0", {"app": "app:2"})),
-        ("pods", "v1", _pod("web-1", {"app": "app:2", "side": "side:1"}, labels={"app": "web"})),
-        ("pods", "v1", {**_pod("job-x", {"app": "job:1"}), "metadata": {"name": "job-x", "namespace": "batch"}}),
-        ("nodes", "v1", {"metadata": {"name": "node-1"}, "spec": {}, "status": node}),
-        ("nodes", "v1", {"metadata": {"name": "node-2"}, "spec": {"unschedulable": True}, "status": node}),
-        ("services", "v1", {"metadata": {"name": "front", "namespace": "shop"}, "spec": {"clusterIP": "10.1.1.1"}}),
-        ("configmaps", "v1", {"metadata": {"name": "nasty", "namespace": "shop"}, "data": NASTY}),
-        ("secrets", "v1", {"metadata": {"name": "db", "namespace": "shop"}, "data": {"password": "c2VjcmV0"}, "type": "Opaque"}),
-        ("events", "v1", _event("web-0.1", ("Pod", "web-0"), 30)),
-        ("events", "v1", _event("web-1.1", ("Pod", "web-1"), 4, **warning, **count)),
-        ("deployments", "apps/v1", workload("web")),
-        ("deployments", "apps/v1", workload("paused", paused=True)),
-        ("statefulsets", "apps/v1", workload("db")),
-        ("replicasets", "apps/v1", _revision(1, "app:1")),
-        ("replicasets", "apps/v1", _revision(2, "app:2")),
-        ("carts", "shop.example/v1", {"metadata": {"name": "c-1", "namespace": "shop"}, "spec": {"items": 3}}),
-    ]

@@ -118,11 +118,11 @@ class Api:
 
     async def patch(self, path: str, kind: str, body: Any) -> Any:
         """Patch what is at ``path``. kind: ``strategic-merge-patch``, ``merge-patch`` or ``json-patch``."""
-        return await self._change("PATCH", path, body, f"application/{kind}+json")
+        return await self._change("PATCH", path, body, f"application/{kind}+json", {"fieldManager": "it0"})
 
     async def delete(self, path: str, body: Mapping[str, Any]) -> Any:
         """Delete what is at ``path``."""
-        return await self._change("DELETE", path, body, JSON)
+        return await self._change("DELETE", path, body, JSON, {})
 
     @asynccontextmanager
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -148,12 +148,12 @@ class Api:
             await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")
 
-    async def _change(self, method: str, path: str, body: Any, content: str) -> Any:
+    async def _change(self, method: str, path: str, body: Any, content: str, query: Mapping[str, str]) -> Any:
         """Ask once. Until the answer is there, nobody knows whether it was done."""
         await self._current()
         self.changing = True
         try:
-            async with self._asked(method, path, {}, JSON, body, content) as answer:
+            async with self._asked(method, path, query, JSON, body, content) as answer:
                 told = await _answer(answer)
         except (ApiError, Unreached):
             self.changing = False

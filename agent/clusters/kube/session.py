@@ -1,12 +1,13 @@
 """One command under way: the API, what it prints, and how objects are found."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.clusters.kube.api import JSON, Api, ApiError
 from agent.clusters.kube.argv import Ask
 from agent.clusters.kube.resources import Resource, Resources
+from agent.clusters.kube.verbs.printing import columns
 from agent.shell.output import Output
 
 PAGE = 500
@@ -43,6 +44,11 @@ class Session:
     def write(self, text: str) -> None:
         """Print text as it is."""
         self.output.add("stdout", text.encode("utf-8", "replace"))
+
+    def table(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+        """Print rows in columns, nothing for none."""
+        if rows:
+            self.write(columns(rows, None if self.ask.on("--no-headers") else header))
 
     def warn(self, text: str) -> None:
         """Print a line beside the output."""

@@ -12,7 +12,7 @@ from agent.clusters.kube.argv import Ask
 from agent.clusters.kube.kubeconfig import Kubeconfig, read_kubeconfig
 from agent.clusters.kube.resources import NoSuchType
 from agent.clusters.kube.session import Session
-from agent.clusters.kube.verbs import changes, describe, get, looks, rollouts
+from agent.clusters.kube.verbs import changes, describe, get, load, looks, rights, rollouts
 from agent.shell.output import Output
 from core.errors import It0Error, Refused, ServerUnreachable
 from core.ports import OnOutput, Order, Target
@@ -23,13 +23,13 @@ VERBS: Mapping[str, Callable[[Session], Awaitable[None]]] = {
     "get": get.get,
     "describe": describe.describe,
     "logs": looks.logs,
-    "top pods": looks.top_pods,
-    "top nodes": looks.top_nodes,
+    "top pods": load.top_pods,
+    "top nodes": load.top_nodes,
     "version": looks.version,
     "api-versions": looks.api_versions,
     "api-resources": looks.api_resources,
     "events": looks.events,
-    "auth can-i": looks.can_i,
+    "auth can-i": rights.can_i,
     "rollout status": rollouts.status,
     "rollout history": rollouts.history,
     "rollout restart": rollouts.restart,

@@ -172,7 +172,8 @@ async def _note(session: Session, where: str, done: Done) -> None:
             session.fail(f"error: {what}{', and --overwrite is false' if where == 'labels' else ''}")
             continue
         for key in (key for key, value in wanted.items() if value is None and key not in before):
-            session.print(f'{"label" if where == "labels" else "annotation"} "{key}" not found.')
+            if where == "labels":
+                session.print(f'label "{key}" not found.')
         word = done(before, wanted)
         if word == "not labeled":
             session.print(f"{resource.shown}/{name} {word}")

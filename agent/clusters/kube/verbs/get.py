@@ -22,9 +22,6 @@ class Query:
 async def get(session: Session) -> None:
     """Print what is asked for."""
     queries = await _queries(session)
-    if any(query.name for query in queries) and session.ask.on("--all-namespaces"):
-        session.fail("error: a resource cannot be retrieved by name across all namespaces")
-        return
     form = session.ask.flags.get("--output", "")
     if form in ("json", "yaml", "name"):
         await _objects(session, queries, form)

@@ -1,16 +1,15 @@
-"""The other verbs that only read: logs, load, events, rights, and what the API is."""
+"""Logs, events, and what the API is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from agent.clusters.kube.api import ApiError
 from agent.clusters.kube.session import Session
-from agent.clusters.kube.verbs.printing import age, columns, moment
-from agent.clusters.kube.verbs.units import mebibytes, millicores, seconds_of
+from agent.clusters.kube.verbs.printing import age, moment
+from agent.clusters.kube.verbs.units import seconds_of
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-REVIEWS = "/apis/authorization.k8s.io/v1"
-METRICS = "/apis/metrics.k8s.io/v1beta1"
 NEVER = datetime.min.replace(tzinfo=UTC)
 LOG_FLAGS = {
     "--tail": "tailLines",
@@ -30,7 +29,16 @@ async def logs(session: Session) -> None:
     if "--since" in flags:
         query["sinceSeconds"] = str(max(1, round(seconds_of(flags["--since"]))))
     path = f"/api/v1/namespaces/{session.namespace}/pods/{pod}"
-    query["container"] = flags.get("--container") or _default(session, await session.api.get(path))
+    try:
+        found = await session.api.get(path)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        session.fail(
+            f'error: error from server (NotFound): {error.message} in namespace "{session.namespace}"'
+        )
+        return
+    query["container"] = flags.get("--container") or _default(session, found)
     async with session.api.stream(f"{path}/log", query) as pieces:
         async for piece in pieces:
             session.output.add("stdout", piece)
@@ -46,70 +54,6 @@ def _default(session: Session, pod: Mapping[str, Any]) -> str:
     if len(names) + len(inits) > 1:
         session.warn(f'Defaulted container "{names[0]}" out of: {", ".join([*names, *inits])}')
     return str(names[0])
-
-
-async def top_pods(session: Session) -> None:
-    """Print what pods use."""
-    found = await _metrics(session, "pods", session.scope)
-    rows = []
-    for each in found:
-        used = [container["usage"] for container in each["containers"]]
-        load = (sum(millicores(one["cpu"]) for one in used), sum(mebibytes(one["memory"]) for one in used))
-        meta = each["metadata"]
-        place = [meta["namespace"]] if session.scope is None else []
-        rows.append(([*place, meta["name"]], load))
-    header = [*(["NAMESPACE"] if session.scope is None else []), "NAME", "CPU(cores)", "MEMORY(bytes)"]
-    cells = [[*names, f"{cpu}m", f"{memory}Mi"] for names, (cpu, memory) in _sorted(session, rows)]
-    _table(session, cells, header)
-    if not rows:
-        where = (
-            f"No resources found in {session.namespace} namespace." if session.scope else "No resources found"
-        )
-        session.warn(where)
-
-
-async def top_nodes(session: Session) -> None:
-    """Print what nodes use, and how much that is of what they have."""
-    found = await _metrics(session, "nodes", None)
-    nodes = {each["metadata"]["name"]: each for each in await session.items("/api/v1/nodes")}
-    rows = []
-    for each in found:
-        name, used = each["metadata"]["name"], each["usage"]
-        rows.append(([name], (millicores(used["cpu"]), mebibytes(used["memory"]))))
-    cells = []
-    for (name,), (cpu, memory) in _sorted(session, rows):
-        has = nodes.get(name, {}).get("status", {}).get("allocatable", {})
-        shares = (
-            _share(cpu, millicores(has.get("cpu", "0"))),
-            _share(memory, mebibytes(has.get("memory", "0"))),
-        )
-        cells.append([name, f"{cpu}m", shares[0], f"{memory}Mi", shares[1]])
-    _table(session, cells, ["NAME", "CPU(cores)", "CPU%", "MEMORY(bytes)", "MEMORY%"])
-
-
-async def _metrics(session: Session, what: str, namespace: str | None) -> Sequence[Mapping[str, Any]]:
-    """Return the load that the metrics server knows of: of the named ones, or of all."""
-    root = f"{METRICS}/namespaces/{namespace}/{what}" if namespace else f"{METRICS}/{what}"
-    if session.ask.words:
-        return [await session.api.get(f"{root}/{name}") for name in session.ask.words]
-    selector = session.ask.flags.get("--selector")
-    found: Sequence[Mapping[str, Any]] = (
-        await session.api.get(root, {"labelSelector": selector} if selector else None)
-    )["items"]
-    return found
-
-
-Load = tuple[list[str], tuple[int, int]]
-
-
-def _sorted(session: Session, rows: list[Load]) -> list[Load]:
-    by = session.ask.flags.get("--sort-by")
-    at = 0 if by == "cpu" else 1
-    return sorted(rows, key=lambda row: (-row[1][at], row[0]) if by else (0, row[0]))
-
-
-def _share(used: int, has: int) -> str:
-    return f"{int(used / has * 100)}%" if has else "<unknown>"
 
 
 async def version(session: Session) -> None:
@@ -142,7 +86,7 @@ async def api_resources(session: Session) -> None:
         [each.plural, ",".join(each.shorts), each.version, str(each.namespaced).lower(), each.kind]
         for each in found
     ]
-    _table(session, rows, ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"])
+    session.table(rows, ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"])
 
 
 async def events(session: Session) -> None:
@@ -163,7 +107,7 @@ async def events(session: Session) -> None:
         return
     rows = [_event(session, each) for each in found]
     place = ["NAMESPACE"] if session.scope is None else []
-    _table(session, rows, [*place, "LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"])
+    session.table(rows, [*place, "LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"])
 
 
 def last_seen(event: Mapping[str, Any]) -> datetime:
@@ -185,67 +129,6 @@ def when(event: Mapping[str, Any]) -> str:
 def _event(session: Session, event: Mapping[str, Any]) -> list[str]:
     about = event["involvedObject"]
     place = [event["metadata"].get("namespace", "")] if session.scope is None else []
-    message = str(event.get("message", "")).strip().replace("\n", "\\n")
+    message = str(event.get("message", "")).strip()
     what = f"{about.get('kind', '')}/{about.get('name', '')}"
     return [*place, when(event), event.get("type", ""), event.get("reason", ""), what, message]
-
-
-async def can_i(session: Session) -> None:
-    """Print whether something is allowed, or all that is."""
-    if session.ask.on("--list"):
-        await _rights(session)
-        return
-    verb, thing = session.ask.words[0], session.ask.things[0]
-    attributes = {"verb": verb, "resource": "*", "group": "*"}
-    if thing.type != "*":
-        resource = await session.resources.named(thing.type)
-        attributes = {"verb": verb, "resource": resource.plural, "group": resource.group}
-    if session.scope:
-        attributes["namespace"] = session.scope
-    name = session.ask.words[2] if len(session.ask.words) == 3 else "".join(thing.names)
-    review = _review("SelfSubjectAccessReview", {"resourceAttributes": {**attributes, "name": name}})
-    allowed = (await session.api.ask(f"{REVIEWS}/selfsubjectaccessreviews", review))["status"]
-    if not session.ask.on("--quiet"):
-        reason = f" - {allowed['reason']}" if allowed.get("reason") and not allowed["allowed"] else ""
-        session.print(f"{'yes' if allowed['allowed'] else 'no'}{reason}")
-    session.failed = not allowed["allowed"]
-
-
-def _review(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": dict(spec)}
-
-
-async def _rights(session: Session) -> None:
-    rules = await rights(session)
-    rows = [
-        [
-            ", ".join(_types_of(rule)),
-            _bracketed(rule.get("nonResourceURLs")),
-            _bracketed(rule.get("resourceNames")),
-            _bracketed(rule["verbs"]),
-        ]
-        for rule in rules
-    ]
-    _table(session, rows, ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"])
-
-
-async def rights(session: Session) -> list[Mapping[str, Any]]:
-    """Return the rules by which we may do things in the namespace, those about types first."""
-    review = _review("SelfSubjectRulesReview", {"namespace": session.namespace})
-    told = (await session.api.ask(f"{REVIEWS}/selfsubjectrulesreviews", review))["status"]
-    return [*(told.get("resourceRules") or ()), *(told.get("nonResourceRules") or ())]
-
-
-def _types_of(rule: Mapping[str, Any]) -> list[str]:
-    groups = [group for group in rule.get("apiGroups") or () if group]
-    types = rule.get("resources") or []
-    return [f"{each}.{group}" for each in types for group in groups] if groups else list(types)
-
-
-def _bracketed(words: Sequence[str] | None) -> str:
-    return f"[{' '.join(words or ())}]"
-
-
-def _table(session: Session, rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
-    if rows:
-        session.write(columns(rows, None if session.ask.on("--no-headers") else header))

@@ -11,16 +11,21 @@ import yaml
 MIN_WIDTH, PADDING = 6, 3
 _BREAK = re.compile(r"[\f\n\r].*", re.DOTALL)
 _AMBIGUOUS = ("y", "Y", "n", "N")
-_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_NUMBER = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?0(o[0-7_]+|x[0-9a-fA-F_]+|b[01_]+)"
+    r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
+)
 
 
-def columns(rows: Sequence[Sequence[str]], header: Sequence[str] | None = None) -> str:
+def columns(
+    rows: Sequence[Sequence[str]], header: Sequence[str] | None = None, padding: int = PADDING
+) -> str:
     """Return rows in columns, each as wide as its widest cell but for the last."""
     lines = [list(header), *rows] if header else list(rows)
     if not lines:
         return ""
     count = len(lines[0])
-    widths = [max(MIN_WIDTH, *(len(line[at]) + PADDING for line in lines)) for at in range(count - 1)]
+    widths = [max(MIN_WIDTH, *(len(line[at]) + padding for line in lines)) for at in range(count - 1)]
     return "".join(
         "".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + line[-1] + "\n"
         for line in lines
@@ -65,7 +70,7 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
         tag = self.resolve(yaml.ScalarNode, value, (True, False))
         if "\n" in value:
             style = "|"
-        elif tag != "tag:yaml.org,2002:str" or value in _AMBIGUOUS or _BASE60.fullmatch(value):
+        elif tag != "tag:yaml.org,2002:str" or value in _AMBIGUOUS or _NUMBER.fullmatch(value):
             style = '"'
         return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -13,6 +13,16 @@ from agent.clusters.kube.verbs.units import seconds_of
 
 POLL_S = 1.0
 REVISION = "deployment.kubernetes.io/revision"
+OWN = (
+    REVISION,
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+)
+"""Annotations of a deployment that are not its template's."""
+
 CAUSE = "kubernetes.io/change-cause"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 HASH = "pod-template-hash"
@@ -155,7 +165,7 @@ async def history(session: Session) -> None:
             for number, each in sorted((await _revisions(session, now)).items())
         ]
         session.print(f"{resource.shown}/{name} ")
-        session.write(columns(rows, ["REVISION", "CHANGE-CAUSE"]))
+        session.write(columns(rows, ["REVISION", "CHANGE-CAUSE"], padding=2))
         session.print("")
 
 
@@ -163,12 +173,6 @@ async def undo(session: Session) -> None:
     """Give a deployment the template of an earlier revision."""
     wanted = int(session.ask.flags.get("--to-revision", "0"))
     async for resource, name, now in named(session):
-        if now["spec"].get("paused"):
-            session.fail(
-                "error: you cannot rollback a paused deployment; resume it first with"
-                f" 'kubectl rollout resume {resource.shown}/{name}' and try again"
-            )
-            continue
         known = await _revisions(session, now)
         number = wanted or _before(known)
         if number not in known:
@@ -177,13 +181,28 @@ async def undo(session: Session) -> None:
             else:
                 session.fail(f'error: no rollout history found for deployment "{name}"')
             continue
+        if now["spec"].get("paused"):
+            session.fail(
+                "error: you cannot rollback a paused deployment; resume it first with"
+                f" 'kubectl rollout resume {resource.shown}/{name}' and try again"
+            )
+            continue
         template = _template(known[number])
         if template == _template(now):
             why = f"(current template already matches revision {number})"
             session.print(f"{resource.shown}/{name} skipped rollback {why}")
             continue
-        body = [{"op": "replace", "path": "/spec/template", "value": template}]
+        body = [
+            {"op": "replace", "path": "/spec/template", "value": template},
+            {"op": "add", "path": "/metadata/annotations", "value": _noted(now, known[number])},
+        ]
         await changed(session, resource, name, JSON_PATCH, body, "rolled back")
+
+
+def _noted(deployment: Mapping[str, Any], revision: Mapping[str, Any]) -> dict[str, str]:
+    """Return a revision's annotations with those that stay the deployment's own."""
+    own = {key: value for key, value in _notes(deployment).items() if key in OWN}
+    return own | {key: value for key, value in _notes(revision).items() if key not in OWN}
 
 
 def _before(known: Mapping[int, Any]) -> int:

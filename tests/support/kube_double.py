@@ -34,7 +34,8 @@ METRICS = {"apiVersion": "metrics.k8s.io/v1beta1"}
 class KubeDouble:
     """An API server. asked: (method, path with its query) of each request, as it came.
 
-    slow: paths that are not answered until ``go``; cut: paths whose connection breaks after the act.
+    slow, slow_changes: paths of which reads, or changes, are not answered until ``go``. cut: paths whose
+    connection breaks after the act; refuse: statuses with which a path answers first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,6 +43,7 @@ class KubeDouble:
         self.authority = Authority()
         self.asked: list[tuple[str, str]] = []
         self.slow: set[str] = set()
+        self.slow_changes: set[str] = set()
         self.cut: set[str] = set()
         self.refuse: dict[str, list[int]] = {}
         self.go = asyncio.Event()
@@ -158,7 +160,7 @@ class KubeDouble:
             what = "/".join(request.path.split("/")[-2:])
             return _status(403, "Forbidden", f'{what} is forbidden: User "viewer" cannot do that')
         answer = await self._do(request, who)
-        if request.path in self.slow and request.method not in READING:
+        if request.path in self.slow_changes and request.method not in READING:
             await self.go.wait()
         if request.path in self.cut:
             assert request.transport is not None

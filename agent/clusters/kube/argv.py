@@ -29,10 +29,11 @@ SHORT: Mapping[str, str] = {
     "-o": "--output",
     "-c": "--container",
     "-p": "--previous",
-    "-f": "--follow",
+    "-f": "--filename",
     "-w": "--watch",
     "-q": "--quiet",
 }
+OF_VERB = {("patch", "-p"): "--patch", ("logs", "-f"): "--follow"}
 _WHERE = {"--namespace": "namespace"}
 _SELECTING = {**_WHERE, "--all-namespaces": "bool", "--selector": "text", "--no-headers": "bool"}
 _RESOURCE = re.compile(r"[a-z][a-z0-9.-]*")
@@ -219,7 +220,7 @@ def _split(verb: str, word: str) -> tuple[str, bool, str]:
         name, given, value = word.partition("=")
         return name, bool(given), value
     short, value = word[:2], word[2:]
-    name = "--patch" if (verb, short) == ("patch", "-p") else SHORT.get(short, short)
+    name = OF_VERB.get((verb, short)) or SHORT.get(short, short)
     return name, bool(value), value.removeprefix("=")
 
 

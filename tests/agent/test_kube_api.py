@@ -186,6 +186,25 @@ async def test_change_whose_answer_was_lost_is_unknown_and_not_sent_again(
     assert changes(api) == [f"PATCH {WEB}/scale"]
 
 
+async def test_change_on_which_somebody_gave_up_on_the_way_is_unknown(yard: Yard, api: KubeDouble) -> None:
+    api.refuse[f"{WEB}/scale"] = [504]
+    assert (await yard.act("kubectl scale deploy/web --replicas=3")).state == "unknown"
+
+
+async def test_first_of_two_changes_is_told_when_the_second_is_not_reached(
+    yard: Yard, api: KubeDouble
+) -> None:
+    api.cut.add(f"{PODS}/web-1")
+    result = await yard.act("kubectl delete pod web-0 web-1 --wait=false")
+    assert (result.state, result.stdout) == ("unknown", 'pod "web-0" deleted\n')
+
+
+async def test_answer_that_is_not_understood_is_no_crash(yard: Yard, api: KubeDouble) -> None:
+    del api.objects["v1", "pods", "shop", "web-0"]["spec"]
+    result = await yard.run("kubectl logs web-0")
+    assert (result.status, "api_strange" in str(result.parts)) == ("done", True)
+
+
 async def test_change_that_outlives_its_time_is_unknown(yard: Yard, api: KubeDouble) -> None:
     api.slow_changes.add(f"{PODS}/web-0")
     answer = await yard("run_command", command="kubectl delete pod web-0", servers=["shop"], timeout_s=1)

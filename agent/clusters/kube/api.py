@@ -29,6 +29,9 @@ PAUSES_S = (0.2, 1.0)
 """Before each further try of what only reads."""
 
 AGAIN = (429, 502, 503, 504)
+UNSURE = (502, 504)
+"""With these somebody on the way gave up: a change may be made all the same."""
+
 JSON = "application/json"
 TABLE = f"{JSON};as=Table;v=v1;g=meta.k8s.io,{JSON}"
 
@@ -90,6 +93,9 @@ class Api:
         self.namespace = "default"
         self.changing = False
         """Whether a call is under way that changes something."""
+
+        self.answered = False
+        """Whether any call was answered."""
 
     async def __aenter__(self) -> Self:
         """Open the kubeconfig."""
@@ -155,7 +161,12 @@ class Api:
         try:
             async with self._asked(method, path, query, JSON, body, content) as answer:
                 told = await _answer(answer)
-        except (ApiError, Unreached):
+        except ApiError as error:
+            if error.status in UNSURE:
+                raise Lost from None
+            self.changing = False
+            raise
+        except Unreached:
             self.changing = False
             raise
         self.changing = False
@@ -181,6 +192,7 @@ class Api:
                 server_hostname=config.tls_name or None,
                 allow_redirects=False,
             ) as answer:
+                self.answered = True
                 yield answer
         except aiohttp.ClientConnectorCertificateError:
             raise Unreached(say("cluster.api_other_certificate")) from None
@@ -201,7 +213,7 @@ class Api:
 async def _check(answer: aiohttp.ClientResponse) -> None:
     if answer.status >= 300:
         try:
-            told = json.loads(await answer.content.read(MOST_BYTES))
+            told = json.loads(await _body(answer))
         except ValueError:
             told = {}
         is_status = isinstance(told, dict) and told.get("kind") == "Status"
@@ -210,15 +222,19 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
 
 async def _answer(answer: aiohttp.ClientResponse) -> Any:
     await _check(answer)
+    try:
+        return json.loads(await _body(answer))
+    except ValueError:
+        raise ApiError(answer.status, {"message": "the answer is no JSON"}) from None
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
     data = bytearray()
     async for piece in answer.content.iter_chunked(65_536):
         data += piece
         if len(data) > MOST_BYTES:
             raise ApiError(answer.status, {"message": f"the answer is larger than {MOST_BYTES} bytes"})
-    try:
-        return json.loads(data)
-    except ValueError:
-        raise ApiError(answer.status, {"message": "the answer is no JSON"}) from None
+    return bytes(data)
 
 
 def _reason(error: Exception) -> Say | str:

@@ -177,7 +177,10 @@ def _verb(words: list[str]) -> tuple[str, list[str]]:
     """Return the verb with its second word where it has one, and all other words."""
     at = 0
     while at < len(words) and words[at].startswith("-"):
-        at += 2 if words[at] in ("-n", "--namespace") else 1
+        name, given, _ = _split("", words[at])
+        if name != "--namespace":
+            raise _No("cluster.api_flag", verb="…", flag=name, known="-n")
+        at += 1 if given else 2
     verb, rest = (words[at] if at < len(words) else ""), words[:at] + words[at + 1 :]
     if verb in VERBS:
         return verb, rest

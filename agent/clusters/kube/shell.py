@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import structlog
+
 from agent.clusters.kube.api import Api, ApiError, Lost, Unreached
 from agent.clusters.kube.argv import Ask
 from agent.clusters.kube.kubeconfig import Kubeconfig, read_kubeconfig
@@ -45,8 +47,10 @@ VERBS: Mapping[str, Callable[[Session], Awaitable[None]]] = {
     "annotate": changes.annotate,
     "patch": changes.patch,
 }
+log = structlog.get_logger(__name__)
+
 KEPT = 1000
-"""So many runs that were cut off are remembered, for whoever asks what became of them."""
+"""So many runs are remembered that are over, for whoever asks what became of them."""
 
 State = Literal["done", "failed", "stopped", "timeout", "unknown"]
 
@@ -77,7 +81,7 @@ class KubeShell:
         self._connect_timeout_s = connect_timeout_s
         self._cap = output_cap_bytes
         self._running: set[tuple[str, str, str]] = set()
-        self._cut: OrderedDict[tuple[str, str, str], Went] = OrderedDict()
+        self._over: OrderedDict[tuple[str, str, str], Went] = OrderedDict()
 
     async def run(self, target: Target, order: Order, on_output: OnOutput | None = None) -> RunTarget:
         """Run ``order`` once; nothing is sent for a command that is not understood to its last word."""
@@ -85,7 +89,7 @@ class KubeShell:
         ask = self._understand(order.command, name)
         if isinstance(ask, Say):
             return _result(target, Went("failed", error=ask))
-        if key in self._running or key in self._cut:
+        if key in self._running or key in self._over:
             return _result(target, Went("failed", error=say("shell.run_twice", server=name)))
         self._running.add(key)
         output, api = Output(self._cap, on_output), self._api(target)
@@ -94,6 +98,8 @@ class KubeShell:
         except asyncio.CancelledError:
             self._remember(key, _cut_off(api, name))
             raise
+        else:
+            self._remember(key, went)
         finally:
             self._running.discard(key)
             output.close()
@@ -118,23 +124,26 @@ class KubeShell:
         except Lost:
             if api.changing:
                 return Went("unknown", error=say("cluster.api_lost", cluster=name))
-            return Went("failed", error=_unreached(name, say("cluster.api_broke")).say)
+            return _broken_off(api, _unreached(name, say("cluster.api_broke")))
         except Unreached as error:
-            return Went("failed", error=_unreached(name, error.reason).say)
+            return _broken_off(api, _unreached(name, error.reason))
         except It0Error as error:
-            return Went("failed", error=error.say)
+            return _broken_off(api, error)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("kube.answer_not_understood", error=repr(error), verb=ask.verb)
+            return Went("done", 1, say("cluster.api_strange", cluster=name))
 
     async def outcome(self, target: Target, run_id: str) -> RunTarget:
-        """Return what became of a run: an API keeps no record of it, so only this process may know."""
+        """Return what became of a run: an API keeps no record of it, so only who called it knows."""
         key = _key(target, run_id)
         if key in self._running:
             return RunTarget(target.server.id, target.server.name, "running")
         unknown = Went("unknown", error=say("cluster.api_no_record", cluster=target.server.name))
-        return _result(target, self._cut.get(key, unknown))
+        return _result(target, self._over.get(key, unknown))
 
     async def stop(self, target: Target, run_id: str) -> bool:
         """Return whether a run that was cancelled is known to have ended: then nothing is under way."""
-        went = self._cut.get(_key(target, run_id))
+        went = self._over.get(_key(target, run_id))
         return went is not None and went.state == "stopped"
 
     async def reach(self, target: Target) -> None:
@@ -158,9 +167,9 @@ class KubeShell:
         return Api(opened, self._connect_timeout_s)
 
     def _remember(self, key: tuple[str, str, str], went: Went) -> None:
-        self._cut[key] = went
-        while len(self._cut) > KEPT:
-            self._cut.popitem(last=False)
+        self._over[key] = went
+        while len(self._over) > KEPT:
+            self._over.popitem(last=False)
 
 
 async def _act(session: Session) -> None:
@@ -171,6 +180,11 @@ async def _act(session: Session) -> None:
         session.fail(f'error: the server doesn\'t have a resource type "{error}"')
     except ApiError as error:
         session.fail(error.words)
+
+
+def _broken_off(api: Api, error: It0Error) -> Went:
+    """Return how a run went that ``error`` ended: what was answered before it was begun."""
+    return Went("done", 1, error.say) if api.answered else Went("failed", error=error.say)
 
 
 def _cut_off(api: Api, name: str) -> Went:

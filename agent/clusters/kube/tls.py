@@ -28,5 +28,7 @@ def _load(context: ssl.SSLContext, config: Kubeconfig) -> None:
         with os.fdopen(handle, "wb", closefd=False) as file:
             file.write(f"{config.certificate}\n{config.key}\n".encode())
         context.load_cert_chain(f"/proc/self/fd/{handle}")
+    except ssl.SSLError:
+        raise Refused("kubeconfig.bad_data", field="client-key-data") from None
     finally:
         os.close(handle)

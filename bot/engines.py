@@ -35,7 +35,14 @@ async def engines_of(
         return
     key = settings.anthropic_api_key.get_secret_value()
     base_url = settings.anthropic_base_url.get_secret_value()
-    api = MessagesApi(key, base_url, settings.anthropic_model, settings.model_max_tokens)
+    api = MessagesApi(
+        key,
+        base_url,
+        settings.anthropic_model,
+        settings.model_max_tokens,
+        settings.model_silence_s,
+        settings.model_patience_s,
+    )
     model = ClaudeApi(
         api,
         Limits(settings.turn_steps, settings.turn_tokens, settings.turn_usd),

@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         description="of a text file that is sent to it0; 0: files are not read",
     )
     model_max_tokens: int = Field(default=8192, ge=256, description="of one message of the model")
+    model_silence_s: float = Field(
+        default=90, gt=0, description="a stream that says nothing for so long, not even a ping, is dead"
+    )
+    model_patience_s: float = Field(
+        default=120, ge=0, description="at most, over all pauses of one request that the API cannot answer"
+    )
     turn_steps: int = Field(default=40, ge=1, description="messages of the model in one turn")
     turn_tokens: int = Field(default=2_000_000, ge=1000, description="in and out, of one turn")
     turn_usd: float = Field(default=2.0, gt=0, description="of one turn, where the model's price is known")

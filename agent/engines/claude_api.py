@@ -70,7 +70,9 @@ class ClaudeApi:
                 yield Completed((over,), talk.tokens, talk.usd)
                 return
             else:
-                async for event in self._think(request, talk, tools):
+                body, no = await self._body(request, talk, tools), talk.calls
+                del talk  # while the model is waited for, a long conversation is held once
+                async for event in self._think(body, no, tools):
                     yield event
 
     async def resume(self, request: Request, outcome: Outcome, tools: Tools) -> AsyncIterator[EngineEvent]:
@@ -92,19 +94,20 @@ class ClaudeApi:
         """Return why the API cannot be used, or None."""
         return await self._api.health()
 
-    async def _think(self, request: Request, talk: Talk, tools: Tools) -> AsyncIterator[EngineEvent]:
-        """Ask the model for its next message and store it whole."""
-        prompt = Prompt(
-            instructions(request.user, await tools.servers(), self._today()), tools.schemas(), talk.messages
-        )
-        async for piece in self._api.stream(prompt):
+    async def _body(self, request: Request, talk: Talk, tools: Tools) -> bytes:
+        told = instructions(request.user, await tools.servers(), self._today())
+        return self._api.body(Prompt(told, tools.schemas(), talk.messages))
+
+    async def _think(self, body: bytes, no: int, tools: Tools) -> AsyncIterator[EngineEvent]:
+        """Ask the model for its next message and store it whole. no: of its first call."""
+        async for piece in self._api.stream(body):
             match piece:
                 case Patience(why, seconds):
                     await tools.show(Progress("state", {"again": True}))
                     waits = say("model.waits", reason=why, seconds=round(seconds))
                     await tools.show(Progress("state", waits.as_json()))
                 case Message():
-                    await tools.keep(self._stored(piece, talk.calls))
+                    await tools.keep(self._stored(piece, no))
                 case _:
                     yield piece
 

@@ -21,12 +21,6 @@ log = structlog.get_logger()
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Before each further try, unless the API names a longer time itself."""
 
-PATIENCE_S = 120.0
-"""At most, over all pauses of one request."""
-
-SILENCE_S = 90.0
-"""The API sends a ping every few seconds; a stream that says nothing for so long is dead."""
-
 TRANSIENT = (408, 409, 429)
 """And everything from 500 up, 529 (overloaded) among it."""
 
@@ -82,14 +76,19 @@ class Cut(Exception):
 class MessagesApi:
     """One client for all turns of a process.
 
-    key, base_url: any server that speaks this API will do; max_tokens: of one message.
+    key, base_url: any server that speaks this API will do; max_tokens: of one message; silence_s: after
+    which a stream is dead, it has a ping every few seconds; patience_s: over all pauses of one request.
     """
 
-    def __init__(self, key: str, base_url: str, model: str, max_tokens: int) -> None:
+    def __init__(
+        self, key: str, base_url: str, model: str, max_tokens: int, silence_s: float, patience_s: float
+    ) -> None:
         self.model = model
         self._key = key
         self._base_url = base_url
         self._max_tokens = max_tokens
+        self._silence_s = silence_s
+        self._patience_s = patience_s
         self._client: Any = None
         self._making = asyncio.Lock()
 
@@ -98,15 +97,28 @@ class MessagesApi:
         if self._client is not None:
             await self._client.close()
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
+    def body(self, prompt: Prompt) -> bytes:
+        """Return the request for a prompt, as it is sent."""
+        asked = {
+            "model": self.model,
+            "max_tokens": self._max_tokens,
+            "system": list(prompt.instructions),
+            "tools": _cached(prompt.tools),
+            "messages": _cached_messages(prompt.messages),
+            "thinking": {"type": "adaptive", "display": "summarized"},
+            "stream": True,
+        }
+        return json.dumps(asked, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def stream(self, body: bytes) -> AsyncIterator[Piece]:
         """Yield a message's pieces and at last the whole message; what was shown of a cut one is void.
 
-        Raises Unavailable when the API refuses, or after so much patience.
+        body: of ``body``. Raises Unavailable when the API refuses, or after so much patience.
         """
         waited = 0.0
         for pause_s in (*PAUSES_S, None):
             try:
-                async with aclosing(self._once(prompt)) as pieces:
+                async with aclosing(self._once(body)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
@@ -114,7 +126,7 @@ class MessagesApi:
                 why, asked_s = _reason(error)
                 wait_s = max(asked_s, (pause_s or 0) * random.uniform(0.8, 1.2))  # noqa: S311
                 waited += wait_s
-                if pause_s is None or waited > PATIENCE_S:
+                if pause_s is None or waited > self._patience_s:
                     raise Unavailable("model.gave_up", reason=why) from error
             await log.awarning("model_waits", reason=why.key, seconds=round(wait_s, 1))
             yield Patience(why, wait_s)
@@ -144,23 +156,24 @@ class MessagesApi:
                 )
         return self._client
 
-    async def _once(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+    async def _once(self, body: bytes) -> AsyncGenerator[Piece, None]:
         client = await self._connected()
-        stream = await client.messages.create(
-            model=self.model,
-            max_tokens=self._max_tokens,
-            system=list(prompt.instructions),
-            tools=_cached(prompt.tools),
-            messages=_cached_messages(prompt.messages),
-            thinking={"type": "adaptive", "display": "summarized"},
+        anthropic = import_module("anthropic")
+        # As bytes: what is given as data the client copies, and keeps as long as the answer takes.
+        stream = await client.post(
+            "/v1/messages",
+            content=body,
+            cast_to=anthropic.types.RawMessageStreamEvent,
             stream=True,
+            stream_cls=anthropic.AsyncStream[anthropic.types.RawMessageStreamEvent],
+            options={"headers": {"Content-Type": "application/json"}},
         )
         building = Building()
         async with stream:
             events = aiter(stream)
             while not building.whole:
                 try:
-                    async with asyncio.timeout(SILENCE_S):
+                    async with asyncio.timeout(self._silence_s):
                         event = await anext(events)
                 except StopAsyncIteration:
                     raise Cut from None

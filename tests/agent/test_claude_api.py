@@ -31,7 +31,6 @@ async def thinking(store: Store, *script: Any, **values: Any) -> AsyncIterator[t
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the patience short."""
     monkeypatch.setattr(messages_api, "PAUSES_S", (0.01, 0.02))
-    monkeypatch.setattr(messages_api, "SILENCE_S", 0.3)
 
 
 def content(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -127,7 +126,7 @@ async def test_a_stream_that_breaks_off_within_a_call_runs_nothing_and_is_asked_
     store: Store, how: str
 ) -> None:
     broken = Fault(["I look.", run_on("web", "uptime")], how, 10)
-    async with thinking(store, broken, "There.") as (place, double):
+    async with thinking(store, broken, "There.", model_silence_s=0.3) as (place, double):
         assert await place.replies(await place.send("look")) == [["There."]]
         assert place.shell.started == []
         assert len(double.requests) == 2

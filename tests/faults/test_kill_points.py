@@ -24,9 +24,9 @@ ROUND = (
 
 BESIDE = (
     "bot.process.first.",
-    "bot.building.",
     "bot.upkeep.chores.",
     "bot.process.running.",
+    "bot.console.auth.Sessions.visitor_of",
     "bot.wiring.",
     "bot.inbound.front.Front.__call__",
     "bot.installations.",
@@ -35,7 +35,7 @@ BESIDE = (
     "core.audit.AuditLog.head",
     "scheduler.timers.TimerWorker._handle",
 )
-"""What a start, the hourly timers, a late delivery or a look at an aged tenant do, in whichever scenario."""
+"""What a start, the hourly timers, a late delivery, a page that comes back or a look at an aged tenant do."""
 
 KILLS = int(os.environ.get("IT0_TEST_KILLS", "200"))
 LIFE_S = 1.0

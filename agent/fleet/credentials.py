@@ -1,15 +1,13 @@
 """Credentials: secrets that are sealed, replaced, revoked, and opened for a connection or a redactor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 import asyncssh
 
-from agent.clusters.kube.kubeconfig import read_kubeconfig
 from agent.fleet.changes import admins_only, note
-from agent.fleet.forms import NAME
+from agent.fleet.secrets import checked_secret, parts_of
 from core.clock import Clock
 from core.errors import BadInput, NotFound, Refused
 from core.ids import new_id
@@ -29,56 +27,12 @@ REBINDS = {
 }
 """What lets those use a new credential that used the revoked one of its name, by kind."""
 
-MAX_SECRET_BYTES = 65536
 EXPIRES = "credential_expires"
 """The timer's kind; its ref is the credential's id, its step the days that are left."""
 
 WARN_DAYS = (14, 3)
 USED_EVERY = timedelta(minutes=1)
 """When a credential was last used is written at most this often: one may open hundreds of servers at once."""
-
-
-def read_key(secret: bytes) -> tuple[str, str]:
-    """Return (fingerprint, type) of a private key.
-
-    Raises BadInput when it is none, or has a passphrase.
-    """
-    try:
-        key = asyncssh.import_private_key(secret)
-    except asyncssh.KeyEncryptionError as error:
-        raise BadInput("credential.encrypted") from error
-    except (asyncssh.KeyImportError, ValueError) as error:
-        locked = "passphrase" in str(error).lower()  # asyncssh tells it by these words only
-        raise BadInput("credential.encrypted" if locked else "credential.not_a_key") from error
-    return key.get_fingerprint(), key.get_algorithm()
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A secret as it is sealed, and what may be shown of it. server: where a kubeconfig leads."""
-
-    secret: bytes
-    fingerprint: str = ""
-    key_type: str = ""
-    server: str = ""
-
-
-def _checked(name: str, kind: str, secret: bytes) -> Checked:
-    """Return a secret as it is sealed; raises BadInput naming what is wrong."""
-    if not NAME.fullmatch(name):
-        raise BadInput("credential.bad_name")
-    if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
-        raise BadInput("credential.bad_kind")
-    if kind == "ssh_password":
-        secret = secret.rstrip(b"\r\n")
-    if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
-        raise BadInput("credential.empty")
-    if kind == "ssh_key":
-        return Checked(secret, *read_key(secret))
-    if kind == "kubeconfig":
-        config = read_kubeconfig(secret)
-        return Checked(config.sealed(), config.fingerprint, config.login_kind, config.server)
-    return Checked(secret)
 
 
 def _more(expires_at: datetime | None, rebound: Sequence[Row], old: Row | None) -> dict[str, str]:
@@ -163,7 +117,7 @@ class Credentials:
     ) -> str:
         if expires_at is not None and expires_at <= self._clock():
             raise BadInput("credential.bad_expiry")
-        checked, credential_id = _checked(name, kind, secret), new_id()
+        checked, credential_id = checked_secret(name, kind, secret), new_id()
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             old = await tx.one(store.CREDENTIAL_NAMED, name=name)
@@ -302,17 +256,7 @@ class Credentials:
             (row["kind"], tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])))
             for row in live
         ]
-        return [each for kind, secret in opened for each in _parts(kind, secret)]
-
-
-def _parts(kind: str, secret: bytes) -> tuple[bytes, ...]:
-    """Return what is secret in a secret: a kubeconfig's other lines stand in every other one as well."""
-    if kind != "kubeconfig":
-        return (secret,)
-    try:
-        return read_kubeconfig(secret).secrets
-    except BadInput:  # stored before it was checked
-        return (secret,)
+        return [each for kind, secret in opened for each in parts_of(kind, secret)]
 
 
 async def credential_named(tx: Transaction, name: str) -> Credential:

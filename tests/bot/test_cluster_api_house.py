@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from support.house import Client, House, running_house, words_of
 from support.kube_double import ADMIN, VIEWER, KubeDouble
@@ -80,6 +81,18 @@ async def test_chat_adds_checks_and_removes_one(house: House, admin: Client, api
     refused = house.command("credential", "revoke", "seer")
     assert (refused.returncode, "look" in refused.stderr) == (1, True)
     assert "removed" in words_of(await admin.ask("/cluster remove look"))
+
+
+async def test_one_time_form_checks_the_kubeconfig_that_is_pasted(admin: Client, api: KubeDouble) -> None:
+    link = words_of(await admin.ask("/credential pasted kubeconfig")).splitlines()[-1]
+    async with aiohttp.ClientSession() as session:
+        async with session.get(link) as page:
+            assert "kubeconfig" in await page.text()
+        wrong = api.kubeconfig(user={"token": None}).decode()
+        async with session.post(link, data={"secret": wrong}) as refused:
+            assert (refused.status, "neither a token" in await refused.text()) == (400, True)
+        async with session.post(link, data={"secret": api.kubeconfig().decode()}) as taken:
+            assert (taken.status, "SHA256:" in await taken.text()) == (200, True)
 
 
 async def test_look_is_answered_and_what_the_api_refuses_is_told(admin: Client) -> None:

@@ -126,6 +126,8 @@ def changes(api: KubeDouble) -> list[str]:
         ("kubectl scale deploy/web --replicas=-1", "api_value"),
         ("kubectl rollout undo deploy/a deploy/b", "api_one"),
         ("kubectl logs web-0 web-1", "api_pod"),
+        ("kubectl logs svc/front", "api_pod"),
+        ("kubectl logs web/0/1", "api_usage"),
         ("kubectl set image deploy/web app", "api_usage"),
         ("kubectl label pod web-0", "api_usage"),
         ("kubectl cordon", "api_usage"),

@@ -111,6 +111,11 @@ ALWAYS = [
     "label deploy,sts -n shop web db x=y",
 ]
 SINCE_NEW = [
+    "logs deploy/web",
+    "logs deploy/web -c side",
+    "logs deployment.apps/web -c app --tail=1",
+    "logs sts/nope",
+    "logs web-0 -c nope",
     "get pod web-0 -o json",
     "get pods -o yaml",
     "get pods,deploy -o yaml",

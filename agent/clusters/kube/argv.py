@@ -120,10 +120,10 @@ def _shaped(verb: str, args: list[str], flags: Mapping[str, str]) -> Ask:
                 raise wrong
             return Ask(verb, (), tuple(args), flags)
         case "pod":
-            names = [each.removeprefix("pod/").removeprefix("pods/") for each in args]
-            if len(args) != 1 or not _NAME.fullmatch(names[0]):
+            things = _things(args if "/" in "".join(args) else ["pods", *args], wrong)
+            if len(args) != 1 or not _is_one_of(things[0].type, VERBS[verb].types):
                 raise _No("cluster.api_pod", verb=verb)
-            return Ask(verb, (), (names[0],), flags)
+            return Ask(verb, things, (), flags)
         case "can":
             if bool(args) == (flags.get("--list") == "true"):
                 raise wrong

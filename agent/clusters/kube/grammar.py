@@ -36,6 +36,7 @@ _WHERE = {"--namespace": "namespace"}
 _SELECTING = {**_WHERE, "--all-namespaces": "bool", "--selector": "text", "--no-headers": "bool"}
 WORKLOADS = ("deployments", "deployment", "deploy", "statefulsets", "statefulset", "sts")
 DAEMONS = ("daemonsets", "daemonset", "ds")
+PODS = ("pods", "pod", "po")
 REPLICAS = ("replicasets", "replicaset", "rs")
 
 
@@ -75,6 +76,7 @@ VERBS: Mapping[str, Verb] = {
             "--limit-bytes": "count",
         },
         "pod",
+        (*PODS, *WORKLOADS, *DAEMONS, *REPLICAS),
     ),
     "top pods": Verb({**_SELECTING, "--sort-by": "load"}, "names"),
     "top nodes": Verb({"--selector": "text", "--no-headers": "bool", "--sort-by": "load"}, "names"),
@@ -102,7 +104,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "cordon": Verb({}, "nodes"),
     "uncordon": Verb({}, "nodes"),
-    "set image": Verb({**_WHERE}, "images", (*_ROLLED,)),
+    "set image": Verb({**_WHERE}, "images", _ROLLED),
     "label": Verb({**_WHERE, "--overwrite": "bool"}, "pairs"),
     "annotate": Verb({**_WHERE, "--overwrite": "bool"}, "pairs"),
     "patch": Verb({**_WHERE, "--patch": "text", "--type": "patch"}, "one", (), ("--patch",)),

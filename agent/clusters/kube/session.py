@@ -13,6 +13,18 @@ from agent.shell.output import Output
 PAGE = 500
 
 
+_OPERATORS = {"In": "{key} in ({values})", "NotIn": "{key} notin ({values})", "Exists": "{key}"}
+
+
+def selecting(selector: Mapping[str, Any]) -> str:
+    """Return an object's selector in one line, as a list takes it."""
+    wanted = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for each in selector.get("matchExpressions") or ():
+        form = _OPERATORS.get(each["operator"], "!{key}")
+        wanted.append(form.format(key=each["key"], values=",".join(each.get("values") or ())))
+    return ",".join(wanted)
+
+
 @dataclass(slots=True)
 class Session:
     """What a verb works with. failed: whether anything went wrong so far."""

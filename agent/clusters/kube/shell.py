@@ -14,7 +14,7 @@ from agent.clusters.kube.argv import Ask
 from agent.clusters.kube.kubeconfig import Kubeconfig, read_kubeconfig
 from agent.clusters.kube.resources import NoSuchType
 from agent.clusters.kube.session import Session
-from agent.clusters.kube.verbs import changes, describe, get, load, looks, rights, rollouts
+from agent.clusters.kube.verbs import changes, describe, get, load, logs, looks, rights, rollouts
 from agent.shell.output import Output
 from core.errors import It0Error, Refused, ServerUnreachable
 from core.ports import OnOutput, Order, Target
@@ -24,7 +24,7 @@ from core.work import RunTarget
 VERBS: Mapping[str, Callable[[Session], Awaitable[None]]] = {
     "get": get.get,
     "describe": describe.describe,
-    "logs": looks.logs,
+    "logs": logs.logs,
     "top pods": load.top_pods,
     "top nodes": load.top_nodes,
     "version": looks.version,

@@ -1,59 +1,13 @@
-"""Logs, events, and what the API is."""
+"""Events, and what the API is."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.clusters.kube.api import ApiError
 from agent.clusters.kube.session import Session
 from agent.clusters.kube.verbs.printing import age, moment
-from agent.clusters.kube.verbs.units import seconds_of
 
-DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 NEVER = datetime.min.replace(tzinfo=UTC)
-LOG_FLAGS = {
-    "--tail": "tailLines",
-    "--since-time": "sinceTime",
-    "--previous": "previous",
-    "--timestamps": "timestamps",
-    "--limit-bytes": "limitBytes",
-}
-
-
-async def logs(session: Session) -> None:
-    """Print what a container wrote."""
-    flags, (pod,) = session.ask.flags, session.ask.words
-    query = {LOG_FLAGS[name]: value for name, value in flags.items() if name in LOG_FLAGS}
-    if query.get("tailLines", "").startswith("-"):
-        del query["tailLines"]
-    if "--since" in flags:
-        query["sinceSeconds"] = str(max(1, round(seconds_of(flags["--since"]))))
-    path = f"/api/v1/namespaces/{session.namespace}/pods/{pod}"
-    try:
-        found = await session.api.get(path)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        session.fail(
-            f'error: error from server (NotFound): {error.message} in namespace "{session.namespace}"'
-        )
-        return
-    query["container"] = flags.get("--container") or _default(session, found)
-    async with session.api.stream(f"{path}/log", query) as pieces:
-        async for piece in pieces:
-            session.output.add("stdout", piece)
-
-
-def _default(session: Session, pod: Mapping[str, Any]) -> str:
-    """Return the container that is meant where none is named."""
-    spec, noted = pod["spec"], (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
-    names = [each["name"] for each in spec["containers"]]
-    if noted in names:
-        return str(noted)
-    inits = [f"{each['name']} (init)" for each in spec.get("initContainers") or ()]
-    if len(names) + len(inits) > 1:
-        session.warn(f'Defaulted container "{names[0]}" out of: {", ".join([*names, *inits])}')
-    return str(names[0])
 
 
 async def version(session: Session) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.clusters.kube.api import ApiError
-from agent.clusters.kube.session import Session
+from agent.clusters.kube.session import Session, selecting
 from agent.clusters.kube.verbs.changes import JSON_PATCH, STRATEGIC, changed, named
 from agent.clusters.kube.verbs.printing import columns
 from agent.clusters.kube.verbs.units import seconds_of
@@ -214,9 +214,7 @@ def _before(known: Mapping[int, Any]) -> int:
 async def _revisions(session: Session, deployment: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """Return a deployment's replica sets by revision."""
     sets = await session.resources.named("replicasets")
-    chosen = deployment["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={chosen[key]}" for key in sorted(chosen))
-    query = {"labelSelector": selector} if selector else None
+    query = {"labelSelector": selecting(deployment["spec"]["selector"])}
     found = await session.items(sets.path(session.namespace), query)
     uid = deployment["metadata"].get("uid")
     mine = [each for each in found if uid in _owners(each)]

@@ -269,6 +269,10 @@ async def test_description_tells_state_and_events_and_no_secret_value(api: KubeD
     assert all(part in pod for part in ("app:2", "side:1", "Running", "node-1", "BackOff", "x7 over"))
     secret = (await ours("describe secret db", api.kubeconfig())).stdout
     assert ("password" in secret, "c2VjcmV0" in secret, "secret\n" in secret) == (True, False, False)
+    template = api.objects["apps/v1", "deployments", "shop", "web"]["spec"]["template"]["spec"]
+    template["containers"][0]["env"] = [{"name": "DB_PASSWORD", "value": "hunter2-of-the-shop"}]
+    deployment = (await ours("describe deploy web", api.kubeconfig())).stdout
+    assert ("DB_PASSWORD" in deployment, "hunter2" in deployment) == (True, False)
     nobody = await ours("describe deploy/nobody", api.kubeconfig())
     assert (nobody.exit_code, "NotFound" in nobody.stderr) == (1, True)
 

@@ -125,7 +125,21 @@ def _config(now: Mapping[str, Any]) -> dict[str, Any]:
 def _other(now: Mapping[str, Any]) -> dict[str, Any]:
     state = {name: value for name, value in (now.get("status") or {}).items() if name != "conditions"}
     rest = {name: now[name] for name in ("spec", "rules", "roleRef", "subjects", "subsets") if now.get(name)}
-    return {**{name[:1].upper() + name[1:]: value for name, value in rest.items()}, "Status": state or None}
+    shown = {name[:1].upper() + name[1:]: _without_values(value) for name, value in rest.items()}
+    return {**shown, "Status": state or None}
+
+
+def _without_values(of: Any) -> Any:
+    """Return JSON in which a container's environment is its names alone."""
+    match of:
+        case {"name": _, "env": list(env), **rest}:
+            names = [each.get("name") for each in env if isinstance(each, Mapping)]
+            return {"name": of["name"], **_without_values(rest), "env": names}
+        case Mapping():
+            return {key: _without_values(value) for key, value in of.items()}
+        case list():
+            return [_without_values(each) for each in of]
+    return of
 
 
 def _conditions(conditions: Sequence[Mapping[str, Any]]) -> Sequence[str]:

@@ -16,7 +16,7 @@ from core.vault import Vault
 
 logger = structlog.get_logger()
 
-SHARED_HEAD = "0007"
+SHARED_HEAD = "0008"
 TENANT_HEAD = "0006"
 """The newest revision of each chain; a test holds them against the scripts."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from agent.context import Desk
-from agent.fleet.servers import Fleet
 from agent.keys import ApiKeys
 from agent.people import Staff
 from bot.api.caller import Callers
@@ -19,7 +18,7 @@ from bot.engines import default_of
 from bot.installations import DatabaseInstallations
 from bot.texts.chats import Chats, menu
 from bot.traces import DatabaseTraces
-from bot.wiring.ground import Ground
+from bot.wiring.ground import Ground, Hands
 from channels.telegram.adapter import Telegram
 
 
@@ -48,13 +47,13 @@ def sessions_of(ground: Ground) -> Sessions:
     )
 
 
-def more_commands_of(ground: Ground, desk: Desk, sessions: Sessions, fleet: Fleet) -> Mapping[str, Command]:
+def more_commands_of(ground: Ground, desk: Desk, sessions: Sessions, hands: Hands) -> Mapping[str, Command]:
     engines, settings = ground.engines, ground.settings
     about = About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url)
     return {
         **about.commands(),
         **Talks(desk).commands(),
-        **ClusterCommands(fleet).commands(),
+        **ClusterCommands(hands.fleet, hands.gate.probing).commands(),
         **Quiet(desk).commands(),
     }
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0007"
+revision = "0009"
 down_revision = "0008"
 
 

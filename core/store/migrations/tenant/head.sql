@@ -299,3 +299,11 @@ ALTER TABLE :"schema".cluster ADD CONSTRAINT ck_cluster_tenant CHECK (tenant_id 
 UPDATE :"schema".version SET version_num='0004' WHERE :"schema".version.version_num = '0003';
 ALTER TABLE :"schema"."user" ADD COLUMN is_key BOOLEAN DEFAULT false NOT NULL;
 UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0004';
+CREATE TABLE :"schema".quiet_place (
+    tenant_id TEXT NOT NULL,
+    installation_id TEXT NOT NULL,
+    thread TEXT NOT NULL,
+    CONSTRAINT pk_quiet_place PRIMARY KEY (installation_id, thread)
+);
+ALTER TABLE :"schema".quiet_place ADD CONSTRAINT ck_quiet_place_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0008' WHERE :"schema".version.version_num = '0005';

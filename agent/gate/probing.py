@@ -47,8 +47,8 @@ class Probing:
     ) -> tuple[bool, tuple[Say, ...], str]:
         """Return whether a server can be used, what it0 can do there, and the key that it shows.
 
-        The words are a sentence about the connection and one for each account. Raises Refused in a tenant that
-        is suspended.
+        The words are a sentence about the connection and one for each account. Raises Refused in a suspended
+        tenant.
         """
         await _check_active(tenant)
         ok, words, shown = await self._fleet.check(tenant, by, server)

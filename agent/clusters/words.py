@@ -14,14 +14,19 @@ OWN_CONNECTION = (
     *("--context", "--kubeconfig", "--cluster", "--user", "--server", "--token"),
     *("--as", "--as-group", "--as-uid", "--username", "--password"),
     *("--client-certificate", "--client-key", "--certificate-authority"),
-    *("--insecure-skip-tls-verify", "--tls-server-name"),
+    *("--insecure-skip-tls-verify", "--tls-server-name", "--kuberc", "--as-user-extra"),
 )
 """kubectl's flags that change where or as whom it works; ``-s`` is short for --server."""
 
 NOT_HERE = ("config", "proxy", "port-forward", "edit", "attach")
 """kubectl's verbs that need a terminal, keep a port open, or change which cluster is meant."""
 
-_WITH_VALUE = ("-n", "--namespace", "--request-timeout", "-v")
+WITH_COMMAND = ("exec", "debug", "run")
+"""kubectl's verbs behind whose ``--`` stands another program's command line."""
+
+_WITH_VALUE = ("-n", "--namespace", "--request-timeout", "-v", "--v")
+_SWITCHES = ("-i", "-t", "-it", "-ti", "-q", "--stdin", "--tty", "--quiet")
+_SHORT_WITH_VALUE = "=nlocLvkfp"
 SWARM: Mapping[str, Sequence[str]] = {
     "service": ("ls", "ps", "logs", "inspect", "scale", "update", "rollback"),
     "node": ("ls", "ps", "inspect"),
@@ -57,25 +62,44 @@ def refusal(command: str, cluster: Server) -> Say | None:
 
 
 def _kubectl(words: Sequence[str], cluster: Server) -> Say | None:
-    own = list(words[: words.index("--")] if "--" in words else words)
-    for word in own:
-        if word.partition("=")[0] in OWN_CONNECTION or word.startswith("-s"):
+    verb = _verb(words)
+    for word in _own(words, verb):
+        if word.partition("=")[0] in OWN_CONNECTION or _names_server(word, verb):
             return say("cluster.own_connection", cluster=cluster.name, flag=word.partition("=")[0])
-    verb = _verb(own)
-    if verb in NOT_HERE:
+    if verb in NOT_HERE or verb.startswith("-"):
         return say("cluster.not_here", cluster=cluster.name, verb=verb)
     found = understood(words, cluster.name) if cluster.by_api else None
     return found if isinstance(found, Say) else None
 
 
 def _verb(words: Sequence[str]) -> str:
-    """Return the first word that is no flag and no flag's value."""
-    before = ""
-    for word in words:
-        if not word.startswith("-") and before not in _WITH_VALUE:
+    """Return the first word that is no flag and no flag's value, or a flag before it that is not known."""
+    left = iter(words)
+    for word in left:
+        if word in _WITH_VALUE:
+            next(left, "")
+        elif not (word.startswith(("-n", "-v")) or (word.startswith("--") and "=" in word)):
             return word
-        before = word
     return ""
+
+
+def _own(words: Sequence[str], verb: str) -> Sequence[str]:
+    """Return kubectl's own words: ``--`` may as well be the value of the flag before it."""
+    if verb not in WITH_COMMAND:
+        return words
+    for place, word in enumerate(words):
+        before = words[place - 1]
+        if word == "--" and (not before.startswith("-") or "=" in before or before in _SWITCHES):
+            return words[:place]
+    return words
+
+
+def _names_server(word: str, verb: str) -> bool:
+    """Return whether ``-s`` stands in ``word``, alone or behind other flags of one letter."""
+    if not word.startswith("-") or word.startswith("--"):
+        return False
+    with_value = _SHORT_WITH_VALUE.translate({ord(each): "" for each in "fp"} if verb == "logs" else {})
+    return "s" in word[1:] and not any(letter in with_value for letter in word[1 : word.index("s")])
 
 
 def _docker(words: Sequence[str], cluster: Server) -> Say | None:

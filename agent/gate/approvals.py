@@ -332,8 +332,7 @@ async def _check_right(tx: Transaction, tenant: Tenant, user: User, approval: Ap
     )
     refusal = may_decide(present or replace(user, active=False), strict)
     if refusal is None and strict.four_eyes and approval.level >= Risk.L2:
-        asked = {"tenant": tenant.id, "user_id": approval.requester_id}
-        made = await tx.one(keys.MADE_BY, **asked, made_by=user.id)
+        made = await keys.stands_behind(tx, tenant.id, user.id, approval.requester_id)
         refusal = say("approval.not_yours_four_eyes") if made else None
     if refusal is not None:
         raise NotAllowed(refusal.key, **refusal.params)

@@ -13,6 +13,7 @@ from core.errors import It0Error, Refused, StoreUnavailable
 from core.messages import Progress
 from core.ports import Classifier
 from core.store import fleet as store
+from core.store import people
 from core.store.database import Transaction
 from core.store.runs import Run
 from core.tenant import Tenant
@@ -47,8 +48,10 @@ class Probing:
     ) -> tuple[bool, tuple[Say, ...], str]:
         """Return whether a server can be used, what it0 can do there, and the key that it shows.
 
-        The words are a sentence about the connection and one for each account.
+        The words are a sentence about the connection and one for each account. Raises Refused in a suspended
+        tenant.
         """
+        await _check_active(tenant)
         ok, words, shown = await self._fleet.check(tenant, by, server)
         if not ok:
             return False, (words,), shown
@@ -77,6 +80,7 @@ class Probing:
 
     async def probe(self, tenant: Tenant, by: User, server: Server, channel: str = "") -> tuple[Say, ...]:
         """Ask for each account of ``server`` and return the answers in words; raises what the gate raises."""
+        await _check_active(tenant)
         known: dict[str, Account] = {}
         failed: list[Say] = []
         asked = {"main": server, **({"read": server.for_reading} if server.read_credential_id else {})}
@@ -113,6 +117,13 @@ class Probing:
         run = Run(run_id, "", run_id, None, command, Risk.L0, ((seen.id, seen.name),), by.id, None)
         job = Job(run, ways.targets, LIMIT_S, "", _anybody, Unseen(), 0, not_halted, channel=channel)
         return (await self._executor.run(tenant, job))[0]
+
+
+async def _check_active(tenant: Tenant) -> None:
+    async with tenant.reading() as db:
+        status = await db.value(people.TENANT_STATUS, tenant=tenant.id)  # the handle's is seconds old
+    if status != "active":
+        raise Refused("error.tenant_suspended")
 
 
 async def _anybody(tx: Transaction) -> None:

@@ -35,6 +35,7 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
             r"\bAIza[\w-]{35}\b",
         ),
         "token": (
+            r"\bit0_[0-9a-f]{8}_[\w-]{20}",
             r"\bgh[pousr]_[A-Za-z0-9]{36}",
             r"\bgithub_pat_[A-Za-z0-9_]{22}",
             r"\bglpat-[\w-]{20}",
@@ -97,6 +98,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     "private_key": ("private key", "putty-user-key", "age-secret-key"),
     "cloud_key": ("akia", "asia", "aws", "aiza"),
     "token": (
+        "it0_",
         *(f"gh{kind}_" for kind in "pousr"),
         "github_pat_",
         "glpat-",

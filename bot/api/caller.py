@@ -117,14 +117,16 @@ class Callers:
 
     async def _by_bearer(self, scheme: str, given: str, ip: str | None) -> Caller:
         place = (ip or "",)
-        if not self._failures.allows(place):
+        if self._failures.is_spent(place):
             metrics.REFUSED.labels("key_rate").inc()
             raise web.HTTPTooManyRequests(text="too many keys", headers={"Retry-After": "60"})
-        if scheme.lower() != "bearer" or not given:
-            raise NoAccess
-        found = await (self._by_key if given.startswith(KEY_MARK) else self._by_token)(given, ip)
-        self._failures.take_back(place)
-        return found
+        try:
+            if scheme.lower() != "bearer" or not given:
+                raise NoAccess
+            return await (self._by_key if given.startswith(KEY_MARK) else self._by_token)(given, ip)
+        except NoAccess:
+            self._failures.allows(place)
+            raise
 
     async def _by_key(self, token: str, ip: str | None) -> Caller:
         now = self._clock()

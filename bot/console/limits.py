@@ -40,6 +40,11 @@ class Rate:
         self._forget(now)
         return allowed
 
+    def is_spent(self, key: Key) -> bool:
+        """Return whether ``key`` has had its share of this minute, and count nothing."""
+        oldest = time.monotonic() - MINUTE_S
+        return sum(moment > oldest for moment in self._times.get(key, ())) >= self.a_minute
+
     def left(self, key: Key) -> tuple[int, int]:
         """Return how many more ``key`` may have, and in how many seconds, rounded up, it may have another."""
         times = self._times.get(key) or deque()

@@ -4,7 +4,7 @@ from sqlalchemy import select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
-from core.store.database import Statement
+from core.store.database import Statement, Transaction
 from core.store.statements import MOMENT, insert_row, of_tenant, param
 
 K = tables.api_keys
@@ -61,11 +61,24 @@ STANDS = Statement(
 )
 """Whether a key still holds."""
 USED = Statement(update(K).where(K.c.id == param("id")).values(used_at=param("now", MOMENT)))
-MADE_BY = Statement(
-    select(K.c.id).where(
+MAKERS = Statement(
+    select(K.c.made_by).where(
         K.c.tenant_id == param("tenant"),
         K.c.user_id == param("user_id"),
-        K.c.made_by == param("made_by"),
+        K.c.made_by.is_not(None),
     )
 )
-"""Whether a person made any key of a user's."""
+"""Who made any key of a user's: a person, or another key's user."""
+
+
+async def stands_behind(db: Transaction, tenant_id: str, maker_id: str, user_id: str) -> bool:
+    """Return whether ``maker_id`` made a key of ``user_id``'s, or a key that made it, however far back."""
+    seen, left = set[str](), [user_id]
+    while left:
+        rows = await db.all(MAKERS, tenant=tenant_id, user_id=left.pop())
+        found = {row["made_by"] for row in rows} - seen
+        if maker_id in found:
+            return True
+        seen |= found
+        left += found
+    return False

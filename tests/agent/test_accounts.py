@@ -231,3 +231,15 @@ async def test_unknown_server_is_refused(bench: Bench) -> None:
     with pytest.raises(Refused):
         await bench.fleet.server(bench.work.tenant, "nothing")
     assert key_of(await bench("check_server", name="nothing")) == "error.no_such_server"
+
+
+async def test_nothing_is_asked_in_a_suspended_tenant(store: Store) -> None:
+    bench = await make_bench(store)
+    web = await two_accounts(bench)
+    tenant, probing = bench.work.tenant, bench.gate.probing
+    await store.as_owner("UPDATE it0_shared.tenant SET status = 'suspended' WHERE slug = 'first'")
+    for asking in (probing.check(tenant, bench.work.user, web), probing.probe(tenant, bench.work.user, web)):
+        with pytest.raises(Refused) as caught:
+            await asking
+        assert caught.value.say.key == "error.tenant_suspended"
+    assert bench.shell.started == []

@@ -72,11 +72,11 @@ class Scene:
         )
         return [row["event_id"].split(":")[0] for row in rows]
 
-    async def key_of(self, maker: User) -> User:
+    async def key_of(self, maker: User, name: str = "robot") -> User:
         """Return the user of a key that ``maker`` makes."""
-        await ApiKeys(self.store.clock).new(self.tenant, maker, "robot", "admin", "en")
+        await ApiKeys(self.store.clock).new(self.tenant, maker, name, "admin", "en")
         async with self.tenant.reading() as db:
-            found = await people.user_named(db, "robot")
+            found = await people.user_named(db, name)
         assert found is not None
         return found
 
@@ -299,6 +299,15 @@ async def test_key_is_no_second_person_where_two_must_agree(scene: Scene, wish: 
 async def test_four_eyes_keep_a_keys_maker_from_deciding_what_the_key_asked_for(scene: Scene) -> None:
     await scene.prefer(four_eyes=True)
     approval = await scene.ask(by=await scene.key_of(scene.admins[0]))
+    refusal = await scene.try_to(scene.admins[0], "approve", approval)
+    assert refusal.say.key == "approval.not_yours_four_eyes"
+    assert (await scene.try_to(scene.admins[1], "approve", approval)).status == "approved"
+
+
+async def test_four_eyes_see_a_keys_maker_behind_the_key_that_made_it(scene: Scene) -> None:
+    await scene.prefer(four_eyes=True)
+    first = await scene.key_of(scene.admins[0])
+    approval = await scene.ask(by=await scene.key_of(first, "second"))
     refusal = await scene.try_to(scene.admins[0], "approve", approval)
     assert refusal.say.key == "approval.not_yours_four_eyes"
     assert (await scene.try_to(scene.admins[1], "approve", approval)).status == "approved"

@@ -66,6 +66,10 @@ async def yard(store: Store) -> Yard:
         "kubectl exec web-0 -- ls --server /srv",
         """kubectl patch deploy web -p '{"spec":{"replicas":2}}'""",
         "kubectl -n config get pods",
+        "kubectl -nshop -v=2 --request-timeout 5s get pods -ojson -lapp=shop",
+        "kubectl apply -fservices.yaml",
+        "kubectl exec -it web-0 -c app -- ls --context x",
+        "kubectl exec web-0 -it -- ls -s",
     ],
 )
 def test_kubectl_is_for_kubernetes(command: str) -> None:
@@ -104,6 +108,35 @@ def test_flag_that_leads_elsewhere_is_refused_wherever_it_stands(flag: str) -> N
         f"kubectl exec web-0 {flag}=x -- ls",
     ):
         assert getattr(refusal(command, K8S), "key", None) == "cluster.own_connection", command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl delete pod -l -- --context=prod",
+        "kubectl get pods -A -- --context prod",
+        "kubectl exec web-0 -c -- --context=prod -- ls",
+        "kubectl get pods -Ashttp://192.0.2.1",
+        "kubectl exec -itshttp://192.0.2.1 web-0 -- ls",
+        "kubectl logs -fs http://192.0.2.1 web-0",
+        "kubectl get pods --kuberc=/tmp/kuberc",
+    ],
+)
+def test_flag_that_leads_elsewhere_is_found_behind_a_flags_value_and_among_short_ones(command: str) -> None:
+    assert getattr(refusal(command, K8S), "key", None) == "cluster.own_connection"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl --cache-dir /tmp/x config use-context prod",
+        "kubectl -n -n config use-context prod",
+        "kubectl --v 2 config use-context prod",
+        "kubectl -nshop config view",
+    ],
+)
+def test_verb_is_found_behind_whatever_stands_before_it(command: str) -> None:
+    assert getattr(refusal(command, K8S), "key", None) == "cluster.not_here"
 
 
 @pytest.mark.parametrize("verb", NOT_HERE)

@@ -148,6 +148,16 @@ async def _until_listening(port: int) -> None:
     raise AssertionError("the hardened sshd does not listen")
 
 
+def test_account_that_is_root_is_left_alone(tmp_path: Path) -> None:
+    for program in ("id", "mktemp", "rm"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    done = subprocess.run(
+        ["/bin/sh"], input=text_of(read_user="root"), env={"PATH": str(tmp_path)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "root is root: name another account for it0\n")
+
+
 @pytest.mark.skipif(not CONTAINED, reason="needs root, unshare, useradd, sudo and sshd to try it on a server")
 async def test_accounts_on_a_real_server_do_what_they_should_and_no_more(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)

@@ -1,7 +1,9 @@
 """Servers from ssh_config and Ansible inventories: what is taken, what is refused and why, all or nothing."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,28 @@ def test_file_that_includes_itself_comes_to_an_end(tmp_path: Path) -> None:
     assert [host.name for host in listing_of(text, "config", folder=tmp_path).hosts] == ["a"]
 
 
+def test_files_that_include_one_another_over_and_over_are_too_large(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("Include config config config config\n")
+    with pytest.raises(BadInput) as caught:
+        listing_of((tmp_path / "config").read_text(), "config", folder=tmp_path)
+    assert caught.value.say.key == "import.too_large"
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "pipe", "~nobody-of-that-name/config", "."])
+def test_what_has_no_end_or_is_nobodys_is_not_included(what: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    listing = listing_of(f"Include {what}\nHost a\n  Port 23\n", "config", folder=tmp_path)
+    assert [host.port for host in listing.hosts] == [23]
+    assert [note.why.key for note in listing.notes.values()] == ["import.not_included"]
+
+
+def test_groups_that_stand_in_many_others_are_each_looked_at_once() -> None:
+    rows = [[f"g{depth}x{n}" for n in range(6)] for depth in range(19)]
+    lines = [f"[{one}:children]\n" + "\n".join(below) for row, below in pairwise(rows) for one in row]
+    (host,) = listing_of("\n".join([*lines, "[g18x0]", "h"]), "hosts").hosts
+    assert len(host.tags) == 18 * 6 + 1
+
+
 def test_match_that_runs_a_program_holds_for_nobody_and_is_said(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     text = f'Match exec "touch {touched}"\n  Port 99\nHost a\n  HostName b\nMatch host a\n  Port 23\n'
@@ -275,6 +299,8 @@ def test_yaml_is_read_alike_and_its_vault_is_never_opened() -> None:
         ("all: &a\n  children:\n    x: *a\n", "import.groups_in_a_circle"),
         ("[a:children]\nb\n[b:children]\na\n[b]\nh\n", "import.groups_in_a_circle"),
         ("[a]\n" + "\n".join(f"h{n}" for n in range(1001)), "import.too_many"),
+        ("[a]\n" + "\n".join(f"h{n}x[0:999]" for n in range(300_000)), "import.too_large"),
+        ("all:\n  hosts:\n" + "\n".join(f"    h{n}x[0:999]:" for n in range(60)), "import.too_large"),
     ],
 )
 def test_file_that_is_wrong_as_a_whole_is_refused(text: str, key: str) -> None:
@@ -283,7 +309,9 @@ def test_file_that_is_wrong_as_a_whole_is_refused(text: str, key: str) -> None:
     assert caught.value.say.key == key
 
 
-@pytest.mark.parametrize("pattern", ["w[9:1]", "w[1:99999]", "w[a:22]", "w[]", "w[1:2:0]", "w[1:2]x[1:2000]"])
+@pytest.mark.parametrize(
+    "pattern", ["w[9:1]", "w[1:99999]", "w[a:22]", "w[]", "w[1:2:0]", "w[1:2]x[1:2000]", "[0:0]" * 2000]
+)
 def test_range_that_is_none_is_said_by_its_line(pattern: str) -> None:
     assert left_out(f"[a]\n{pattern}\n") == {2: ["import.bad_range"]}
 

@@ -22,6 +22,7 @@ SECRETS = {
         "AIza" + "b" * 35,
     ),
     "token": (
+        "it0_0123abcd_" + "a1" * 21,
         "ghp_" + "a1" * 18,
         "xoxb-123456789012-abcdef",
         "sk-ant-api03-" + "x" * 30,

@@ -109,6 +109,17 @@ async def test_key_speaks_and_a_repeated_message_runs_once(api: Api) -> None:
     assert first[1]["conversation"] in [one["id"] for one in found["conversations"]]
 
 
+async def test_many_requests_at_once_with_a_key_that_holds_are_all_answered(api: Api) -> None:
+    answers = await asyncio.gather(*(api("GET", "/me") for _ in range(60)))
+    assert {status for status, _ in answers} == {200}
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+async def test_moment_outside_of_all_years_is_refused_by_its_field(api: Api, moment: str) -> None:
+    status, problem = await api("POST", "/keys", {"name": "late", "role": "viewer", "expires_at": moment})
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/expires_at")
+
+
 async def test_what_a_key_asks_for_is_approved_and_runs(api: Api, house: House) -> None:
     made = house.target / f"api-{secrets.token_hex(4)}"
     _, asked = await api("POST", "/conversations", {"text": f"/run local touch {made}"})

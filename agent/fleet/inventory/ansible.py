@@ -5,7 +5,7 @@ Sources: "How to build your inventory" and "Variable precedence" in Ansible's do
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.fleet.inventory.found import (
@@ -47,7 +47,9 @@ def listing_of(groups: Groups, listing: Listing) -> Listing:
     for name, group in groups.items():
         for child in group.children:
             parents.setdefault(child, set()).add(name)
-    depth = {name: _depth(name, parents) for name in parents}
+    depth: dict[str, int] = {}
+    for name in parents:
+        _depth(name, parents, depth)
     spots: dict[str, Spot] = {}
     direct: dict[str, set[str]] = {}
     for name, group in groups.items():
@@ -57,22 +59,32 @@ def listing_of(groups: Groups, listing: Listing) -> Listing:
     if len(spots) > MOST_HOSTS:
         raise BadInput("import.too_many", limit=MOST_HOSTS)
     for host, spot in spots.items():
-        above = {up for each in direct[host] for up in _above(each, parents)}
+        above = _above(direct[host], parents)
         of = sorted(above, key=lambda name: (depth[name], name))
         listing.hosts.append(_host(host, spot, of, groups, listing))
     return listing
 
 
-def _depth(name: str, parents: Mapping[str, set[str]], level: int = 0) -> int:
+def _depth(name: str, parents: Mapping[str, set[str]], known: dict[str, int], level: int = 0) -> int:
+    """Return how many groups stand above one another over ``name``. known: those that were asked for."""
     if level > DEEPEST:
         raise BadInput("import.groups_in_a_circle", group=name)
-    return max((_depth(each, parents, level + 1) + 1 for each in parents.get(name, ())), default=0)
+    if name not in known:
+        above = (_depth(each, parents, known, level + 1) + 1 for each in parents.get(name, ()))
+        known[name] = max(above, default=0)
+    if level + known[name] > DEEPEST:
+        raise BadInput("import.groups_in_a_circle", group=name)
+    return known[name]
 
 
-def _above(name: str, parents: Mapping[str, set[str]]) -> Iterator[str]:
-    yield name
-    for parent in parents.get(name, ()):
-        yield from _above(parent, parents)
+def _above(names: Iterable[str], parents: Mapping[str, set[str]]) -> set[str]:
+    """Return ``names`` and every group that they stand in, each once."""
+    found, left = set[str](), list(names)
+    while left:
+        if (name := left.pop()) not in found:
+            found.add(name)
+            left += parents.get(name, ())
+    return found
 
 
 def _host(name: str, spot: Spot, of: list[str], groups: Groups, listing: Listing) -> Found:

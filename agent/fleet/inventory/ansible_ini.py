@@ -42,6 +42,7 @@ def _host_line(listing: Listing, group: Group, line: str, spot: Spot) -> None:
     except BadInput as error:
         listing.note(spot, line, error.say)
         return
+    listing.count(len(names))
     values = {}
     for word in words[1:]:
         variable, equals, value = word.partition("=")

@@ -46,6 +46,7 @@ class Reader:
         except BadInput as error:
             self.listing.note(spot, pattern, error.say)
             return
+        self.listing.count(len(names))
         values = dict(self._values(node))
         for name in names:
             before = group.hosts.get(name, (spot, {}))[1]

@@ -13,6 +13,9 @@ from core.texts import Say, say
 
 MOST_HOSTS = 1000
 MOST_BYTES = 4_194_304
+MOST_PLACES = 50_000
+"""Times that hosts may stand in groups, and lines that an ssh_config may have with all that it includes."""
+LONGEST_PATTERN = 300
 
 _HOP = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:@\s/]+)(?::(?P<port>\d{1,5}))?/?"
@@ -92,10 +95,17 @@ class Found:
 
 @dataclass(slots=True)
 class Listing:
-    """All that a file tells. notes: by line, each once."""
+    """All that a file tells. notes: by line, each once; places: how much was read of what may be too much."""
 
     hosts: list[Found] = field(default_factory=list)
     notes: dict[tuple[str, int, str], Note] = field(default_factory=dict)
+    places: int = 0
+
+    def count(self, places: int) -> None:
+        """Raise BadInput for a file that tells more than anybody's fleet."""
+        self.places += places
+        if self.places > MOST_PLACES:
+            raise BadInput("import.too_large")
 
     def note(self, spot: Spot, text: str, why: Say) -> None:
         """Tell of a line that is not taken, once."""
@@ -190,6 +200,8 @@ def take_port(listing: Listing, host: Found, spot: Spot, value: str) -> None:
 
 def expanded(pattern: str) -> Sequence[str]:
     """Return the hosts of a pattern such as ``web[01:20].example.com``; raises BadInput for a wrong one."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise BadInput("import.bad_range", pattern=pattern[:100])
     match = re.search(r"\[([^\[\]]*)\]", pattern)
     if match is None:
         return [pattern]

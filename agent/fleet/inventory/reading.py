@@ -51,13 +51,16 @@ def _included(pattern: str, folder: Path | None) -> Sequence[tuple[str, str]]:
     if folder is None:
         return ()
     found = []
-    for path in sorted(glob(str(folder / Path(pattern).expanduser()))):
+    try:
+        paths = sorted(glob(str(folder / Path(pattern).expanduser())))
+    except (RuntimeError, ValueError):  # the home of nobody; a NUL
+        return ()
+    for path in map(Path, paths):
         try:
-            text = Path(path).read_text("utf-8")
+            if path.is_file() and path.stat().st_size <= MOST_BYTES:  # a device or a pipe has no end
+                found.append((str(path), path.read_text("utf-8")))
         except (OSError, UnicodeDecodeError):
             continue
-        if len(text) <= MOST_BYTES:
-            found.append((path, text))
     return found
 
 

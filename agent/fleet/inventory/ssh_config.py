@@ -58,6 +58,7 @@ def _read(
     text: str, name: str, includes: Includes, blocks: list[Block], listing: Listing, depth: int
 ) -> None:
     for number, line in enumerate(text.splitlines(), 1):
+        listing.count(1)
         spot = Spot(name, number)
         if not line.strip() or line.lstrip().startswith("#"):
             continue

@@ -7,6 +7,10 @@ trap 'rm -rf "$scratch"' EXIT
 account() {
     name=$1
     id "$name" >/dev/null 2>&1 || useradd --create-home --shell /bin/sh "$name"
+    if [ "$(id -u "$name")" -eq 0 ]; then
+        echo "$name is root: name another account for it0" >&2
+        exit 1
+    fi
     usermod --shell /bin/sh --password '*' "$name"
     group=$(id -gn "$name")
     home=$(getent passwd "$name" | cut -d: -f6)

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from bot.api.models.base import Form, Name, Query, View
+from bot.api.models.base import Form, Moment, Name, Query, View
 
 Environment = Literal["dev", "staging", "prod"]
 ServerRole = Literal["web", "db", "cache", "worker", "gateway"]
@@ -151,14 +151,14 @@ class NewCredential(Form):
     name: str
     kind: CredentialKind
     secret: str = Field(repr=False, json_schema_extra={"writeOnly": True})
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class NewSecret(Form):
     """The secret that takes the place of a credential's."""
 
     secret: str = Field(repr=False, json_schema_extra={"writeOnly": True})
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class Credential(View):

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from bot.api.models.base import Form, View
+from bot.api.models.base import Form, Moment, View
 from core.texts import Language
 
 RoleName = Literal["viewer", "operator", "admin"]
@@ -112,7 +112,7 @@ class NewKey(Form):
 
     name: str
     role: str
-    expires_at: AwareDatetime | None = Field(None, description="None: it holds until it is revoked.")
+    expires_at: Moment | None = Field(None, description="None: it holds until it is revoked.")
 
 
 class Key(View):

@@ -144,7 +144,7 @@ async def add(land: Ground, person: Person, hosts: Hosts) -> None:
     ``#all`` work, ``#some`` are 194 of them and the bad ones, ``#behind`` are all once more, through another.
     """
     secret = {"name": "bench", "kind": "ssh_key", "secret": hosts.private}
-    await person.post("/api/console/credentials", secret)
+    await person.post("/api/v1/credentials", secret)
     async with Database.open(land.owner_url, size=2) as database:
         async with database.reading() as db:
             tenant = await db.value(Statement(select(tables.tenants.c.id)))

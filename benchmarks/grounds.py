@@ -167,12 +167,12 @@ class Person:
         """Return a route's answer."""
         headers = {"X-CSRF-Token": self._csrf}
         async with self.session.post(self.bot.url + path, json=body, headers=headers) as response:
-            assert response.status == 200, await response.text()
+            assert response.ok, await response.text()
             return await response.json()
 
     async def make_person(self, name: str) -> str:
         """Let somebody in as an operator; return their link's token."""
-        made = await self.post("/api/console/people", {"name": name, "role": "operator"})
+        made = await self.post("/api/v1/users", {"name": name, "role": "operator"})
         return str(made["link"].partition("token=")[2])
 
 
@@ -183,7 +183,7 @@ async def signed_in(bot: Bot, token: str) -> AsyncIterator[Person]:
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
         async with session.post(f"{bot.url}/login", data={"token": token}) as response:
             assert response.status == 200, await response.text()
-        async with session.get(f"{bot.url}/api/console/me") as response:
+        async with session.get(f"{bot.url}/api/v1/me") as response:
             csrf = (await response.json())["csrf"]
         yield Person(bot, session, csrf)
 

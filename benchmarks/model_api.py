@@ -5,6 +5,7 @@ heard of it.
 """
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -35,14 +36,27 @@ def message(model: str) -> tuple[bytes, bytes, bytes]:
     return begin, piece, end
 
 
+def half_a_call() -> bytes:
+    """Return a call whose arguments are no JSON, as a message's end."""
+    block = {"type": "tool_use", "id": "toolu_1", "name": "list_servers", "input": {}}
+    delta = {"type": "input_json_delta", "partial_json": '{"half": '}
+    ended = {"stop_reason": "tool_use", "stop_sequence": None}
+    told = event("content_block_stop", index=0)
+    told += event("content_block_start", index=1, content_block=block)
+    told += event("content_block_delta", index=1, delta=delta) + event("content_block_stop", index=1)
+    return told + event("message_delta", delta=ended, usage={"output_tokens": 3}) + event("message_stop")
+
+
 class ModelApi:
     """The API. wait_s: from the request to the first word; came: when each request arrived.
 
-    body: of the last request.
+    body: of the last request; faulty: whether every other request goes wrong, each time otherwise.
     """
 
     def __init__(self) -> None:
         self.wait_s = 0.0
+        self.faulty = False
+        self._faults = itertools.cycle(("busy", "", "cut", "", "overloaded", "", "no json", ""))
         self.came: asyncio.Queue[float] = asyncio.Queue()
         self.body: Json = {}
         self.url = ""
@@ -52,10 +66,23 @@ class ModelApi:
         self.body = await request.json()
         self.came.put_nowait(at)
         begin, piece, end = message(self.body["model"])
+        fault = next(self._faults) if self.faulty else ""
+        if fault == "busy":
+            busy = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+            return web.json_response(busy, status=529, headers={"retry-after": "1"})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(begin)
         await asyncio.sleep(self.wait_s)
+        match fault:
+            case "cut":
+                assert request.transport
+                request.transport.abort()
+                return response
+            case "overloaded":
+                end = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+            case "no json":
+                end = half_a_call()
         await response.write(piece + end)
         await response.write_eof()
         return response

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from core.audit import Entry
 from core.clock import Clock
@@ -14,6 +14,7 @@ from core.store import leases, log, people, quiet
 from core.store.database import Database, Row, Transaction
 from core.tenant import Tenant, Tenants
 from core.vault import Place
+from core.work import User
 
 DEFAULT_TENANT = "default"
 TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,200}")
@@ -85,9 +86,12 @@ class DatabaseInstallations:
             )
         self._written.add(channel)
 
-    async def add(self, tenant: Tenant, channel: str, secret: bytes) -> str:
+    async def add(
+        self, tenant: Tenant, channel: str, secret: bytes, by: User | None = None, over: str = ""
+    ) -> str:
         """Seal a bot's token and return the installation's id; it begins within seconds.
 
+        by: who does so, None for the owner at the command line; over: the channel by which.
         Raises BadInput for what is no token, Refused for a bot that is another tenant's.
         """
         token = secret.decode("ascii", "replace").strip()
@@ -100,15 +104,17 @@ class DatabaseInstallations:
             sealed = tenant.vault.seal(token.encode(), place)
             if await tx.one(people.SET_INSTALLATION, tenant=tenant.id, sealed=sealed, **row) is None:
                 raise Refused("channel.of_another")
-            await self._note(tx, tenant, "channel.add", installation_id)
+            await self._note(tx, tenant, "channel.add", installation_id, by, over)
         return installation_id
 
-    async def remove(self, tenant: Tenant, installation_id: str) -> None:
-        """Destroy a bot's token; raises NotFound."""
+    async def remove(
+        self, tenant: Tenant, installation_id: str, by: User | None = None, over: str = ""
+    ) -> None:
+        """Destroy a bot's token; by, over: as ``add``. Raises NotFound."""
         async with tenant.transaction() as tx:
             if await tx.one(people.END_INSTALLATION, id=installation_id, tenant=tenant.id) is None:
                 raise NotFound("channel.unknown", channel=installation_id)
-            await self._note(tx, tenant, "channel.remove", installation_id)
+            await self._note(tx, tenant, "channel.remove", installation_id, by, over)
 
     async def listed(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Return what is known of a tenant's bots."""
@@ -130,8 +136,18 @@ class DatabaseInstallations:
                     count += await tx.run(people.RESEAL_INSTALLATION, **found)
         return count
 
-    async def _note(self, tx: Transaction, tenant: Tenant, action: str, installation_id: str) -> None:
-        entry = Entry(action, "system", None, None, "installation", installation_id)
+    async def _note(
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        action: str,
+        installation_id: str,
+        by: User | None,
+        over: str,
+    ) -> None:
+        actor: Literal["user", "system"] = "user" if by else "system"
+        who = by.id if by else None
+        entry = Entry(action, actor, who, None, "installation", installation_id, over or None)
         await tenant.audit.append_in(tx, entry, self._clock())
 
     async def lease(self, installation_id: str) -> bool:

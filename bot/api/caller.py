@@ -9,6 +9,7 @@ from aiohttp import web
 
 from bot.console.auth import FAILED_SIGN_INS_A_MINUTE, VISITOR, Sessions, Unauthenticated, Visitor, check_csrf
 from bot.console.limits import Rate
+from bot.console.origin import same_origin
 from bot.web import metrics
 from core.clock import Clock
 from core.errors import NotAllowed, NotFound, SetupError
@@ -57,6 +58,11 @@ class Caller:
         """Return the user."""
         return self.visitor.user
 
+    @property
+    def channel(self) -> str:
+        """Return what the log calls the way by which they came."""
+        return self.visitor.channel
+
     def needs(self, role: Role) -> None:
         """Raise NotAllowed unless the caller has ``role``."""
         if not self.user.role.covers(role):
@@ -96,12 +102,18 @@ class Callers:
             visitor = await self._sessions.visitor(request)
             if request.method not in SAFE:
                 check_csrf(request, visitor)
+                self._check_origin(request)
             found = Caller(visitor, "cookie", "session", visitor.session_id)
         request[VISITOR] = found.visitor
         wanted = request.headers.get("X-Tenant")
         if wanted is not None and wanted != found.tenant.row.slug:
             raise NoAccess("api.other_tenant")
         return found
+
+    def _check_origin(self, request: web.Request) -> None:
+        """Raise NotAllowed for what a browser sends from a page that is not the console's."""
+        if "Origin" in request.headers and not same_origin(request, self._sessions.secure):
+            raise NotAllowed("api.other_origin")
 
     async def _by_bearer(self, scheme: str, given: str, ip: str | None) -> Caller:
         place = (ip or "",)

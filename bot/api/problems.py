@@ -1,14 +1,15 @@
 """What is refused, as RFC 9457 says it: a problem with a sentence in the caller's language."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import web
 from pydantic import ValidationError
 
 from bot.api.models.base import View
-from core.errors import BadInput
+from core.errors import BadInput, NotFound
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -39,6 +40,15 @@ class Unfit(BadInput):
     def __init__(self, errors: Sequence[Wrong]) -> None:
         super().__init__("api.unfit", fields=", ".join(dict.fromkeys(each.pointer for each in errors)))
         self.errors = list(errors)
+
+
+@contextmanager
+def naming() -> Iterator[None]:
+    """Refuse a name in a body or query that names nothing as a bad value: what the path names is there."""
+    try:
+        yield
+    except NotFound as error:
+        raise BadInput(error.say.key, **error.say.params) from None
 
 
 def unfit(error: ValidationError) -> Unfit:

@@ -10,7 +10,9 @@ from core.errors import BadInput, NotFound, Refused
 from core.messages import Address, Part
 from core.store import log, talks
 from core.store.database import Row
+from core.tenant import Tenant, console_installation
 from core.texts import Say, say
+from core.work import User
 
 START = "/start"
 SHOWN = 10
@@ -80,22 +82,25 @@ class Talks:
         if here.channel == there.channel == CONSOLE:
             return [say("open.in_list", title=_title(row))]
         if there != here:
-            await self._check_may_move(work, row)
-        await self._bring(work, row)
+            await _check_may_move(work.tenant, work.user, row)
+        await self._bring(work.tenant, work.user, here, row)
         return [say("open.on_console" if here.channel == CONSOLE else "open.done", title=_title(row))]
+
+    async def to_console(self, tenant: Tenant, user: User, conversation_id: str) -> None:
+        """Let a person's conversation go on on the console; raises NotFound, and Refused as ``open`` does."""
+        async with tenant.reading() as db:
+            row = await talks.by_code(db, user.id, talks.code_of(conversation_id), None)
+        if row is None or row["id"] != conversation_id:
+            raise NotFound("error.no_such_conversation")
+        if log.address_of(row).channel != CONSOLE:
+            await _check_may_move(tenant, user, row)
+            await self._bring(tenant, user, Address(CONSOLE, console_installation(tenant.id), ""), row)
 
     async def _only_at(self, work: Work) -> Address | None:
         return None if await is_private(work.tenant, work.user, work.address) else work.address
 
-    async def _check_may_move(self, work: Work, row: Row) -> None:
-        """Raise Refused for what must stay where it is: work under way, its cards, and what a group said."""
-        if not await is_private(work.tenant, work.user, log.address_of(row)):
-            raise Refused("open.of_a_group")
-        if row["runs"] or row["waits"] or row["shows_card"]:
-            raise Refused("open.busy")
-
-    async def _bring(self, work: Work, row: Row) -> None:
-        tenant, user, here, now = work.tenant, work.user, work.address, self._desk.clock()
+    async def _bring(self, tenant: Tenant, user: User, here: Address, row: Row) -> None:
+        now = self._desk.clock()
         is_console = here.channel == CONSOLE
         # On the console each thread is a conversation: this one gets a thread of its own.
         place = (
@@ -115,6 +120,14 @@ class Talks:
                 raise Refused("open.busy")
             tx.after_commit.append(lambda: self._desk.changed(tenant.id, "conversations"))
             await tenant.audit.append_in(tx, entry, now)
+
+
+async def _check_may_move(tenant: Tenant, user: User, row: Row) -> None:
+    """Raise Refused for what must stay where it is: work under way, its cards, and what a group said."""
+    if not await is_private(tenant, user, log.address_of(row)):
+        raise Refused("open.of_a_group")
+    if row["runs"] or row["waits"] or row["shows_card"]:
+        raise Refused("open.busy")
 
 
 def _title(row: Row) -> Say | str:

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from agent.fleet.credentials import Credentials
 from bot.console.auth import Sessions, Unauthenticated, check_csrf
-from bot.console.socket import Sockets, same_origin
+from bot.console.origin import same_origin
+from bot.console.socket import Sockets
 from bot.console.wellformed import form_of
 from bot.texts.catalogue import Catalogue
 from core.clock import Clock

@@ -5,6 +5,7 @@ import errno
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -13,7 +14,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bot.api.endpoints import ROOT
 from bot.api.problems import Unfit, problem
 from bot.api.service import Api
-from bot.console.api import Api as ConsoleApi
 from bot.console.auth import VISITOR, Sessions, Unauthenticated
 from bot.console.pages import Pages, in_page, language_of
 from bot.console.socket import Sockets
@@ -57,31 +57,40 @@ def status_of(error: It0Error) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
+def host_of(url: str) -> str:
+    """Return the host that a URL names, as one that looks for it compares it; "" for none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
 class Web:
     """All routes, and what each request passes through.
 
-    ready: returns what ``/readyz`` shows; its key ``ready`` decides between 200 and 503.
+    ready: returns what ``/readyz`` shows; its key ``ready`` decides between 200 and 503. public_url: as whom
+    the world knows it0, "" where it has no such name.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         pages: Pages,
-        console_api: ConsoleApi,
         api: Api,
         sockets: Sockets,
         telegram: Telegram,
         texts: Catalogue,
         ready: Ready,
+        public_url: str,
     ) -> None:
         self._sessions = sessions
         self._pages = pages
-        self._console_api = console_api
         self._api = api
         self._sockets = sockets
         self._telegram = telegram
         self._texts = texts
         self._ready = ready
+        self._public_host = host_of(public_url)
 
     def app(self) -> web.Application:
         """Return the application."""
@@ -94,7 +103,6 @@ class Web:
                 web.get("/ws/agent", self._sockets.handle),
                 web.post("/telegram/{installation}", self.telegram),
                 *self._pages.routes(),
-                *self._console_api.routes(),
                 *self._api.routes(),
             ]
         )
@@ -179,9 +187,6 @@ class Web:
             if status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
             return response
-        if request.path.startswith("/api/"):
-            told = {"error": {"code": words.key, "message": message}}
-            return web.json_response(told, status=status)
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(text=message + "\n", status=status)
         text = in_page("door.html", lang=language, **self._door(words, message, language))
@@ -214,8 +219,10 @@ class Web:
         await self._telegram.take(bot, await json_of(request))
         return web.json_response({})
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Figures for Prometheus."""
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Figures for Prometheus, which comes by an inner address: by the public name comes the world."""
+        if self._public_host and host_of(f"//{request.host}") == self._public_host:
+            raise web.HTTPNotFound
         return web.Response(
             body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

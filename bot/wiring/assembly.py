@@ -19,12 +19,16 @@ from agent.risk import classify
 from agent.tools import all_tools
 from agent.turns import Turns
 from bot.api.resources.approvals import ApprovalDesk
+from bot.api.resources.clusters import ClusterDesk
+from bot.api.resources.credentials import CredentialDesk
 from bot.api.resources.fleet import FleetDesk
+from bot.api.resources.page import PageDesk
 from bot.api.resources.records import RecordsDesk
 from bot.api.resources.talk import Talk
+from bot.api.resources.tenant import TenantDesk
 from bot.api.service import Api, Resource
 from bot.chat.controls import Controls
-from bot.console.api import Api as ConsoleApi
+from bot.chat.talks import Talks
 from bot.console.entrance import Entrance
 from bot.console.pages import Pages
 from bot.engines import default_of, pick_engine
@@ -98,28 +102,21 @@ def assemble(ground: Ground) -> App:
     heads = Heads(settings.home / "audit")
     entrance = Entrance(front, Console(ground.bus), ground.bus)
     sockets = sockets_of(ground, sessions, entrance)
-    console_api = ConsoleApi(
-        sessions,
-        hands.fleet,
-        staff,
-        controls,
-        ground.texts,
-        settings.url,
-        default_of(settings, ground.engines),
-        desk.changed,
-        hands.gate.probing,
-    )
     callers = callers_of(ground, sessions)
     resources: list[Resource] = [
-        Talk(entrance, ground.texts),
+        Talk(entrance, Talks(desk), ground.texts),
         ApprovalDesk(hands.approvals, ground.texts),
         FleetDesk(hands.fleet, hands.gate.probing, ground.texts),
+        ClusterDesk(hands.fleet.clusters, hands.gate.probing, ground.texts),
+        CredentialDesk(hands.fleet.credentials),
         people_desk_of(ground, callers, sessions, staff, keys, desk),
-        RecordsDesk(controls, doctor, heads, ground.texts, clock),
+        RecordsDesk(doctor, heads, ground.texts, clock),
+        TenantDesk(controls, installations, ground.engines.keys(), desk.changed, clock),
+        PageDesk(ground.texts),
     ]
     api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
     pages = Pages(sessions, sockets, ground.texts, ground.tenants, hands.fleet.credentials, clock)
-    site = Web(sessions, pages, console_api, api, sockets, telegram, ground.texts, doctor.ready)
+    site = Web(sessions, pages, api, sockets, telegram, ground.texts, doctor.ready, settings.public_url)
     expiry = Expiry(desk, ground.tenants)
     chores = timer_handlers(settings, ground.database, ground.tenants, clock, hands.approvals, heads, expiry)
     timers = TimerWorker(ground.me, ground.database, clock, chores, settings.sweep_s)

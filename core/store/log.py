@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     bindparam,
     column,
-    exists,
     func,
     insert,
     literal_column,
@@ -60,26 +59,6 @@ OPEN = Statement(
     )
     .on_conflict_do_nothing()
     .returning(C.c.id)
-)
-_running = exists(
-    select(literal_column("1"))
-    .select_from(tables.lanes)
-    .where(
-        tables.lanes.c.tenant_id == C.c.tenant_id,
-        tables.lanes.c.conversation_id == C.c.id,
-        tables.lanes.c.owner.is_not(None),
-    )
-)
-OF_USER = Statement(
-    select(C, _running.label("running"))
-    .where(
-        of_tenant(C),
-        C.c.user_id == param("user_id"),
-        C.c.channel == param("channel"),
-        C.c.last_seq > 0,
-    )
-    .order_by(C.c.updated_at.desc())
-    .limit(param("count", INT))
 )
 MOVE = Statement(
     update(C)

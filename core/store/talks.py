@@ -91,9 +91,9 @@ _mine = and_(
     not_(C.c.thread.startswith("feed:", autoescape=False)),
     or_(not_(param("only_here", BOOL)), _at_place),
 )
-_of_console = and_(
+_listed = and_(
     C.c.user_id == param("user_id"),
-    C.c.channel == "console",
+    or_(param("everywhere", BOOL), C.c.channel == "console"),
     C.c.last_seq > 0,
     not_(C.c.thread.startswith("feed:", autoescape=False)),
 )
@@ -116,11 +116,11 @@ MINE = Statement(
     .order_by(C.c.updated_at.desc(), C.c.id.desc())
     .limit(param("count", INT))
 )
-ON_CONSOLE = Statement(
+LISTED = Statement(
     select(C, _taken.label("running"))
     .where(
         of_tenant(C),
-        _of_console,
+        _listed,
         not_(_lacks_a_word),
         or_(
             param("before") == "",
@@ -130,7 +130,7 @@ ON_CONSOLE = Statement(
     .order_by(C.c.updated_at.desc(), C.c.id.desc())
     .limit(param("count", INT))
 )
-ONE = Statement(select(C, _taken.label("running")).where(of_tenant(C), _of_console, C.c.id == param("id")))
+ONE = Statement(select(C, _taken.label("running")).where(of_tenant(C), _listed, C.c.id == param("id")))
 BY_CODE = Statement(
     select(*_columns)
     .where(_mine, func.right(C.c.id, CODE_LENGTH) == param("code"))
@@ -232,20 +232,21 @@ async def mine(
     )
 
 
-async def on_console(
-    tx: Transaction, user_id: str, words: Sequence[str], before: str, count: int
+async def listed(
+    tx: Transaction, user_id: str, words: Sequence[str], before: str, count: int, everywhere: bool = False
 ) -> tuple[list[Row], bool]:
     """Return a person's newest conversations of console and API, and whether there are older ones.
 
-    words: as ``mine``; before: the id of the one that they are older than, "" to begin. Raises NotFound for
-    one that is none.
+    words: as ``mine``; before: the id of the one that they are older than, "" to begin; everywhere: those of
+    all other channels too. Raises NotFound for a ``before`` that is none.
     """
-    last = await tx.one(ONE, user_id=user_id, id=before) if before else None
+    last = await tx.one(ONE, user_id=user_id, id=before, everywhere=everywhere) if before else None
     if before and last is None:
         raise NotFound("error.no_such_conversation")
     rows = await tx.all(
-        ON_CONSOLE,
+        LISTED,
         user_id=user_id,
+        everywhere=everywhere,
         words=[word.lower() for word in words],
         before=before,
         moment=last["updated_at"] if last else None,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import jwt
@@ -16,7 +17,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
-from support.house import Client, House
+from support.house import Client, House, signed_in
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "https://ops.example.com"
@@ -102,7 +103,9 @@ async def test_key_speaks_and_a_repeated_message_runs_once(api: Api) -> None:
     events = await said(api, first[1]["conversation"])
     assert [event["kind"] for event in events].count("said") == 1
     assert "Filesystem" in json.dumps(events)
-    _, found = await api("GET", "/conversations?q=disk")
+    assert (await api("POST", f"/conversations/{first[1]['conversation']}/reopen"))[1]["channel"] == "console"
+    assert (await api("GET", "/conversations?everywhere=true&cursor=none"))[0] == 422
+    _, found = await api("GET", "/conversations?q=disk&everywhere=true")
     assert first[1]["conversation"] in [one["id"] for one in found["conversations"]]
 
 
@@ -173,6 +176,13 @@ VIEWERS_MAY_NOT = [
     ("POST", "/users/admin/link", None), ("POST", "/users/admin/pairing-code", None), ("POST", "/halt", None),
     ("POST", "/credentials", {"name": "c", "kind": "token", "secret": "s"}), ("GET", "/doctor", None),
     ("PATCH", "/servers/local", {"description": "mine"}), ("GET", "/audit/verification", None),
+    ("GET", "/tenant", None), ("PATCH", "/tenant", {"four_eyes": True}), ("GET", "/channels", None),
+    ("POST", "/channels", {"channel": "telegram", "token": "1:x"}), ("DELETE", "/channels/x", None),
+    ("POST", "/clusters", {"name": "c", "kind": "bare_metal"}), ("DELETE", "/clusters/c", None),
+    ("POST", "/clusters/c/check", None), ("GET", "/servers/local/hardening", None),
+    ("POST", "/credentials/c/rotate", {"secret": "s"}), ("DELETE", "/credentials/c", None),
+    ("POST", "/servers/local/trust", {"fingerprint": "x"}), ("POST", "/servers/local/distrust", None),
+    ("DELETE", "/keys/k", None), ("PATCH", "/users/admin", {"role": "viewer"}), ("POST", "/resume", None),
 ]  # fmt: skip
 
 
@@ -244,10 +254,126 @@ async def test_people_keys_and_audit_by_the_api(api: Api) -> None:
     assert [user["name"] for user in listed["users"]] == ["Zoe", "admin"]
 
 
-async def test_each_tenant_has_its_share_of_requests_a_minute(
+async def test_every_list_is_read_in_pages(api: Api) -> None:
+    for number in range(5):
+        name = f"page-{number}"
+        assert (await api("POST", "/servers", {"name": name, "connection": "local"}))[0] == 201
+        assert (await api("POST", "/clusters", {"name": f"metal-{number}", "kind": "bare_metal"}))[0] == 201
+        assert (await api("POST", "/users", {"name": name, "role": "viewer"}))[0] == 201
+        secret = {"name": name, "kind": "ssh_password", "secret": "hunter2-hunter2"}
+        assert (await api("POST", "/credentials", secret))[0] == 201
+        assert (await api("POST", "/keys", {"name": f"nightly-{number}", "role": "viewer"}))[0] == 201
+    for path, rows in [(path, path) for path in ("servers", "clusters", "users", "credentials", "keys")]:
+        _, whole = await api("GET", f"/{path}")
+        assert whole["next"] is None
+        found, cursor = [], ""
+        while cursor is not None:
+            status, page = await api("GET", f"/{path}?limit=2&cursor={quote(cursor)}")
+            assert (status, len(page[rows]) <= 2) == (200, True)
+            found += page[rows]
+            cursor = page["next"]
+        assert found == whole[rows], path
+    await api("DELETE", "/servers/page-1")  # what a cursor stands on may go between two pages
+    _, page = await api("GET", "/servers?limit=2&cursor=page-1")
+    assert [each["name"] for each in page["servers"]] == ["page-2", "page-3"]
+
+
+async def test_cluster_is_added_checked_and_removed_by_the_api(api: Api) -> None:
+    entry = {"name": "shop", "kind": "k8s", "environment": "prod", "entry": "local", "description": "Shop"}
+    assert await api("POST", "/clusters", entry) == (201, {**entry, "servers": []})
+    status, told = await api("POST", "/clusters", {**entry, "name": "other", "entry": "nobody"})
+    assert (status, told["code"]) == (422, "error.no_such_server")
+    status, told = await api(
+        "POST", "/clusters", {"name": "farm", "kind": "bare_metal", "environment": "prod"}
+    )
+    joined = {"name": "member", "connection": "local", "environment": "prod", "cluster": "farm"}
+    _, added = await api("POST", "/servers", joined)
+    assert added["server"]["cluster"] == "farm"
+    _, checked = await api("POST", "/clusters/farm/check")
+    assert [(each["server"], each["ok"]) for each in checked["checks"]] == [("member", True)]
+    assert checked["checks"][0]["can"]
+    assert (await api("GET", "/servers/member"))[1]["can"] == checked["checks"][0]["can"]
+    assert await api("DELETE", "/clusters/farm") == (200, {"servers": ["member"]})
+    assert (await api("GET", "/servers/member"))[1]["cluster"] is None
+    assert (await api("GET", "/clusters/farm"))[0] == 404
+
+
+async def test_tenant_shows_its_quotas_and_is_told_what_to_do(api: Api) -> None:
+    _, before = await api("GET", "/tenant")
+    assert before["plan"] == "self-hosted"
+    assert {each["name"]: each["limit"] for each in before["quotas"]}["servers"] is None
+    status, told = await api("PATCH", "/tenant", {"four_eyes": True, "approvals_needed": 2})
+    assert (status, told["preferences"]["four_eyes"], told["preferences"]["approvals_needed"]) == (
+        200,
+        True,
+        2,
+    )
+    assert (await api("PATCH", "/tenant", {"engine": "genius"}))[1]["code"] == "engine.unknown"
+    assert (await api("PATCH", "/tenant", {"approvals_needed": 0}))[0] == 422
+    _, page = await api("GET", "/audit?action=tenant.set&limit=2")
+    assert {row["detail"]["key"]: row["detail"]["value"] for row in page["rows"]} == {
+        "four_eyes": True,
+        "approvals_needed": 2,
+    }
+    await api("PATCH", "/tenant", {"four_eyes": False, "approvals_needed": 1})
+
+
+async def test_bots_token_goes_in_and_never_comes_out(api: Api) -> None:
+    token = f"4242:{secrets.token_hex(16)}"
+    assert (await api("POST", "/channels", {"channel": "telegram", "token": "no token"}))[0] == 422
+    status, made = await api("POST", "/channels", {"channel": "telegram", "token": token})
+    assert (status, made["id"]) == (201, "telegram-4242")
+    _, listed = await api("GET", "/channels")
+    assert [each["id"] for each in listed["channels"]] == ["telegram-4242"]
+    assert token not in json.dumps(listed)
+    assert (await api("DELETE", "/channels/telegram-4242"))[0] == 204
+    assert (await api("DELETE", "/channels/telegram-4242"))[0] == 404
+    _, page = await api("GET", "/audit?action=channel.&limit=2")
+    assert [row["actor"] for row in page["rows"]] == [(await api("GET", "/me"))[1]["user"]["name"]] * 2
+
+
+async def test_hardening_is_shown_and_never_for_the_bots_own_machine(api: Api) -> None:
+    assert (await api("GET", "/servers/local/hardening"))[1]["code"] == "harden.local"
+    assert (await api("GET", "/servers/nobody/hardening"))[0] == 404
+    assert (await api("PATCH", "/servers/local", {"host": "10.0.0.1"}))[1]["code"] == "server.not_changeable"
+
+
+async def test_page_of_another_origin_changes_nothing_though_it_has_the_cookie(house: House) -> None:
+    client = await signed_in(house, "admin")
+    assert client._session
+    told = []
+    for origin in (ORIGIN, "null", house.url):
+        headers = {"X-CSRF-Token": client.csrf, "Origin": origin}
+        url = f"{house.url}/api/v1/me"
+        async with client._session.patch(url, json={"language": "en"}, headers=headers) as response:
+            told.append(response.status)
+    assert told == [403, 403, 204]
+    await client.close()
+
+
+async def test_what_is_another_tenants_is_not_there(
+    house: House, http: aiohttp.ClientSession, api: Api
+) -> None:
+    made = await asyncio.to_thread(house.command, "tenant", "create", "apart", "--plan", "pro")
+    assert made.returncode == 0, made.stderr
+    _, token = new_key(house, "admin", "--tenant", "apart")
+    apart = Api(house, http, token)
+    assert (await api("POST", "/servers", {"name": "ours", "connection": "local"}))[0] == 201
+    _, asked = await api("POST", "/conversations", {"text": "hello"})
+    for method, path in [
+        ("GET", "/servers/ours"), ("PATCH", "/servers/ours"), ("DELETE", "/servers/ours"),
+        ("POST", "/servers/ours/check"), ("GET", "/servers/ours/hardening"), ("GET", "/clusters/ours"),
+        ("DELETE", "/keys/ours"), ("DELETE", "/credentials/ours"), ("DELETE", "/channels/ours"),
+        ("GET", f"/conversations/{asked['conversation']}"), ("PATCH", "/users/ours"),
+        ("GET", f"/conversations/{asked['conversation']}/events"),
+    ]:  # fmt: skip
+        assert (await apart(method, path, {} if method == "PATCH" else None))[0] == 404, path
+
+
+async def test_each_tenant_has_its_share_and_figures_are_not_told_by_the_public_name(
     house: House, http: aiohttp.ClientSession, admin: str
 ) -> None:
-    other = house.replica(API_REQUESTS_PER_MINUTE="3")
+    other = house.replica(API_REQUESTS_PER_MINUTE="3", PUBLIC_URL="https://it0.example.com")
     try:
         await asyncio.to_thread(other.start, "bot")
         api = Api(other, http, admin)
@@ -260,6 +386,11 @@ async def test_each_tenant_has_its_share_of_requests_a_minute(
         assert api.headers["RateLimit-Policy"] == '"tenant";q=3;w=60'
         guesses = [await Api(other, http, "it0_guess")("GET", "/me") for _ in range(31)]
         assert [status for status, _ in guesses] == [401] * 30 + [429]
+        told = {}
+        for host in ("it0.example.com", "IT0.example.com.:443", "[", "10.0.0.7:8080"):
+            async with http.get(f"{other.url}/metrics", headers={"Host": host}) as response:
+                told[host] = response.status
+        assert told == {"it0.example.com": 404, "IT0.example.com.:443": 404, "[": 200, "10.0.0.7:8080": 200}
     finally:
         other.close()
 

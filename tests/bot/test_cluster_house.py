@@ -152,7 +152,7 @@ async def test_killed_within_a_change_it_is_unknown_and_never_run_again(
     await admin.connect()
     await admin.until(lambda: admin.of_kind(card["conversation"], "reply"), 60)
     told = words_of(admin.of_kind(card["conversation"], "reply")[0])
-    rows = (await admin.get("/api/console/audit"))["rows"]
+    rows = (await admin.get("/api/v1/audit"))["rows"]
     results = [row["detail"]["results"] for row in rows if row["action"] == "command.result"]
     assert [(each["server"], each["state"]) for each in results[0]] == [("shop", "unknown")], told
     assert seen(calls).count("cordon node-1") == 1

@@ -21,7 +21,18 @@ ARGS = [
     "--disable-sync",
     "--headless",
 ]
-VIEWS = ("chat", "servers", "approvals", "audit", "people")
+VIEWS = (
+    "chat",
+    "servers",
+    "clusters",
+    "credentials",
+    "approvals",
+    "audit",
+    "usage",
+    "people",
+    "keys",
+    "channels",
+)
 WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('CSP', e.violatedDirective))"
 Open = Callable[..., Awaitable[Page]]
 pytestmark = pytest.mark.skipif(
@@ -265,7 +276,7 @@ async def test_the_language_changes_everywhere(open_page: Open, double: ConsoleD
     await expect(page.locator("[data-press=approve]")).to_have_text("批准")
     await expect(page.locator(".card .level")).to_have_text("L2 · 高风险")
     await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
-    assert double.posts == [("language", {"language": "zh"})]
+    assert double.posts == [("PATCH me", {"language": "zh"})]
     for view in VIEWS:
         await page.goto(f"{double.url}/#/{view}")
         await expect(page.locator("#main")).not_to_contain_text(re.compile(r"console\.\w"))
@@ -335,7 +346,14 @@ async def test_a_viewer_is_offered_nothing_they_may_not_do(open_page: Open, doub
     await expect(page.locator(".halt")).to_have_count(0)
     await page.goto(f"{double.url}/#/servers")
     await expect(page.locator("table")).to_contain_text("web-1")
-    await expect(page.locator("#main button")).to_have_count(0)
+    await expect(page.locator("#main :is(button, summary)")).to_have_count(0)
+    await expect(page.locator(".tabs a")).to_have_count(2)
+    await page.locator(".tabs a").last.click()
+    await expect(page.locator("table")).to_contain_text("shop-metal")
+    await expect(page.locator("#main :is(button, summary)")).to_have_count(0)
+    for view in ("credentials", "usage", "keys", "channels"):
+        await page.goto(f"{double.url}/#/{view}")
+        await expect(page.locator("main")).to_contain_text("This page is for admins.")
 
 
 async def test_adding_a_server_ends_with_its_fingerprint(open_page: Open, double: ConsoleDouble) -> None:
@@ -369,7 +387,7 @@ async def test_a_server_is_described_whole(open_page: Open, double: ConsoleDoubl
         "role": "web",
     }.items():
         await form.locator(f"[name={name}]").select_option(choice)
-    fold = form.locator("details summary")
+    fold = form.get_by_text("More options")
     await fold.focus()
     await page.keyboard.press("Enter")
     await page.keyboard.press("Tab")
@@ -395,6 +413,9 @@ async def test_a_server_is_described_whole(open_page: Open, double: ConsoleDoubl
         "restricted": True,
         "shell": "sh",
         "ssh_options": {"keepalive_s": 20, "legacy_algorithms": True},
+        "cluster": "",
+        "read_user": "",
+        "read_credential": "",
     }
     assert double.posts == [("servers", sent)]
 
@@ -419,22 +440,156 @@ async def test_what_is_wrong_with_a_server_is_said_where_it_can_be_seen(
     await expect(error).to_contain_text("“oops” is not a tag")
     await expect(form.locator("[name=tags]")).to_be_focused()
     await form.locator("[name=tags]").fill("team=shop")
-    double.bad_server = {"code": "server.bad_port", "message": "The port was not taken."}
-    double.expected = ["400"]
+    double.bad_server = ("server.bad_port", "The port was not taken.")
+    double.expected = ["422"]
     await submit.click()
     await expect(error).to_have_text("The port was not taken.")
     for seen in (error, submit, form.locator("[name=port]")):
         await expect(seen).to_be_in_viewport(ratio=1)
     await expect(form.locator("[name=port]")).to_be_focused()
-    await form.locator("details summary").click()
+    await form.get_by_text("More options").click()
     await form.locator("[name=keepalive_s]").fill("0")
-    await form.locator("details summary").click()
+    await form.get_by_text("More options").click()
     await submit.click()  # the browser itself points at a field that was folded away
     await expect(form.locator("[name=keepalive_s]")).to_be_focused()
     assert not await page.evaluate(
         "(([d]) => d.scrollWidth > d.clientWidth)(document.querySelectorAll('dialog'))"
     )
     assert len(double.posts) == 1
+
+
+async def test_a_server_is_changed_hardened_and_checked(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page("servers")
+    row, form = page.locator("tbody tr").nth(2), page.locator("dialog")
+    await expect(row).to_contain_text("reads as it0-ro with fleet-key")
+    await row.get_by_role("button", name="Change").click()
+    await expect(form.locator("[name=jump]")).to_have_value("bastion")
+    await form.locator("[name=read_user]").fill("")
+    await form.locator("[name=read_credential]").select_option("")
+    await form.locator("[name=tags]").fill("tier=db")
+    await form.locator("[name=cluster]").select_option("shop")
+    await form.locator("button[type=submit]").click()
+    await expect(page.locator(".toast")).to_contain_text("Done")
+    changed = {"tags": {"tier": "db"}, "cluster": "shop", "read_user": "", "read_credential": ""}
+    assert double.posts == [("PATCH servers/db-1", changed)]  # and nothing of what stayed as it was
+    await row.get_by_label("More for db-1").focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(form.locator(".output")).to_contain_text("sh harden.sh read-only")
+    await page.keyboard.press("Escape")
+    await row.get_by_role("button", name="Check").click()
+    await expect(row.locator(".check-result")).to_contain_text("may use sudo for")
+
+
+async def test_a_cluster_is_added_where_its_entry_is_wrong_it_says_so_there(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.expected = ["422"]
+    page = await open_page("clusters")
+    await page.get_by_role("button", name="Add cluster").click()
+    form = page.locator("dialog")
+    await form.locator("[name=name]").fill("shop")
+    await form.locator("[name=entry]").select_option("web-2")
+    await form.locator("button[type=submit]").click()
+    await expect(form.locator(".field:has([name=entry]) .form-error")).to_have_text(
+        "web-2 cannot be its entry."
+    )
+    await expect(form.locator("[name=entry]")).to_be_focused()
+    await form.locator("[name=kind]").select_option("bare_metal")
+    await expect(form.locator("[name=entry]")).to_be_hidden()
+    await form.locator("button[type=submit]").click()
+    await expect(page.locator(".toast")).to_contain_text("Done")
+    told = {"name": "shop", "kind": "bare_metal", "environment": "prod", "entry": "", "description": ""}
+    assert double.posts[-1] == ("clusters", told)
+    row = page.locator("tbody tr").first
+    await row.get_by_role("button", name="Check").click()
+    await expect(row.locator(".check-result")).to_contain_text("web-1 answers")
+    await row.get_by_role("button", name="Remove").click()
+    await page.locator("dialog [data-yes]").click()
+    await until(lambda: double.posts[-1] == ("DELETE clusters/shop", {}))
+
+
+async def test_a_credential_shows_its_end_is_rotated_and_leaves_no_secret_in_the_page(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    page = await open_page("credentials")
+    await expect(page.locator("tbody .state-rejected")).to_have_text("2 days left")
+    await expect(page.locator("tbody .state-pending")).to_have_text("10 days left")
+    await page.get_by_role("button", name="Rotate").nth(1).click()
+    secret, day = page.locator("dialog [name=secret]:enabled"), page.locator("dialog [name=expires_at]")
+    handle = await secret.element_handle()
+    assert handle
+    assert await secret.get_attribute("autocomplete") == "new-password"
+    await secret.fill("hunter2")
+    await day.fill("2040-01-31")
+    await page.locator("dialog button[type=submit]").click()
+    await expect(page.locator("dialog")).to_have_count(0)
+    sent = {"secret": "hunter2", "expires_at": "2040-01-31T23:59:59Z"}
+    assert double.posts == [("credentials/db-password-2/rotate", sent)]
+    assert await handle.input_value() == ""
+    await page.get_by_role("button", name="Revoke").first.click()
+    await page.locator("dialog [data-yes]").click()
+    await expect(page.locator(".toast.bad")).to_contain_text("no credential now: web-1 and db-1")
+
+
+async def test_a_key_is_made_its_token_shown_once_and_revoked(open_page: Open, double: ConsoleDouble) -> None:
+    double.filled = False
+    page = await open_page("keys")
+    await expect(page.locator(".empty-state")).to_contain_text("Make one for each script")
+    await page.locator(".empty-state").get_by_role("button", name="New key").click()
+    await page.locator("dialog [name=name]").fill("nightly")
+    double.filled = True
+    await page.locator("dialog button[type=submit]").click()
+    await expect(page.get_by_label("Token", exact=True)).to_have_value("it0_dGhpcyBpcyBhIHRva2Vu")
+    assert double.posts == [("keys", {"name": "nightly", "role": "viewer", "expires_at": None})]
+    await page.get_by_role("button", name="Done").click()
+    assert "it0_dGhpcyBpcyBhIHRva2Vu" not in await page.content()
+    await expect(page.locator("tbody tr").first).to_contain_text("revoked")
+    await page.get_by_role("button", name="Revoke ci").click()
+    await page.locator("dialog [data-yes]").click()
+    await until(lambda: double.posts[-1] == ("DELETE keys/ci", {}))
+
+
+async def test_usage_is_shown_by_day_with_what_is_used_of_the_plan(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    page = await open_page("usage")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(4)
+    for words in ("3 May 2030", "claude-haiku", "1,860,000", "54,600", "7.4070"):
+        await expect(rows.first).to_contain_text(words)
+    await expect(rows.last).to_contain_text("11.1105")
+    share = await rows.nth(1).locator("progress").evaluate("(bar) => bar.value / bar.max")
+    assert share == pytest.approx(1 / 3)
+    await expect(page.locator(".meter.full")).to_contain_text("3 of 3 · at the limit")
+    await expect(page.get_by_label("Servers: 4 of 5")).to_be_visible()
+    double.filled = False
+    await page.get_by_label("Which days").select_option("7")
+    await expect(page.locator(".empty-state")).to_contain_text("/engine")
+
+
+async def test_people_are_paired_by_a_code_and_a_bots_token_is_refused_at_its_field(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.expected = ["422"]
+    page = await open_page("people")
+    await page.locator("tbody tr").nth(1).get_by_role("button", name="Pairing code").click()
+    await expect(page.get_by_label("Pairing code", exact=True)).to_have_value("7F3K-92QD")
+    await page.get_by_role("button", name="Done").click()
+    await page.get_by_role("link", name="Channels").click()
+    await page.get_by_role("button", name="Add Telegram bot").click()
+    token = page.locator("dialog [name=token]")
+    await token.fill("no token")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".field:has([name=token]) .form-error")).to_contain_text(
+        "This is no bot's token"
+    )
+    await token.fill("4242:secret")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("dialog")).to_have_count(0)
+    assert double.posts[-1] == ("channels", {"channel": "telegram", "token": "4242:secret"})
+    await expect(page.locator("tbody")).to_contain_text("telegram-4242")
 
 
 @pytest.mark.parametrize(("language", "names"), [("en", "so far: ann and bob"), ("zh", "批准人：ann、bob")])

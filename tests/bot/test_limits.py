@@ -225,8 +225,8 @@ async def test_link_of_one_who_was_let_out_makes_no_session(house: House) -> Non
     again = await asyncio.to_thread(house.command, "user", "link", "zoe")
     assert again.returncode == 1
     admin = await someone(house, "admin", is_new=False)
-    status, answer = await admin.post("/api/console/people/zoe/link")
-    assert (status, answer["error"]["code"]) == (400, "people.inactive")
+    status, answer = await admin.post("/api/v1/users/zoe/link")
+    assert (status, answer["code"]) == (422, "people.inactive")
     await asyncio.to_thread(house.command, "user", "change", "zoe", "--active")  # voided is voided
     token = {"token": link.rpartition("=")[2]}
     async with aiohttp.ClientSession() as session, session.post(f"{house.url}/login", data=token) as response:
@@ -274,7 +274,7 @@ async def test_new_conversation_is_told_to_its_persons_other_pages_only(house: H
             await first_frame(page)
         await client.ask("hi there")
         assert await mine.receive_json(timeout=10) == {"type": "changed", "what": "conversations"}
-        titles = [row["title"] for row in (await client.get("/api/console/conversations"))["conversations"]]
+        titles = [row["title"] for row in (await client.get("/api/v1/conversations"))["conversations"]]
         assert titles == ["hi there"]
         assert await pongs(theirs, 1) == ["pong"]  # and nothing came before it
     await client.close()
@@ -295,11 +295,11 @@ async def test_card_names_who_has_approved_so_far(house: House) -> None:
         await kim.click(f"approve:{approval['id']}")
         settled = await ina.until(lambda: ina.of_kind(card["conversation"], "settled"))
         assert settled[-1]["body"]["approval"]["voters"] == ["kim"]
-        listed = (await kim.get("/api/console/approvals?status=pending"))["approvals"]
+        listed = (await kim.get("/api/v1/approvals?status=pending"))["approvals"]
         assert [each["voters"] for each in listed] == [["kim"]]
         await ina.click(f"reject:{approval['id']}")
         await ina.until(lambda: len(ina.of_kind(card["conversation"], "settled")) == 2)
-        listed = (await kim.get("/api/console/approvals?status=rejected"))["approvals"]
+        listed = (await kim.get("/api/v1/approvals?status=rejected"))["approvals"]
         assert [(each["voters"], each["settled_by"]) for each in listed] == [(["kim"], "ina")]
     finally:
         await asyncio.to_thread(house.command, "tenant", "set", "approvals_needed", "1")
@@ -318,30 +318,26 @@ async def test_server_is_added_with_all_that_may_be_said_of_it(house: House) -> 
         "shell": "sh",
         "description": "second of its kind",
     }
-    status, answer = await admin.post("/api/console/servers", {"name": "here", "connection": "local", **told})
-    assert status == 200, answer
-    listed = (await admin.get("/api/console/servers"))["servers"]
+    status, answer = await admin.post("/api/v1/servers", {"name": "here", "connection": "local", **told})
+    assert status == 201, answer
+    listed = (await admin.get("/api/v1/servers"))["servers"]
     here = next(each for each in listed if each["name"] == "here")
     assert {name: here[name] for name in told} == told
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"ssh_options": {"proxy_command": "nc"}}, "server.bad_ssh_option"),
         ({"ssh_options": {"keepalive_s": "20"}}, "server.bad_ssh_option"),
-        ({"tags": {"team": {"a": 1}}}, "error.bad_field"),
-        ({"tags": ["team"]}, "error.bad_field"),
-        ({"restricted": "yes"}, "error.bad_field"),
+        ({"tags": {"team": {"a": 1}}}, "api.unfit"),
+        ({"tags": ["team"]}, "api.unfit"),
+        ({"restricted": "yes"}, "api.unfit"),
         ({"shell": "zsh"}, "server.bad_shell"),
         ({"role": "king"}, "server.bad_role"),
         ({"environment": "test"}, "server.bad_environment"),
         ({"jump": "nobody"}, "error.no_such_server"),
         ({"description": "\0"}, "error.bad_input"),
-        ({"tags": {"a": "\ud800"}}, "error.bad_input"),
     ]
     for more, code in wrong:
-        status, answer = await admin.post(
-            "/api/console/servers", {"name": "wrong", "connection": "local", **more}
-        )
-        assert 400 <= status < 500, (more, answer)
-        assert answer["error"]["code"] == code, json.dumps(answer)
+        status, answer = await admin.post("/api/v1/servers", {"name": "wrong", "connection": "local", **more})
+        assert (status, answer["code"]) == (422, code), (more, json.dumps(answer))
     await admin.close()
 
 
@@ -357,8 +353,8 @@ async def test_click_in_a_suspended_tenant_runs_nothing_and_the_request_lapses(
     client = Client(house)
     await client.sign_in(link.stdout.strip().rpartition("=")[2])
     await client.connect()
-    status, _ = await client.post("/api/console/servers", {"name": "here", "connection": "local"})
-    assert status == 200
+    status, _ = await client.post("/api/v1/servers", {"name": "here", "connection": "local"})
+    assert status == 201
     card = await client.ask(f"/run here touch {made}")
     approval = card["body"]["approval"]
     async with house.database() as db:
@@ -374,14 +370,14 @@ async def test_click_in_a_suspended_tenant_runs_nothing_and_the_request_lapses(
     )
     assert by_command.returncode == 1
     assert "suspended" in by_command.stderr
-    listed = (await client.get("/api/console/approvals"))["approvals"]
+    listed = (await client.get("/api/v1/approvals"))["approvals"]
     assert [each["status"] for each in listed] == ["pending"]
     schema = await house.schema("acme")
     async with house.database() as db:  # its time passes
         await db.execute(f"UPDATE {schema}.approval SET expires_at = now()")
         await db.execute("UPDATE it0_shared.timer SET due_at = now() WHERE ref=$1", approval["id"])
     async with asyncio.timeout(20):
-        while (await client.get("/api/console/approvals"))["approvals"][0]["status"] != "expired":
+        while (await client.get("/api/v1/approvals"))["approvals"][0]["status"] != "expired":
             await asyncio.sleep(0.1)
     assert not made.exists()
     async with house.database() as db:

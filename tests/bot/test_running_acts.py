@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -77,7 +78,7 @@ async def test_the_socket_tells_of_an_act_from_the_click_on(house: House, client
     performed = (await client.until(lambda: client.of_kind(conversation, "performed")))[0]
     assert performed["body"]["approval"]["act"] == {"state": "exit", "exit_code": 3, "why": None}
     await client.until(lambda: client.running[-1] is None)
-    asked = await client.get(f"/api/console/approvals?ids={approval['id']},nothing")
+    asked = await client.get(f"/api/v1/approvals?ids={approval['id']},nothing")
     assert [one["act"]["state"] for one in asked["approvals"]] == ["exit"]
 
 
@@ -107,11 +108,35 @@ async def test_a_refused_click_names_its_button(client: Watcher) -> None:
 
 async def test_the_audit_log_names_people_servers_and_commands(client: Watcher) -> None:
     await client.ask("/run local echo audited")
-    rows = (await client.get("/api/console/audit"))["rows"]
+    rows = (await client.get("/api/v1/audit"))["rows"]
     row = next(row for row in rows if row["action"] == "command.intent")
     assert (row["command"], row["about"], row["actor"]) == ("echo audited", "local", "it0")
     sign_in = next(row for row in rows if row["action"] == "user.sign_in")
     assert (sign_in["actor"], sign_in["about"]) == ("admin", "")
+
+
+async def test_the_pages_of_fleet_people_and_keys_stand_on_the_real_api(
+    house: House, browser: Browser
+) -> None:
+    page = await enter(browser, house, "admin")
+    for view in ("clusters", "credentials", "usage", "people", "channels"):
+        await page.goto(f"{house.url}/#/{view}")
+        await expect(page.locator(f"body[data-view={view}] h1")).to_be_visible()
+        await expect(page.locator(".loading")).to_have_count(0)
+        await expect(page.locator(".bad")).to_have_count(0)
+    await page.goto(f"{house.url}/#/keys")
+    await page.get_by_role("button", name="New key").first.click()
+    await page.locator("dialog [name=name]").fill("nightly")
+    await page.locator("dialog button[type=submit]").click()
+    await expect(page.get_by_label("Token", exact=True)).to_have_value(re.compile("^it0_"))
+    await page.get_by_role("button", name="Done").click()
+    await page.goto(f"{house.url}/#/servers")
+    await page.get_by_role("button", name="Change").click()
+    await page.locator("dialog [name=description]").fill("where it0 lives")
+    await page.locator("dialog button[type=submit]").click()
+    await expect(page.locator("tbody")).to_contain_text("where it0 lives")
+    await page.get_by_role("button", name="Check").click()
+    await expect(page.locator(".check-line.good")).to_be_visible()
 
 
 async def test_the_page_offers_stop_from_the_click_and_stops(house: House, browser: Browser) -> None:

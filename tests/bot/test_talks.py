@@ -10,6 +10,8 @@ from support.place import Place, at_work, until
 from support.store import Store, actions, add_user
 
 from agent.engine import Completed, EngineEvent, Request, Tools
+from bot.chat.talks import Talks
+from core.errors import NotFound, Refused
 from core.ids import new_id
 from core.messages import Accepted, Address
 from core.store import approvals, log, talks
@@ -387,6 +389,22 @@ async def test_conversation_goes_from_the_console_to_a_chat_and_back(chat: Chat)
     assert (await said(chat, "who is there")).conversation_id != begun.conversation_id
     again = await place.send(f"/open {code}", f"{place.ann.id}:{new_id()}")
     assert (await place.replies(again))[0] == ["open.in_list"]
+
+
+async def test_program_brings_its_persons_conversation_to_the_console_and_nobody_elses(chat: Chat) -> None:
+    place, bob = chat.place, await add_user(chat.place.tenant, chat.place.store.clock, "bob", Role.ADMIN)
+    first = await said(chat, "begun in the chat")
+    moves = Talks(place.app.desk)
+    with pytest.raises(NotFound):
+        await moves.to_console(place.tenant, bob, first.conversation_id)
+    for _ in range(2):  # it is there already: nothing more is done
+        await moves.to_console(place.tenant, place.ann, first.conversation_id)
+    row = await chat.conversation(first.conversation_id)
+    assert (row["channel"], row["thread"].startswith(f"{place.ann.id}:")) == ("console", True)
+    assert (await actions(place.tenant)).count("conversation.open") == 1
+    waits, _ = await waiting(chat)
+    with pytest.raises(Refused):
+        await moves.to_console(place.tenant, place.ann, waits.conversation_id)
 
 
 async def test_what_runs_or_waits_elsewhere_is_not_brought_here(chat: Chat) -> None:

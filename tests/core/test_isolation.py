@@ -20,7 +20,7 @@ from core.errors import StoreUnavailable
 from core.ids import new_id
 from core.messages import Address
 from core.ports import Target
-from core.store import approvals, fleet, inbox, log, outbox, people, preferences, runs, turns
+from core.store import approvals, fleet, inbox, log, outbox, people, preferences, runs, talks, turns
 from core.store.log import Event
 from core.store.runs import Run
 from core.tenant import Tenant, console_installation
@@ -92,7 +92,7 @@ class Life:
                 await log.events_after(db, conversation, 0),
                 await log.events_before(db, conversation, 2**40),
                 await log.steps_of(db, "same-turn"),
-                await db.all(log.OF_USER, user_id=self.admin.id, channel="console", count=100),
+                await talks.listed(db, self.admin.id, (), "", 100),
             )
 
     async def person(self) -> Any:

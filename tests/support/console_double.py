@@ -8,6 +8,7 @@ import contextlib
 import html
 import itertools
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -16,10 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
+from pydantic import BaseModel
+
+from bot.api.models.clusters import NewClusterForm
+from bot.api.models.fleet import Fingerprint, NewCredential, NewSecret, NewServerForm, ServerChange
+from bot.api.models.people import LanguageChoice, NewKey, NewPerson, PersonChange
+from bot.api.models.tenant import NewChannel
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "bot" / "console" / "static"
-TEXTS = ROOT / "bot" / "texts" / "console.toml"
+TEXTS = [ROOT / "bot" / "texts" / name for name in ("console.toml", "pages.toml")]
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -32,6 +39,7 @@ DF = """Filesystem      Size  Used Avail Use% Mounted on
 /dev/vda1        40G   31G  7.2G  82% /
 tmpfs           2.0G  1.1M  2.0G   1% /run
 /dev/vdb1       200G  188G  2.1G  99% /var/lib/postgresql"""
+CAN = ["As it0 it0 may use sudo for: /usr/bin/systemctl restart * (seen 2030-05-01 10:12 UTC)."]
 SERVERS: list[Json] = [
     {
         "id": f"s{n}",
@@ -51,6 +59,11 @@ SERVERS: list[Json] = [
         "description": "Storefront" if n == 0 else "",
         "fingerprint": None if n == 3 else "SHA256:u7Yw2Q0mZpW3n1cBq6H8s9dJkLx4vTfGaR5eKoPiUyM",
         "restricted": n == 1,
+        "cluster": "shop-metal" if n == 0 else None,
+        "read_user": "it0-ro" if n == 2 else "",
+        "read_credential": "fleet-key" if n == 2 else None,
+        "accounts": {},
+        "can": CAN if n != 3 else [],
     }
     for n, (name, host, environment, role) in enumerate(
         [
@@ -74,7 +87,8 @@ class ConsoleDouble:
     hold: say and click are taken but not acknowledged, as by a server that dies at the wrong moment.
     signed_in: False makes every route and the socket answer 401.
     crowded: True turns every socket away as one too many.
-    bad_server: what adding a server is refused with.
+    bad_server: the code and the words that adding a server is refused with.
+    filled: False leaves the lists of clusters, credentials, keys, channels and usage empty.
     go_on: cleared, a turn stops in the middle of its step.
     expected: pieces of what the browser's console may say all the same.
     said, clicks, stops: what came in, by event id, with how often (a repeat is acknowledged, not redone).
@@ -92,7 +106,8 @@ class ConsoleDouble:
         self.hold = False
         self.signed_in = True
         self.crowded = False
-        self.bad_server: Json = {}
+        self.filled = True
+        self.bad_server: tuple[str, str] | None = None
         self.pause_s = 0.02
         self.said: dict[str, int] = {}
         self.clicks: dict[str, int] = {}
@@ -124,8 +139,9 @@ class ConsoleDouble:
         app.router.add_get("/login", self._login)
         app.router.add_get("/secret/{token}", self._secret)
         app.router.add_post("/logout", self._done)
-        app.router.add_get("/api/console/{path:.*}", self._get)
-        app.router.add_post("/api/console/{path:.*}", self._post)
+        app.router.add_get("/api/v1/{path:.*}", self._get)
+        for method in ("POST", "PATCH", "DELETE"):
+            app.router.add_route(method, "/api/v1/{path:.*}", self._change)
         app.router.add_static("/static/", STATIC)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -230,12 +246,11 @@ class ConsoleDouble:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        protected = request.path.startswith(("/api/console/", "/ws/")) and "/texts/" not in request.path
-        if protected and not self.signed_in:
-            return web.json_response({"error": {"code": "error.sign_in", "message": "Sign in."}}, status=401)
-        if request.method == "POST" and request.headers.get("X-CSRF-Token") != CSRF:
+        if request.path.startswith(("/api/v1/", "/ws/")) and not self.signed_in:
+            return _problem(401, "error.sign_in", "Sign in.")
+        if request.method != "GET" and request.headers.get("X-CSRF-Token") != CSRF:
             self.bad_csrf.append(request.path)
-            return web.json_response({"error": {"code": "error.csrf", "message": "No."}}, status=403)
+            return _problem(403, "error.csrf", "No.")
         response: web.StreamResponse = await handler(request)
         if not response.prepared:
             response.headers["Content-Security-Policy"] = POLICY
@@ -263,65 +278,101 @@ class ConsoleDouble:
             case ["me"]:
                 return web.json_response(self.me)
             case ["texts", language]:
-                texts = tomllib.loads(TEXTS.read_text("utf-8"))
-                return web.json_response({k: v[language] for k, v in texts.items() if k.startswith(SHOWN)})
+                texts = {k: v for file in TEXTS for k, v in tomllib.loads(file.read_text("utf-8")).items()}
+                found = {k: v[language] for k, v in texts.items() if k.startswith(SHOWN)}
+                return web.json_response({"texts": found})
             case ["conversations"]:
-                return web.json_response({"conversations": self._conversations()})
+                return web.json_response({"conversations": self._conversations(), "next": None})
             case ["conversations", conversation, "events"]:
-                before = int(request.query["before"])
+                before = int(request.query["cursor"])
                 older = [e for e in self.logs[conversation] if e["seq"] < before][-PAGE:]
-                return web.json_response({"events": older, "more": bool(older) and older[0]["seq"] > 1})
+                first = older[0]["seq"] if older else 0
+                return web.json_response({"events": older, "next": first if first > 1 else None})
             case ["approvals"] if wanted := request.query.get("ids"):
                 found = [self.approvals[each] for each in wanted.split(",") if each in self.approvals]
-                return web.json_response({"approvals": found})
+                return web.json_response({"approvals": found, "next": None})
             case ["approvals"]:
                 status = request.query.get("status", "")
                 found = [a for a in self.approvals.values() if not status or a["status"] == status]
-                return web.json_response({"approvals": found[::-1]})
+                return web.json_response({"approvals": found[::-1], "next": None})
             case ["servers"]:
-                return web.json_response({"servers": SERVERS})
-            case ["credentials"]:
-                return web.json_response({"credentials": CREDENTIALS})
-            case ["people"]:
-                return web.json_response({"users": PEOPLE})
+                return web.json_response({"servers": SERVERS, "next": None})
+            case ["servers", _, "hardening"]:
+                return web.json_response(
+                    {"script": "#!/bin/sh\n# sh harden.sh read-only\nset -eu\n", "kinds": []}
+                )
+            case ["tenant"]:
+                return web.json_response(TENANT)
+            case ["usage"]:
+                return web.json_response({"rows": USAGE if self.filled else [], "next": None})
+            case ["clusters" | "credentials" | "keys" | "channels" as name]:
+                return web.json_response({name: LISTS[name] if self.filled else [], "next": None})
+            case ["users"]:
+                return web.json_response({"users": PEOPLE, "next": None})
             case ["audit"]:
-                last = int(request.query.get("before", 121))
+                last = int(request.query.get("cursor", 121))
                 rows = [_audit(seq) for seq in range(last - 1, max(0, last - 41), -1)]
-                return web.json_response({"rows": rows, "more": last > 41})
+                return web.json_response({"rows": rows, "next": last - 40 if last > 41 else None})
             case ["runs", run]:
                 target = {"server": "web-1", "state": "done", "exit_code": 0, "duration_ms": 1240}
                 kept = {"stdout": "nginx restarted\n", "stderr": "", "dropped": 0}
                 return web.json_response({"run": {"id": run}, "targets": [{**target, **kept}]})
-        return web.json_response({"error": {"code": "not_found", "message": "Not found."}}, status=404)
+        return _problem(404, "error.not_found", "Not found.")
 
-    async def _post(self, request: web.Request) -> web.Response:
-        path, body = request.match_info["path"], await request.json()
-        self.posts.append((path, body))
+    async def _change(self, request: web.Request) -> web.Response:
+        path, body = request.match_info["path"], await request.json() if request.can_read_body else {}
+        forms = (form for place, form in FORMS.items() if re.fullmatch(place, f"{request.method} {path}"))
+        if (form := next(forms, None)) is not None:
+            form.model_validate_json(await request.read())  # what the API itself would take
+        did = path if request.method == "POST" else f"{request.method} {path}"
+        self.posts.append((did, body))
         shown = "SHA256:Qm4c0kV1wq3y8zB7n2mXlLpT6aJrD9hFsE5uGiKoYtA"
-        match path.split("/"):
-            case ["language"]:
+        match did.split("/"):
+            case ["PATCH me"]:
                 self.me["user"]["language"] = body["language"]
             case ["halt"]:
                 self.me["halted_by"] = self.me["user"]["name"]
             case ["resume"]:
                 self.me["halted_by"] = None
             case ["servers"] if self.bad_server:
-                return web.json_response({"error": self.bad_server}, status=400)
+                return _problem(422, *self.bad_server)
             case ["servers"]:
                 server = {**SERVERS[3], **body, "id": "s9", "status": "untrusted", "fingerprint": None}
                 return web.json_response({"server": server, "fingerprint": shown})
             case ["servers", _, "check"]:
                 words = "Up 41 days, load 0.21, 0.18, 0.12"
-                return web.json_response({"ok": True, "message": words, "fingerprint": shown})
-            case ["people"]:
+                return web.json_response({"ok": True, "message": words, "fingerprint": shown, "can": CAN})
+            case ["users"]:
                 user = {"id": "u9", "name": body["name"], "role": body["role"]}
                 link = f"{self.url}/login?token=abc123"
                 return web.json_response({"user": user, "link": link, "minutes": 10})
-            case ["people", _, "link"]:
+            case ["users", _, "link"]:
                 return web.json_response({"link": f"{self.url}/login?token=abc123", "minutes": 10})
-            case ["credentials"]:
+            case ["credentials"] | ["credentials", _, "rotate"]:
                 return web.json_response({"fingerprint": shown})
-        return web.json_response({})
+            case ["DELETE credentials", _]:
+                return web.json_response({"servers": ["web-1", "db-1"]})
+            case ["keys"]:
+                made = {**LISTS["keys"][0], "name": body["name"], "role": body["role"]}
+                return web.json_response({"key": made, "token": TOKEN}, status=201)
+            case ["users", _, "pairing-code"]:
+                return web.json_response({"code": "7F3K-92QD", "minutes": 60}, status=201)
+            case ["channels"] if body["token"] == "no token":
+                return _problem(422, "channel.no_token", "This is no bot's token.")
+            case ["channels"]:
+                return web.json_response(LISTS["channels"][0], status=201)
+            case ["PATCH servers", name]:
+                return web.json_response({**next(s for s in SERVERS if s["name"] == name), **body})
+            case ["clusters"] if body["entry"] == "web-2":
+                return _problem(422, "cluster.bad_entry", "web-2 cannot be its entry.")
+            case ["clusters"]:
+                return web.json_response(LISTS["clusters"][0], status=201)
+            case ["clusters", _, "check"]:
+                checked = {"server": "web-1", "ok": True, "message": "web-1 answers in 18 ms.", "can": CAN}
+                return web.json_response({"checks": [checked]})
+            case ["DELETE clusters", _]:
+                return web.json_response({"servers": []})
+        return web.Response(status=204)
 
     def _conversations(self) -> list[Json]:
         return [
@@ -476,6 +527,11 @@ class ConsoleDouble:
         return {"type": "events", "conversation": conversation, "events": events, "running": running}
 
 
+def _problem(status: int, code: str, detail: str) -> web.Response:
+    told = {"status": status, "code": code, "detail": detail}
+    return web.json_response(told, status=status, content_type="application/problem+json")
+
+
 def _reply(text: str) -> Json:
     return {"parts": [{"text": text}], "buttons": []}
 
@@ -520,6 +576,90 @@ CREDENTIALS: list[Json] = [
         "expires_at": None,
         "revoked": False,
     },
+    *(
+        {
+            "name": f"db-password-{left}",
+            "kind": "ssh_password",
+            "fingerprint": "",
+            "created_at": now(4_000_000),
+            "used_at": None,
+            "expires_at": now(-86_400 * left + 3600),
+            "revoked": False,
+        }
+        for left in (2, 10, 40)
+    ),
+]
+FORMS: dict[str, type[BaseModel]] = {
+    "PATCH me": LanguageChoice,
+    "POST servers": NewServerForm,
+    "PATCH servers/[^/]+": ServerChange,
+    "POST servers/[^/]+/trust": Fingerprint,
+    "POST clusters": NewClusterForm,
+    "POST credentials": NewCredential,
+    "POST credentials/[^/]+/rotate": NewSecret,
+    "POST users": NewPerson,
+    "PATCH users/[^/]+": PersonChange,
+    "POST keys": NewKey,
+    "POST channels": NewChannel,
+}
+TOKEN = "it0_dGhpcyBpcyBhIHRva2Vu"
+LISTS: dict[str, list[Json]] = {
+    "credentials": CREDENTIALS,
+    "clusters": [
+        {
+            "name": name,
+            "kind": kind,
+            "environment": environment,
+            "entry": entry,
+            "servers": ["web-1", "web-2"] if entry is None else [],
+            "description": "Storefront" if entry else "",
+        }
+        for name, kind, environment, entry in [
+            ("shop", "k8s", "prod", "web-1"),
+            ("shop-metal", "bare_metal", "staging", None),
+        ]
+    ],
+    "keys": [
+        {
+            "id": f"k{n}",
+            "name": name,
+            "role": "operator",
+            "prefix": "it0_dGhp",
+            "made_by": "alice" if n else None,
+            "created_at": now(600_000),
+            "expires_at": now(-2_000_000) if n else None,
+            "used_at": now(60) if n else None,
+            "revoked_at": None if n else now(60),
+        }
+        for n, name in enumerate(("nightly-report", "ci"))
+    ],
+    "channels": [{"id": "telegram-4242", "channel": "telegram", "created_at": now(600_000)}],
+}
+TENANT: Json = {
+    "slug": "acme",
+    "name": "Acme Shop",
+    "plan": "free",
+    "status": "active",
+    "engines": ["direct"],
+    "preferences": {"four_eyes": False, "approvals_needed": 1, "language": "en", "engine": None},
+    "quotas": [
+        {"name": "servers", "used": 4, "limit": 5},
+        {"name": "users", "used": 3, "limit": 3},
+        {"name": "skills", "used": 0, "limit": None},
+    ],
+}
+USAGE: list[Json] = [
+    {
+        "day": f"2030-05-0{day}",
+        "engine": "claude_api",
+        "model": model,
+        "calls": 40 * day,
+        "input_tokens": 310_000 * day,
+        "output_tokens": 9_100 * day,
+        "usd": 1.2345 * day,
+    }
+    for day in (3, 2, 1)
+    for model in ("claude-sonnet", "claude-haiku")[: day - 1 or 1]
 ]
 PEOPLE: list[Json] = [
     {"id": "u1", "name": "alice", "role": "admin", "language": "en", "active": True},

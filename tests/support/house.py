@@ -227,7 +227,7 @@ async def signed_in(house: House, name: str, role: str = "") -> "Client":
 
 async def audit_of(admin: "Client", action: str) -> list[dict[str, Any]]:
     """Return the audit's rows of an action, the newest first."""
-    return [row for row in (await admin.get("/api/console/audit"))["rows"] if row["action"] == action]
+    return [row for row in (await admin.get("/api/v1/audit"))["rows"] if row["action"] == action]
 
 
 class Client:
@@ -258,21 +258,26 @@ class Client:
         link = token or self.house.link
         async with self._session.post(f"{self.house.url}/login", data={"token": link}) as response:
             assert response.status == 200, await response.text()
-        me = await self.get("/api/console/me")
+        me = await self.get("/api/v1/me")
         self.csrf, self.user = me["csrf"], me["user"]["id"]
 
     async def get(self, path: str) -> Any:
         """Return a route's JSON."""
         assert self._session
         async with self._session.get(self.house.url + path) as response:
-            return await response.json()
+            return await response.json(content_type=None)
 
     async def post(self, path: str, body: Any = None) -> tuple[int, Any]:
         """Return (status, JSON)."""
+        return await self.call("POST", path, body or {})
+
+    async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Change something as the page does; return (status, JSON or None)."""
         assert self._session
-        headers = {"X-CSRF-Token": self.csrf}
-        async with self._session.post(self.house.url + path, json=body or {}, headers=headers) as response:
-            return response.status, await response.json()
+        headers = {"X-CSRF-Token": self.csrf, "Origin": self.house.url}
+        url = self.house.url + path
+        async with self._session.request(method, url, json=body, headers=headers) as response:
+            return response.status, None if response.status == 204 else await response.json(content_type=None)
 
     async def connect(self) -> None:
         """Open the socket, send what was not accepted, ask for what was missed where it looks."""
@@ -348,11 +353,11 @@ class Client:
     async def link_for(self, name: str, role: str = "admin") -> str:
         """Return the token of a sign-in link for ``admin``, or for a person who is added."""
         if name == "admin":
-            status, made = await self.post("/api/console/people/admin/link")
+            status, made = await self.post("/api/v1/users/admin/link")
         else:
             person = {"name": name, "role": role, "language": "en"}
-            status, made = await self.post("/api/console/people", person)
-        assert status == 200, made
+            status, made = await self.post("/api/v1/users", person)
+        assert status == 201, made
         return str(made["link"].rpartition("token=")[2])
 
     async def click(self, button: str, event_id: str = "") -> str:

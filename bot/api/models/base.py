@@ -29,9 +29,9 @@ class View(BaseModel):
 
 
 class Page(Query):
-    """Which part of a list, the newest first."""
+    """Which part of a list."""
 
-    cursor: str = Field("", max_length=100, description="`next` of the page before; empty: the first page.")
+    cursor: str = Field("", max_length=300, description="`next` of the page before; empty: the first page.")
     limit: int = Field(MOST, ge=1, le=MOST, description="The most rows.")
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from bot.api.models.base import Form, Name, View
+from bot.api.models.base import Form, Name, Query, View
 
 Environment = Literal["dev", "staging", "prod"]
 ServerRole = Literal["web", "db", "cache", "worker", "gateway"]
@@ -29,6 +29,7 @@ class NewServerForm(Form):
     shell: str = "bash"
     tags: dict[str, str] = Field(default_factory=dict)
     ssh_options: dict[str, Any] = Field(default_factory=dict)
+    cluster: str = Field("", description="The cluster that it joins; both are of one environment.")
     read_user: str = Field("", description="A second user, for what only reads.")
     read_credential: str | None = None
     trust: str = Field("", description="Pins the host key if it has this fingerprint, else adds nothing.")
@@ -49,7 +50,8 @@ class ServerChange(Form):
     shell: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
     ssh_options: dict[str, Any] = Field(default_factory=dict)
-    read_user: str = ""
+    cluster: str = Field("", description="Empty: in none.")
+    read_user: str = Field("", description="Empty, with read_credential: no second account.")
     read_credential: str = ""
 
 
@@ -66,7 +68,7 @@ class Account(View):
 
 
 class Server(View):
-    """A server."""
+    """A server. can: what it0's accounts can do there, in words."""
 
     id: str
     name: str
@@ -78,6 +80,7 @@ class Server(View):
     role: ServerRole | None
     credential: str | None
     jump: str | None
+    cluster: str | None
     tags: dict[str, str]
     ssh_options: dict[str, Any]
     shell: Literal["bash", "sh"]
@@ -88,12 +91,14 @@ class Server(View):
     read_user: str
     read_credential: str | None
     accounts: dict[Literal["main", "read"], Account]
+    can: list[str]
 
 
 class Servers(View):
-    """Every server."""
+    """A page of the servers."""
 
     servers: list[Server]
+    next: str | None
 
 
 class ServerAdded(View):
@@ -127,6 +132,19 @@ class Checked(View):
     can: list[str]
 
 
+class HardeningQuery(Query):
+    """What the script is for."""
+
+    kinds: str = Field("", max_length=100, description="With commas between; empty: everything.")
+
+
+class Hardening(View):
+    """A script for people to read and run; it0 never runs it."""
+
+    script: str
+    kinds: list[str] = Field(description="All that it can be for.")
+
+
 class NewCredential(Form):
     """A secret to be sealed: it goes in and never comes out."""
 
@@ -156,9 +174,10 @@ class Credential(View):
 
 
 class Credentials(View):
-    """Every credential."""
+    """A page of the credentials."""
 
     credentials: list[Credential]
+    next: str | None
 
 
 class Using(View):

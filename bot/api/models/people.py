@@ -77,9 +77,10 @@ class Person(View):
 
 
 class People(View):
-    """Everybody."""
+    """A page of the people."""
 
     users: list[Person]
+    next: str | None
 
 
 class Link(View):
@@ -125,9 +126,10 @@ class Key(View):
 
 
 class Keys(View):
-    """Every API key, the newest first."""
+    """A page of the API keys, the newest first."""
 
     keys: list[Key]
+    next: str | None
 
 
 class KeyMade(View):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bot.api.models.base import NumberedPage, Query, View
+from bot.api.models.base import NumberedPage, Page, View
 
 
 class AuditQuery(NumberedPage):
@@ -63,8 +63,8 @@ class Verified(View):
     faults: list[Fault]
 
 
-class UsageQuery(Query):
-    """Which days."""
+class UsageQuery(Page):
+    """Which days, and which part of the list."""
 
     days: int = Field(7, ge=1, le=366)
 
@@ -82,9 +82,10 @@ class UsageRow(View):
 
 
 class Usage(View):
-    """What was used, the newest day first."""
+    """A page of what was used, the newest day first."""
 
     rows: list[UsageRow]
+    next: str | None
 
 
 class Health(View):

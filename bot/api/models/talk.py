@@ -14,6 +14,7 @@ class ConversationQuery(Page):
     """Which conversations."""
 
     q: str = Field("", max_length=200, description="Words that are all in the title or in what was said.")
+    everywhere: bool = Field(False, description="Those too that take place in other channels.")
 
 
 class Conversation(View):
@@ -21,6 +22,7 @@ class Conversation(View):
 
     id: str
     title: str
+    channel: str = Field(description="Where it takes place; `console` is console and API.")
     status: Literal["open", "closed"]
     updated_at: datetime
     last_seq: int
@@ -169,6 +171,7 @@ class Target(View):
     """How a command went on one server."""
 
     server: str
+    os_user: str
     state: Literal["running", "done", "failed", "stopped", "timeout", "unknown"]
     exit_code: int | None
     duration_ms: int | None

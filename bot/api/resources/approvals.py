@@ -8,7 +8,7 @@ from agent.gate.approvals import Click
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models.talk import Approval, ApprovalQuery, Approvals, Vote
-from bot.api.problems import Unfit, Wrong
+from bot.api.problems import Unfit, Wrong, naming
 from bot.texts.catalogue import Catalogue
 from bot.texts.render import Renderer
 from core.errors import NotFound
@@ -43,7 +43,8 @@ class ApprovalDesk:
             if query.ids:
                 found, more = await _these(db, query.ids), False
             else:
-                found, more = await store.page_of(db, query.status, query.cursor, query.limit)
+                with naming():
+                    found, more = await store.page_of(db, query.status, query.cursor, query.limit)
             shown = await self._shown(db, caller, found)
         return Approvals(approvals=shown, next=found[-1].id if more else None)
 

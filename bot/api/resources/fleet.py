@@ -1,17 +1,22 @@
-"""Servers and credentials."""
+"""Servers."""
 
 from collections.abc import Mapping, Sequence
 
+from agent.fleet.accounts import told
 from agent.fleet.forms import NewServer
+from agent.fleet.harden import KINDS
 from agent.fleet.servers import Fleet
 from agent.gate.probing import Probing
 from agent.shell.hostkeys import fingerprint
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import fleet as models
+from bot.api.models.base import Page
+from bot.api.paging import cut
+from bot.api.problems import naming
 from bot.texts.catalogue import Catalogue
 from core.errors import Refused
-from core.store import fleet
+from core.store import clusters, fleet
 from core.work import Role, Server
 
 
@@ -34,16 +39,14 @@ class FleetDesk:
             endpoint("POST", "/servers/{name}/check", self.check_server),
             endpoint("POST", "/servers/{name}/trust", self.trust_server),
             endpoint("POST", "/servers/{name}/distrust", self.distrust_server),
-            endpoint("GET", "/credentials", self.list_credentials),
-            endpoint("POST", "/credentials", self.add_credential, 201),
-            endpoint("POST", "/credentials/{name}/rotate", self.rotate_credential),
-            endpoint("DELETE", "/credentials/{name}", self.revoke_credential),
+            endpoint("GET", "/servers/{name}/hardening", self.show_hardening),
         ]
 
-    async def list_servers(self, caller: Caller) -> models.Servers:
-        """List the servers."""
-        found = await self._fleet.servers(caller.tenant)
-        return models.Servers(servers=await self._shown(caller, found, found))
+    async def list_servers(self, caller: Caller, query: Page) -> models.Servers:
+        """List the servers by name."""
+        everyone = await self._fleet.servers(caller.tenant)
+        found, after = cut(everyone, query, lambda server: server.name)
+        return models.Servers(servers=await self._shown(caller, found, everyone), next=after)
 
     async def show_server(self, caller: Caller, name: str) -> models.Server:
         """Show a server."""
@@ -54,27 +57,33 @@ class FleetDesk:
         self, caller: Caller, servers: Sequence[Server], others: Sequence[Server]
     ) -> list[models.Server]:
         async with caller.tenant.reading() as db:
-            credentials = {row["id"]: row["name"] for row in await db.all(fleet.CREDENTIALS)}
-        names = {other.id: other.name for other in others}
-        return [_server(each, credentials, names) for each in servers]
+            names = {row["id"]: row["name"] for row in await db.all(fleet.CREDENTIALS)}
+            names |= {each.id: each.name for each in await clusters.all_of(db)}
+        names |= {other.id: other.name for other in others}
+        language = caller.user.language
+        return [
+            _server(each, names, [self._texts(words, language) for words in told(each)]) for each in servers
+        ]
 
     async def add_server(self, caller: Caller, form: models.NewServerForm) -> models.ServerAdded:
         """Add a server (admins); it stays untrusted until its host key is confirmed."""
         given = form.model_dump(exclude_none=True, exclude={"trust"})
-        server, shown = await self._fleet.add_server(
-            caller.tenant, caller.user, NewServer(**given), form.trust
-        )
+        with naming():
+            server, shown = await self._fleet.add_server(
+                caller.tenant, caller.user, NewServer(**given), form.trust
+            )
         if server.host_key:
-            await self._probing.learn(caller.tenant, caller.user, server, "api")
+            await self._probing.learn(caller.tenant, caller.user, server, caller.channel)
             server = await self._fleet.server(caller.tenant, server.name)
-        told = await self._shown(caller, [server], await self._fleet.servers(caller.tenant))
-        return models.ServerAdded(server=told[0], fingerprint=shown)
+        added = await self._shown(caller, [server], await self._fleet.servers(caller.tenant))
+        return models.ServerAdded(server=added[0], fingerprint=shown)
 
     async def change_server(self, caller: Caller, name: str, form: models.ServerChange) -> models.Server:
         """Change some of a server's fields (admins); at another address its key is to be confirmed anew."""
         server = await self._fleet.server(caller.tenant, name)
         changes = form.model_dump(exclude_unset=True)
-        await self._fleet.change_server(caller.tenant, caller.user, server, changes)
+        with naming():
+            await self._fleet.change_server(caller.tenant, caller.user, server, changes)
         return await self.show_server(caller, name)
 
     async def remove_server(self, caller: Caller, name: str) -> None:
@@ -87,7 +96,7 @@ class FleetDesk:
         """Say whether a server can be reached, and which key it shows while it is not trusted (operators)."""
         caller.needs(Role.OPERATOR)
         server = await self._fleet.server(caller.tenant, name)
-        ok, words, shown = await self._probing.check(caller.tenant, caller.user, server, "api")
+        ok, words, shown = await self._probing.check(caller.tenant, caller.user, server, caller.channel)
         message, *can = [self._texts(each, caller.user.language) for each in words]
         return models.Checked(ok=ok, message=message, fingerprint=shown, can=can)
 
@@ -96,7 +105,7 @@ class FleetDesk:
         server = await self._with_key(caller, name)
         await self._fleet.trust(caller.tenant, caller.user, server, form.fingerprint)
         trusted = await self._fleet.server(caller.tenant, name)
-        await self._probing.learn(caller.tenant, caller.user, trusted, "api")
+        await self._probing.learn(caller.tenant, caller.user, trusted, caller.channel)
         return await self.show_server(caller, name)
 
     async def distrust_server(self, caller: Caller, name: str) -> models.Shown:
@@ -106,6 +115,15 @@ class FleetDesk:
         _, shown = await self._fleet.shown_key(caller.tenant, server)
         return models.Shown(fingerprint=shown)
 
+    async def show_hardening(
+        self, caller: Caller, name: str, query: models.HardeningQuery
+    ) -> models.Hardening:
+        """Show the script that narrows what it0 can do on a server (admins); nothing runs it."""
+        server = await self._fleet.server(caller.tenant, name)
+        kinds = query.kinds.split(",") if query.kinds else KINDS
+        script = await self._fleet.hardening(caller.tenant, caller.user, server, kinds)
+        return models.Hardening(script=script, kinds=list(KINDS))
+
     async def _with_key(self, caller: Caller, name: str) -> Server:
         """Return a server that shows a key; raises Refused for the bot's own machine."""
         caller.needs(Role.ADMIN)
@@ -114,39 +132,9 @@ class FleetDesk:
             raise Refused("server.has_no_key", server=server.name)
         return server
 
-    async def list_credentials(self, caller: Caller) -> models.Credentials:
-        """List the credentials, never their secrets (operators)."""
-        caller.needs(Role.OPERATOR)
-        async with caller.tenant.reading() as db:
-            rows = await db.all(fleet.CREDENTIALS)
-        shown = ("name", "kind", "fingerprint", "created_at", "used_at", "expires_at")
-        found = [
-            models.Credential(**{key: row[key] for key in shown}, revoked=row["revoked_at"] is not None)
-            for row in rows
-        ]
-        return models.Credentials(credentials=found)
 
-    async def add_credential(self, caller: Caller, form: models.NewCredential) -> models.Shown:
-        """Seal a secret (admins)."""
-        shown = await self._fleet.credentials.add(
-            caller.tenant, caller.user, form.name, form.kind, form.secret.encode(), form.expires_at
-        )
-        return models.Shown(fingerprint=shown)
-
-    async def rotate_credential(self, caller: Caller, name: str, form: models.NewSecret) -> models.Shown:
-        """Put another secret in a credential's place (admins); its servers use the new one from now on."""
-        shown = await self._fleet.credentials.rotate(
-            caller.tenant, caller.user, name, form.secret.encode(), form.expires_at
-        )
-        return models.Shown(fingerprint=shown)
-
-    async def revoke_credential(self, caller: Caller, name: str) -> models.Using:
-        """Destroy a secret (admins); answers with the servers that used it."""
-        using = await self._fleet.credentials.revoke(caller.tenant, caller.user, name)
-        return models.Using(servers=list(using))
-
-
-def _server(server: Server, credentials: Mapping[str, str], names: Mapping[str, str]) -> models.Server:
+def _server(server: Server, names: Mapping[str, str], can: list[str]) -> models.Server:
+    """Return a server as it is shown. names: of credentials, clusters and servers, by id."""
     same = (
         "id",
         "name",
@@ -163,12 +151,14 @@ def _server(server: Server, credentials: Mapping[str, str], names: Mapping[str, 
     return models.Server(
         **{field: getattr(server, field) for field in same},
         user=server.ssh_user,
-        credential=credentials.get(server.credential_id or ""),
+        credential=names.get(server.credential_id or ""),
+        cluster=names.get(server.cluster_id or ""),
         jump=names.get(server.jump_server_id or ""),
         tags=dict(server.tags),
         ssh_options=dict(server.ssh_options),
         description=server.description,
         fingerprint=fingerprint(server.host_key) if server.host_key else None,
-        read_credential=credentials.get(server.read_credential_id or ""),
+        read_credential=names.get(server.read_credential_id or ""),
         accounts={kind: models.Account(**seen) for kind, seen in server.accounts.items()},  # type: ignore[misc]
+        can=can,
     )

@@ -7,6 +7,8 @@ from agent.people import Staff, set_language
 from bot.api.caller import Caller, Callers
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import people as models
+from bot.api.models.base import Page
+from bot.api.paging import cut
 from bot.console.auth import Sessions
 from core.clock import Clock
 from core.errors import BadInput
@@ -70,8 +72,7 @@ class PeopleDesk:
 
     async def change_me(self, caller: Caller, form: models.LanguageChoice) -> None:
         """Set the caller's language."""
-        channel = caller.visitor.channel
-        await set_language(caller.tenant, caller.user, form.language, channel, self._clock())
+        await set_language(caller.tenant, caller.user, form.language, caller.channel, self._clock())
         self._changed(caller.tenant.id, "people")
 
     async def make_token(self, caller: Caller) -> models.Token:
@@ -79,12 +80,12 @@ class PeopleDesk:
         token, ends = self._callers.issue(caller)
         return models.Token(token=token, expires_at=ends)
 
-    async def list_users(self, caller: Caller) -> models.People:
-        """List the people (admins)."""
+    async def list_users(self, caller: Caller, query: Page) -> models.People:
+        """List the people by name (admins)."""
         caller.needs(Role.ADMIN)
         async with caller.tenant.reading() as db:
-            found = await people.persons(db)
-        return models.People(users=[_person(user) for user in found])
+            found, after = cut(await people.persons(db), query, lambda user: user.name)
+        return models.People(users=[_person(user) for user in found], next=after)
 
     async def add_user(self, caller: Caller, form: models.NewPerson) -> models.PersonAdded:
         """Let somebody in (admins); answers with a one-time sign-in link."""
@@ -112,12 +113,16 @@ class PeopleDesk:
         code = await self._staff.pairing_code(caller.tenant, caller.user, name)
         return models.PairingCode(code=code, minutes=self._staff.code_minutes)
 
-    async def list_keys(self, caller: Caller) -> models.Keys:
-        """List the API keys, never their tokens (admins)."""
+    async def list_keys(self, caller: Caller, query: Page) -> models.Keys:
+        """List the API keys, the newest first, never their tokens (admins)."""
         caller.needs(Role.ADMIN)
         async with caller.tenant.reading() as db:
             names = {user.id: user.name for user in await people.users(db)}
-        return models.Keys(keys=[_key(each, names) for each in await self._keys.listed(caller.tenant)])
+        listed = await self._keys.listed(caller.tenant)
+        found, after = cut(
+            listed, query, lambda key: f"{key.created_at.isoformat()}!{key.id}", newest_first=True
+        )
+        return models.Keys(keys=[_key(each, names) for each in found], next=after)
 
     async def make_key(self, caller: Caller, form: models.NewKey) -> models.KeyMade:
         """Make an API key (admins); its token is shown only now."""

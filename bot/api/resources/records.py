@@ -1,4 +1,4 @@
-"""Audit, usage, health, halt."""
+"""Audit, usage, health."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from agent.tools.audit import wanted_of
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import records as models
+from bot.api.paging import cut
 from bot.chat.about import used
-from bot.chat.controls import Controls
 from bot.console.audited import audit_json, known_to
 from bot.texts.catalogue import Catalogue
 from bot.upkeep.doctor import Doctor
@@ -19,10 +19,7 @@ from core.work import Role
 class RecordsDesk:
     """The endpoints. heads: the audit chains' ends that were kept outside the database."""
 
-    def __init__(
-        self, controls: Controls, doctor: Doctor, heads: Heads, texts: Catalogue, clock: Clock
-    ) -> None:
-        self._controls = controls
+    def __init__(self, doctor: Doctor, heads: Heads, texts: Catalogue, clock: Clock) -> None:
         self._doctor = doctor
         self._heads = heads
         self._texts = texts
@@ -36,8 +33,6 @@ class RecordsDesk:
             endpoint("GET", "/usage", self.show_usage),
             endpoint("GET", "/health", self.show_health),
             endpoint("GET", "/doctor", self.show_findings),
-            endpoint("POST", "/halt", self.halt),
-            endpoint("POST", "/resume", self.resume),
         ]
 
     async def list_audit(self, caller: Caller, query: models.AuditQuery) -> models.AuditRows:
@@ -64,12 +59,14 @@ class RecordsDesk:
         """Show what the models have cost (admins), a row a day, engine and model."""
         rows = await used(caller.tenant, caller.user, query.days, self._clock())
         same = ("day", "engine", "model", "calls", "input_tokens", "output_tokens")
-        return models.Usage(
-            rows=[
-                models.UsageRow(**{name: row[name] for name in same}, usd=row["micro_usd"] / 1_000_000)
-                for row in rows
-            ]
+        page, after = cut(
+            rows, query, lambda row: f"{row['day']} {row['engine']} {row['model']}", newest_first=True
         )
+        shown = [
+            models.UsageRow(**{name: row[name] for name in same}, usd=row["micro_usd"] / 1_000_000)
+            for row in page
+        ]
+        return models.Usage(rows=shown, next=after)
 
     async def show_health(self, caller: Caller) -> models.Health:
         """Show whether work can be taken."""
@@ -86,11 +83,3 @@ class RecordsDesk:
                 for each in found
             ]
         )
-
-    async def halt(self, caller: Caller) -> None:
-        """Stop every turn and act of the tenant (operators)."""
-        await self._controls.set_halted(caller.tenant, caller.user, caller.visitor.channel, halted=True)
-
-    async def resume(self, caller: Caller) -> None:
-        """Let work go on after a halt (admins)."""
-        await self._controls.set_halted(caller.tenant, caller.user, caller.visitor.channel, halted=False)

@@ -18,6 +18,8 @@ from bot.api.models.talk import (
     Target,
     Turn,
 )
+from bot.api.problems import naming
+from bot.chat.talks import Talks
 from bot.console.entrance import Entrance
 from bot.texts.catalogue import Catalogue
 from bot.texts.render import Renderer
@@ -33,8 +35,9 @@ from core.work import Role
 class Talk:
     """The endpoints."""
 
-    def __init__(self, entrance: Entrance, texts: Catalogue) -> None:
+    def __init__(self, entrance: Entrance, talks: Talks, texts: Catalogue) -> None:
         self._entrance = entrance
+        self._talks = talks
         self._texts = texts
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -44,6 +47,7 @@ class Talk:
             endpoint("POST", "/conversations", self.begin_conversation, 202),
             endpoint("GET", "/conversations/{id}", self.show_conversation),
             endpoint("GET", "/conversations/{id}/events", self.list_events),
+            endpoint("POST", "/conversations/{id}/reopen", self.reopen_conversation),
             endpoint("POST", "/conversations/{id}/messages", self.send_message, 202),
             endpoint("POST", "/conversations/{id}/stop", self.stop_conversation, 202),
             endpoint("GET", "/turns/{id}", self.show_turn),
@@ -51,11 +55,11 @@ class Talk:
         ]
 
     async def list_conversations(self, caller: Caller, query: ConversationQuery) -> Conversations:
-        """List the caller's conversations of console and API, the newest first."""
+        """List the caller's conversations, the newest first."""
+        asked = (caller.user.id, query.q.split(), query.cursor, query.limit, query.everywhere)
         async with caller.tenant.reading() as db:
-            rows, more = await talks.on_console(
-                db, caller.user.id, query.q.split(), query.cursor, query.limit
-            )
+            with naming():
+                rows, more = await talks.listed(db, *asked)
         found = [_conversation(row) for row in rows]
         return Conversations(conversations=found, next=found[-1].id if more else None)
 
@@ -66,10 +70,15 @@ class Talk:
     async def show_conversation(self, caller: Caller, id: str) -> Conversation:
         """Show a conversation of the caller's."""
         async with caller.tenant.reading() as db:
-            rows = await db.all(talks.ONE, user_id=caller.user.id, id=id)
+            rows = await db.all(talks.ONE, user_id=caller.user.id, id=id, everywhere=True)
         if not rows:
             raise NotFound("error.no_such_conversation")
         return _conversation(rows[0])
+
+    async def reopen_conversation(self, caller: Caller, id: str) -> Conversation:
+        """Let a conversation of the caller's go on here, wherever it took place until now."""
+        await self._talks.to_console(caller.tenant, caller.user, id)
+        return await self.show_conversation(caller, id)
 
     async def list_events(self, caller: Caller, id: str, query: EventQuery) -> Events:
         """Show a page of a conversation's log, the newest unless told otherwise."""

@@ -1,4 +1,4 @@
-/** HTTP: JSON in and out, the CSRF header on each POST, one place that notices the session's end. */
+/** HTTP: the JSON API as the page calls it, the CSRF header on each change, one place that notices the session's end. */
 import { t, tOr } from './i18n.js';
 
 let csrf = '';
@@ -16,20 +16,21 @@ export const serverNow = () => Date.now() + skew;
 
 /** An answer that is no success. */
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, errors = []) {
     super(message);
     this.status = status;
     this.code = code;
+    this.errors = errors;
   }
 }
 
-/** Do one request and return its JSON. */
+/** Do one request and return its JSON, null where the answer has none. */
 async function request(method, path, body) {
   const init = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } };
-  if (method === 'POST') {
-    init.headers['X-CSRF-Token'] = csrf;
+  if (method !== 'GET') init.headers['X-CSRF-Token'] = csrf;
+  if (body !== undefined) {
     init.headers['Content-Type'] = 'application/json';
-    init.body = JSON.stringify(body ?? {});
+    init.body = JSON.stringify(body);
   }
   let response;
   try {
@@ -43,17 +44,40 @@ async function request(method, path, body) {
   const answer = await response.json().catch(() => null);
   if (response.status === 401) onSignedOut();
   if (!response.ok) {
-    const error = answer?.error || {};
-    throw new ApiError(response.status, error.code || '', error.message || t('console.http_error', { status: response.status }));
+    const words = answer?.detail || t('console.http_error', { status: response.status });
+    throw new ApiError(response.status, answer?.code || '', words, answer?.errors);
   }
   return answer;
 }
 
-/** Read. */
-export const get = (path) => request('GET', `/api/console/${path}`);
+const API = '/api/v1/';
 
-/** Change. */
-export const post = (path, body) => request('POST', `/api/console/${path}`, body);
+/** Read. */
+export const get = (path) => request('GET', API + path);
+
+/** Make or do something. */
+export const post = (path, body) => request('POST', API + path, body);
+
+/** Change a thing. */
+export const patch = (path, body) => request('PATCH', API + path, body);
+
+/** Take a thing away. */
+export const remove = (path) => request('DELETE', API + path);
+
+/** Read a whole list, however many pages it fills; name is where its rows stand. */
+export async function all(path, name) {
+  const rows = [];
+  for (let cursor = ''; ;) {
+    const page = await get(withCursor(path, cursor));
+    rows.push(...page[name]);
+    if (!page.next) return rows;
+    cursor = page.next;
+  }
+}
+
+/** Return a path with the place in its list at which it is read on. */
+export const withCursor = (path, cursor) =>
+  cursor ? `${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(cursor)}` : path;
 
 /** End the session. */
 export const signOut = () => request('POST', '/logout').catch(() => null);

@@ -1,8 +1,12 @@
 /** The start: who am I, in which language, and which view the address names. */
-import { ApiError, get, post, whenSignedOut } from './api.js';
+import { ApiError, get, patch, whenSignedOut } from './api.js';
+import { mountKeys } from './apikeys.js';
 import { mountApprovals } from './approvals.js';
 import { mountAudit } from './audit.js';
+import { mountChannels } from './channels.js';
 import { mountChat } from './chat.js';
+import { mountClusters } from './clusters.js';
+import { mountCredentials } from './credentials.js';
 import { startToasts } from './dialog.js';
 import { Scope, button, fill, h, icon } from './dom.js';
 import { lang, setTexts, t, tOr } from './i18n.js';
@@ -10,11 +14,14 @@ import { startKeys } from './keys.js';
 import { emptyState } from './page.js';
 import { mountPeople } from './people.js';
 import { mountServers } from './servers.js';
-import { buildShell, views } from './shell.js';
+import { buildShell } from './shell.js';
 import { reconnect, refreshConversations, refreshApprovals, resetThreads, start, state, stop } from './store.js';
+import { mountUsage } from './usage.js';
+import { views } from './views.js';
 
 const MOUNT = {
-  chat: mountChat, servers: mountServers, approvals: mountApprovals, audit: mountAudit, people: mountPeople, nowhere: mountNowhere,
+  chat: mountChat, servers: mountServers, clusters: mountClusters, credentials: mountCredentials, approvals: mountApprovals,
+  audit: mountAudit, usage: mountUsage, people: mountPeople, keys: mountKeys, channels: mountChannels, nowhere: mountNowhere,
 };
 const root = document.getElementById('app');
 let frame = null;
@@ -75,10 +82,13 @@ function build() {
   route();
 }
 
+/** Take a language's words into use. */
+const readTexts = async (language) => setTexts(language, (await get(`texts/${language}`)).texts);
+
 /** Change the language here and for what the server says to me. */
 async function setLanguage(language) {
-  await post('language', { language });
-  setTexts(language, await get(`texts/${language}`));
+  await patch('me', { language });
+  await readTexts(language);
   remember(language);
   state.me.user.language = language;
   resetThreads();
@@ -144,7 +154,7 @@ async function boot() {
   try {
     const me = await get('me');
     const language = me.languages.includes(me.user.language) ? me.user.language : 'en';
-    setTexts(language, await get(`texts/${language}`));
+    await readTexts(language);
     remember(language);
     start(me);
     build();

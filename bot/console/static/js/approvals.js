@@ -1,5 +1,5 @@
 /** The approvals page: what waits, as the same cards as in the chat, then what was decided. */
-import { get } from './api.js';
+import { get, withCursor } from './api.js';
 import { on } from './bus.js';
 import { approvalCard, levelBadge } from './card.js';
 import { add, fill, h, icon } from './dom.js';
@@ -50,12 +50,11 @@ export function mountApprovals(root, scope) {
 /** Return the newest decided ones, also where as many still wait as fill several pages. */
 async function decided() {
   const past = [];
-  for (let before = '', more = true; more && past.length < PAST; ) {
-    const answer = await get(`approvals?status=${before && `&before=${encodeURIComponent(before)}`}`);
+  for (let cursor = ''; cursor !== null && past.length < PAST; ) {
+    const answer = await get(withCursor('approvals', cursor));
     for (const approval of answer.approvals) takeApproval(approval);
     past.push(...answer.approvals.filter((approval) => approval.status !== 'pending'));
-    before = answer.approvals.at(-1)?.id;
-    more = answer.more;
+    cursor = answer.next;
   }
   return past;
 }

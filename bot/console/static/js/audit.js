@@ -1,5 +1,5 @@
 /** The audit log: newest first, read on demand, filtered among what is loaded. */
-import { get } from './api.js';
+import { get, withCursor } from './api.js';
 import { button, fill, h, icon } from './dom.js';
 import { output, visible } from './escape.js';
 import { full, t, tOr } from './i18n.js';
@@ -10,6 +10,7 @@ import { loading, page, row, table } from './page.js';
 export function mountAudit(root) {
   const columns = ['at', 'action', 'actor', 'approver', 'resource', 'command', 'from', 'detail'].map((name) => t(`console.audit_${name}`));
   const all = [];
+  let next = null;
   const filter = h('input', {
     type: 'search', class: 'search', placeholder: t('console.audit_filter'), 'aria-label': t('console.audit_filter'), oninput: sift,
   });
@@ -29,14 +30,14 @@ export function mountAudit(root) {
   async function read() {
     more.disabled = true;
     try {
-      const last = all[all.length - 1]?.entry.seq;
-      const answer = await get(`audit${last ? `?before=${last}` : ''}`);
+      const answer = await get(withCursor('audit', next));
+      next = answer.next;
       for (const entry of answer.rows) {
         const node = row(columns, cells(entry));
         all.push({ entry, node, text: `${node.textContent} ${JSON.stringify(Object.values(entry))}`.toLowerCase() });
         body.append(node);
       }
-      more.hidden = !answer.more;
+      more.hidden = next === null;
       sift();
     } finally {
       more.disabled = false;

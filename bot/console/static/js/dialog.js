@@ -1,5 +1,6 @@
 /** Dialogs, form fields and passing messages. */
 import { emit, on } from './bus.js';
+import { copier } from './code.js';
 import { add, button, fill, h, icon } from './dom.js';
 import { t } from './i18n.js';
 
@@ -38,14 +39,39 @@ export function confirmed(title, text, yes, { danger = true } = {}) {
   ]).then(Boolean);
 }
 
-/** Show which field an error is about, such as `port` for `server.bad_port`: what hides it is opened. */
-function pointOut(form, code) {
-  const name = /\.bad_(\w+)$/.exec(code || '')?.[1];
-  const wrong = name && form.elements.namedItem(name);
-  if (!wrong?.focus) return;
+/** What the errors are about whose codes do not name their field. */
+const ABOUT = [
+  [/\.(name_taken|odd_name|name_reserved)$/, 'name'], [/^credential\.(not_a_key|encrypted|empty)$/, 'secret'],
+  [/^credential\.bad_expiry$|\.expires_past$/, 'expires_at'], [/^server\.bad_read_account$/, 'read_user'],
+  [/unreachable$|^server\.not_added/, 'host'], [/^cluster\.other_environment$/, 'cluster'], [/^channel\./, 'token'],
+];
+
+/** Return the field that an error is about: it is pointed at, such as `/port`, or named, as by `server.bad_port`. */
+function fieldOf(form, { code = '', errors = [] }) {
+  const name = errors[0]?.pointer.split('/')[1] || ABOUT.find(([about]) => about.test(code))?.[1] || /\.bad_(\w+)$/.exec(code)?.[1];
+  const found = name && form.elements.namedItem(name);
+  return found instanceof RadioNodeList ? [...found].find((one) => !one.disabled) : found;
+}
+
+/** Say what is wrong beside its field, at the form's foot where it is about none; what hides the field is opened. */
+function pointOut(form, error, problem) {
+  const wrong = fieldOf(form, problem);
+  const foot = form.querySelector('.dialog-foot');
+  fill(error, icon('alert'), problem.message);
+  error.hidden = false;
+  if (!wrong?.closest('.field')) {
+    foot.prepend(error);
+    return;
+  }
+  wrong.closest('.field').append(error);
   reveal(wrong);
   wrong.setAttribute('aria-invalid', 'true');
-  wrong.addEventListener('input', () => wrong.removeAttribute('aria-invalid'), { once: true });
+  wrong.setAttribute('aria-describedby', error.id);
+  wrong.addEventListener('input', () => {
+    wrong.removeAttribute('aria-invalid');
+    wrong.removeAttribute('aria-describedby');
+    error.hidden = true;
+  }, { once: true });
   wrong.focus();
 }
 
@@ -58,7 +84,7 @@ function reveal(field) {
 /** A form in a dialog: submit(values) does the work; its error is shown and the form stays. */
 export function formDialog(title, fields, label, submit, options) {
   return openDialog(title, (close) => {
-    const error = h('p', { class: 'form-error', role: 'alert', hidden: true });
+    const error = h('p', { class: 'form-error', role: 'alert', hidden: true, id: `error-${(count += 1)}` });
     const go = button(label, { look: 'primary', type: 'submit' });
     const form = h('form', { class: 'form', autocomplete: 'off' },
       h('div', { class: 'dialog-body fields' }, fields),
@@ -73,11 +99,9 @@ export function formDialog(title, fields, label, submit, options) {
       try {
         close((await submit(Object.fromEntries(new FormData(form)))) ?? true);
       } catch (problem) {
-        fill(error, icon('alert'), problem.message);
-        error.hidden = false;
         go.disabled = false;
         fill(go, label);
-        pointOut(form, problem.code);
+        pointOut(form, error, problem);
       }
     });
     return form;
@@ -89,6 +113,30 @@ export function field(label, input, hint) {
   input.id ||= `field-${(count += 1)}`;
   return h('div', { class: 'field' }, h('label', { class: 'field-label', for: input.id }, label), input,
     hint && h('p', { class: 'hint' }, hint));
+}
+
+/** A switch with its words, and what it means below. */
+export function tick(name, label, hint, checked = false) {
+  const box = h('input', { type: 'checkbox', name, id: `tick-${(count += 1)}`, checked: Boolean(checked) });
+  const below = hint && h('p', { class: 'hint', id: `${box.id}-hint` }, hint);
+  if (below) box.setAttribute('aria-describedby', below.id);
+  return h('div', { class: 'field' }, h('label', { class: 'tick', for: box.id }, box, label), below);
+}
+
+/** A day on which something ends, or none. */
+export const dayField = (label, hint) => field(label, h('input', { name: 'expires_at', type: 'date', min: new Date().toISOString().slice(0, 10) }), hint);
+
+/** Return the end of a day that was chosen, null for none. */
+export const endOf = (day) => (day ? `${day}T23:59:59Z` : null);
+
+/** Show what is shown only once, with a way to copy it; nothing of it stays in the page. */
+export async function showOnce(title, text, secret, label, ...more) {
+  const line = h('input', { class: 'mono', readOnly: true, value: secret, 'aria-label': label, autocomplete: 'off', onfocus: (event) => event.target.select() });
+  await openDialog(title, (close) => [
+    h('div', { class: 'dialog-body' }, h('p', null, text), h('div', { class: 'copy-line' }, line, copier(() => secret, t('console.copy'))), more),
+    h('footer', { class: 'dialog-foot' }, button(t('console.done'), { look: 'primary', onclick: () => close() })),
+  ]);
+  line.value = '';
 }
 
 /** A choice; options are [value, words] pairs. */

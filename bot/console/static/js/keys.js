@@ -2,9 +2,9 @@
 import { openDialog } from './dialog.js';
 import { h } from './dom.js';
 import { t } from './i18n.js';
-import { views } from './shell.js';
+import { views } from './views.js';
 
-const GO = { c: 'chat', s: 'servers', a: 'approvals', l: 'audit', p: 'people', n: 'chat/new' };
+const GO = { c: 'chat', s: 'servers', a: 'approvals', l: 'audit', u: 'usage', p: 'people', k: 'keys', n: 'chat/new' };
 const GO_MS = 1500;
 
 /** Listen for shortcuts; focusComposer() goes to the box one types in. */

@@ -1,11 +1,11 @@
 /** People: who may sign in and what they may do. */
-import { get, post } from './api.js';
-import { choice, confirmed, field, formDialog, openDialog, toast, working } from './dialog.js';
+import { all, patch, post } from './api.js';
+import { choice, confirmed, field, formDialog, showOnce, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
 import { lang, t } from './i18n.js';
-import { copier } from './code.js';
 import { loading, page, table } from './page.js';
 import { state } from './store.js';
+import { tabs } from './views.js';
 
 const ROLES = ['viewer', 'operator', 'admin'];
 const roles = () => ROLES.map((name) => [name, t(`role.${name}`)]);
@@ -16,17 +16,17 @@ export function mountPeople(root) {
   const again = () => loading(place, list);
   root.append(page(t('console.nav_people'),
     button(t('console.person_add'), { look: 'primary', icon: 'plus', onclick: () => invite(again) }),
-    h('p', { class: 'muted' }, t('console.people_hint')), place));
+    tabs('people'), h('p', { class: 'muted' }, t('console.people_hint')), place));
   again();
 
   async function list() {
-    const { users } = await get('people');
+    const users = await all('users', 'users');
     const columns = ['name', 'role', 'language', 'state', 'actions'].map((name) => t(`console.person_${name}`));
     return table(t('console.nav_people'), columns, users.map((user) => person(user, again)));
   }
 }
 
-const path = (user) => `people/${encodeURIComponent(user.name)}`;
+const path = (user) => `users/${encodeURIComponent(user.name)}`;
 
 function person(user, again) {
   const self = user.id === state.me.user.id;
@@ -36,7 +36,7 @@ function person(user, again) {
       const role = pick.value;
       const sure = await confirmed(t('console.person_role_change'),
         t('console.person_role_sure', { name: user.name, role: t(`role.${role}`) }), t('console.change'), { danger: false });
-      if (sure) await working(pick, async () => { await post(path(user), { role }); toast(t('console.saved')); });
+      if (sure) await working(pick, async () => { await patch(path(user), { role }); toast(t('console.saved')); });
       again();
     },
   });
@@ -46,7 +46,7 @@ function person(user, again) {
         t('console.person_deactivate'));
       if (!sure) return;
     }
-    await post(path(user), { active });
+    await patch(path(user), { active });
     again();
   };
   return [
@@ -59,6 +59,10 @@ function person(user, again) {
         look: 'plain btn-small', icon: 'key',
         onclick: (event) => working(event.currentTarget, async () => showLink(user.name, await post(`${path(user)}/link`))),
       }),
+      user.active && button(t('console.person_code'), {
+        look: 'plain btn-small', icon: 'chat',
+        onclick: (event) => working(event.currentTarget, async () => showCode(user.name, await post(`${path(user)}/pairing-code`))),
+      }),
       !self && button(t(user.active ? 'console.person_deactivate' : 'console.person_activate'), {
         look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => set(!user.active)),
       })),
@@ -70,21 +74,16 @@ async function invite(again) {
     field(t('console.person_name'), h('input', { name: 'name', required: true, maxlength: '64', autofocus: true, autocapitalize: 'off' })),
     field(t('console.person_role'), choice('role', roles(), 'operator'), t('console.person_role_hint')),
     field(t('console.person_language'), choice('language', state.me.languages.map((l) => [l, t(`console.language_${l}`)]), lang())),
-  ], t('console.person_add'), (values) => post('people', { ...values, name: values.name.trim() }));
+  ], t('console.person_add'), (values) => post('users', { ...values, name: values.name.trim() }));
   if (!made) return;
   again();
   showLink(made.user.name, made);
 }
 
 /** Show a one-time link: it is there once, and works once. */
-function showLink(name, { link, minutes }) {
-  return openDialog(t('console.link_title', { name }), (close) => [
-    h('div', { class: 'dialog-body' },
-      h('p', null, t('console.link_text', { name, minutes })),
-      h('div', { class: 'copy-line' },
-        h('input', { class: 'mono', readOnly: true, value: link, 'aria-label': t('console.link_label'),
-          onfocus: (event) => event.target.select() }),
-        copier(() => link, t('console.link_copy')))),
-    h('footer', { class: 'dialog-foot' }, button(t('console.done'), { look: 'primary', onclick: () => close() })),
-  ]);
-}
+const showLink = (name, { link, minutes }) =>
+  showOnce(t('console.link_title', { name }), t('console.link_text', { name, minutes }), link, t('console.link_label'));
+
+/** Show a pairing code: whoever sends it to the bot first is this person there. */
+const showCode = (name, { code, minutes }) =>
+  showOnce(t('console.code_title', { name }), t('console.code_text', { name, minutes }), code, t('console.code_label'));

@@ -1,100 +1,54 @@
-/** Adding a server, and confirming the host key that it shows. */
-import { get, post } from './api.js';
-import { addCredential } from './credentials.js';
-import { choice, field, formDialog, toast } from './dialog.js';
-import { button, h, icon } from './dom.js';
-import { t, tOr } from './i18n.js';
+/** What is done with a server in a dialog: add it, change it, confirm its key, narrow what it0 can do there. */
+import { all, get, patch, post } from './api.js';
 import { codeBlock, copier } from './code.js';
+import { field, formDialog, openDialog, toast } from './dialog.js';
+import { button, h } from './dom.js';
+import { t } from './i18n.js';
+import { described, serverFields } from './serverfields.js';
 
-const ROLES = ['web', 'db', 'cache', 'worker', 'gateway'];
+/** Return the address of what is done with a server. */
+export const serverPath = (server, what = '') => `servers/${encodeURIComponent(server.name)}${what && `/${what}`}`;
 
-/** What may be set for one SSH connection; the server refuses everything else. */
-const SECONDS = ['connect_timeout_s', 'keepalive_s'];
-const SWITCHES = ['compression', 'legacy_algorithms'];
-
-/** Return `team=shop, tier=web` as an object; throws with the piece that is no tag. */
-function tagsOf(text) {
-  const tags = {};
-  for (const piece of text.split(/[,，\n]/).map((one) => one.trim()).filter(Boolean)) {
-    const [, key, value] = /^([^\s=]+)\s*=\s*(.*)$/.exec(piece) || [];
-    if (!key) throw Object.assign(new Error(t('console.server_tags_bad', { tag: piece })), { code: 'server.bad_tags' });
-    tags[key] = value;
-  }
-  return tags;
-}
-
-/** Return the SSH options that a form sets; what is left alone keeps it0's own value. */
-const sshOptions = (values) => Object.fromEntries([
-  ...SECONDS.filter((name) => values[name]).map((name) => [name, Number(values[name])]),
-  ...SWITCHES.filter((name) => values[name]).map((name) => [name, true])]);
-
-/** A switch with its words, and what it means below. */
-function tick(name, label, hint) {
-  const box = h('input', { type: 'checkbox', name, id: `server-${name}`, 'aria-describedby': hint && `server-${name}-hint` });
-  return h('div', null, h('label', { class: 'tick', for: box.id }, box, label),
-    hint && h('p', { class: 'hint', id: `server-${name}-hint` }, hint));
+/** Read what a server may lean on. */
+async function known(servers) {
+  const [credentials, clusters] = await Promise.all([all('credentials', 'credentials'), all('clusters', 'clusters')]);
+  return { servers, credentials, clusters };
 }
 
 /** Ask for a new server; then for its key. */
 export async function addServer(servers, again) {
-  const { credentials } = await get('credentials').catch(() => ({ credentials: [] }));
-  const input = (name, props) => h('input', { name, autocapitalize: 'off', autocomplete: 'off', spellcheck: 'false', ...props });
-  const picker = choice('credential', [], '', { required: true });
-  const known = (list, chosen) => picker.replaceChildren(
-    h('option', { value: '' }, t('console.choose')),
-    ...list.filter((one) => !one.revoked).map((one) =>
-      h('option', { value: one.name, selected: one.name === chosen }, `${one.name} · ${t(`console.kind_${one.kind}`)}`)));
-  known(credentials);
-  const fresh = button(t('console.credential_add'), {
-    look: 'plain', icon: 'plus',
-    onclick: async () => {
-      const made = await addCredential();
-      if (made) known((await get('credentials')).credentials, made.name);
-    },
-  });
-  const host = input('host', { required: true, placeholder: '10.0.0.5' });
-  const port = input('port', { type: 'number', min: '1', max: '65535', value: '22', required: true });
-  const user = input('user', { required: true, placeholder: 'it0' });
-  const jump = choice('jump', [['', t('console.server_direct')], ...servers.map((one) => [one.name, one.name])], '');
-  const remote = h('div', { class: 'fields remote' },
-    h('div', { class: 'pair' }, field(t('console.server_host'), host), field(t('console.server_port'), port)),
-    field(t('console.server_user'), user, t('console.server_user_hint')),
-    field(t('console.credential'), picker), h('div', null, fresh),
-    field(t('console.server_jump'), jump),
-    h('details', { class: 'fold' }, h('summary', null, icon('chevron', 'turn'), t('console.server_more')), h('div', { class: 'fields' },
-      tick('restricted', t('console.server_restricted'), t('console.server_restricted_hint')),
-      field(t('console.server_shell'), choice('shell', [['bash', 'bash'], ['sh', 'sh']], 'bash'), t('console.server_shell_hint')),
-      h('div', { class: 'pair even' }, SECONDS.map((name) =>
-        field(t(`console.ssh_${name}`), input(name, { type: 'number', min: '1', max: '3600', placeholder: t('console.ssh_default') })))),
-      SWITCHES.map((name) => tick(name, t(`console.ssh_${name}`), t(`console.ssh_${name}_hint`))))));
-  const connection = choice('connection', [['ssh', 'SSH'], ['local', t('console.server_local')]], 'ssh', {
-    onchange: () => {
-      const local = connection.value === 'local';
-      remote.hidden = local;
-      for (const one of remote.querySelectorAll('input, select')) one.disabled = local;
-    },
-  });
-  const made = await formDialog(t('console.server_add'), [
-    h('div', { class: 'pair' },
-      field(t('console.server_name'), input('name', { required: true, maxlength: '64', placeholder: 'web-1', autofocus: true })),
-      field(t('console.server_connection'), connection)),
-    remote,
-    h('div', { class: 'pair' },
-      field(t('console.server_environment'), choice('environment', ['dev', 'staging', 'prod'].map((e) => [e, tOr(`environment.${e}`, e)]), 'prod'),
-        t('console.server_environment_hint')),
-      field(t('console.server_role'), choice('role', [['', '—'], ...ROLES.map((r) => [r, t(`console.server_role_${r}`)])], ''))),
-    field(t('console.server_tags'), input('tags', { placeholder: 'team=shop, tier=web' }), t('console.server_tags_hint')),
-    field(t('console.server_description'), input('description', { maxlength: '500' })),
-  ], t('console.server_add'), async (v) => post('servers', {
-    name: v.name.trim(), host: v.host?.trim() || 'localhost', port: Number(v.port || 22), user: v.user?.trim() || '',
-    credential: v.credential || null, environment: v.environment, role: v.role || null, jump: v.jump || null,
-    description: v.description.trim(), connection: v.connection, tags: tagsOf(v.tags), restricted: Boolean(v.restricted),
-    shell: v.shell || 'bash', ssh_options: sshOptions(v),
-  }), { wide: true });
+  const made = await formDialog(t('console.server_add'), serverFields(null, await known(servers)), t('console.server_add'), (v) => {
+    const local = v.connection === 'local';
+    return post('servers', { name: v.name.trim(), connection: v.connection, ...(local && { host: 'localhost' }), ...described(v, local) });
+  }, { wide: true });
   if (!made) return;
   again();
   if (made.server.status === 'untrusted' || made.fingerprint) confirmKey(made.server, made.fingerprint, again);
   else toast(t('console.saved'));
+}
+
+/** Change what is known of a server; at another address its key is asked for anew. */
+export async function changeServer(server, servers, again) {
+  const now = (name) => server[name] ?? (name === 'role' ? null : '');
+  const same = (name, value) => JSON.stringify(value) === JSON.stringify(now(name));
+  const changed = await formDialog(t('console.server_change_title', { name: server.name }), serverFields(server, await known(servers)),
+    t('console.save'), (v) => {
+      const wanted = Object.entries(described(v, server.connection === 'local'));
+      return patch(serverPath(server), Object.fromEntries(wanted.filter(([name, value]) => !same(name, value))));
+    }, { wide: true });
+  if (!changed) return;
+  toast(t('console.saved'));
+  again();
+  if (changed.status === 'untrusted' && server.status === 'active') confirmKey(changed, null, again);
+}
+
+/** Show the script that narrows what it0 can do on a server: a person reads it and runs it there. */
+export async function showHardening(server) {
+  const { script } = await get(serverPath(server, 'hardening'));
+  return openDialog(t('console.harden_title', { name: server.name }), (close) => [
+    h('div', { class: 'dialog-body' }, h('p', null, t('console.harden_text', { name: server.name })), codeBlock(script, 'harden.sh')),
+    h('footer', { class: 'dialog-foot' }, button(t('console.done'), { look: 'primary', onclick: () => close() })),
+  ], { wide: true });
 }
 
 /** Quote a word for a shell that a person pastes it into. */
@@ -119,7 +73,7 @@ export async function confirmKey(server, fingerprint, again) {
       h('p', { class: 'field-label' }, t('console.key_scan')), codeBlock(scan, t('console.key_scan_title'))),
     fingerprint && h('label', { class: 'tick' }, sure, t('console.key_compared')),
   ], t('console.key_trust'), (values) =>
-    post(`servers/${encodeURIComponent(server.name)}/trust`, { fingerprint: fingerprint || values.fingerprint.trim() }), { wide: true });
+    post(serverPath(server, 'trust'), { fingerprint: fingerprint || values.fingerprint.trim() }), { wide: true });
   if (done) toast(t('console.key_trusted', { name: server.name }));
   again();
 }

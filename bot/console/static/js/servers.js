@@ -1,13 +1,13 @@
 /** Servers: the fleet as a table, and what may be done with each. */
-import { get, post } from './api.js';
+import { all, post, remove } from './api.js';
 import { environmentBadge } from './card.js';
-import { credentialSection } from './credentials.js';
 import { confirmed, toast, working } from './dialog.js';
 import { button, fill, h, icon } from './dom.js';
 import { t, tOr } from './i18n.js';
-import { emptyState, loading, page, table } from './page.js';
-import { addServer, confirmKey } from './serverforms.js';
+import { emptyState, loading, menu, outcomeOf, page, table } from './page.js';
+import { addServer, changeServer, confirmKey, serverPath, showHardening } from './serverforms.js';
 import { state } from './store.js';
+import { tabs } from './views.js';
 
 /** Mount the page. */
 export function mountServers(root) {
@@ -15,24 +15,19 @@ export function mountServers(root) {
   const place = h('div');
   const again = () => loading(place, list);
   let servers = [];
-  const adding = () => addServer(servers, again);
+  const add = (look) => button(t('console.server_add'), { look, icon: 'plus', onclick: (event) => working(event.currentTarget, () => addServer(servers, again)) });
   const filter = h('input', {
     type: 'search', class: 'search', placeholder: t('console.servers_filter'), 'aria-label': t('console.servers_filter'), oninput: sift,
   });
-  root.append(page(t('console.nav_servers'),
-    [filter, admin && button(t('console.server_add'), { look: 'primary', icon: 'plus', onclick: adding })],
-    place, admin && credentialSection()));
+  root.append(page(t('console.nav_servers'), [filter, admin && add('primary')], tabs('servers'), place));
   again();
 
   async function list() {
-    ({ servers } = await get('servers'));
-    if (!servers.length) {
-      return emptyState('server', t(admin ? 'console.servers_none_admin' : 'console.servers_none'),
-        admin && button(t('console.server_add'), { look: 'primary', icon: 'plus', onclick: adding }));
-    }
+    servers = await all('servers', 'servers');
+    if (!servers.length) return emptyState('server', t(admin ? 'console.servers_none_admin' : 'console.servers_none'), admin && add('primary'));
     const columns = ['name', 'address', 'environment', 'access', 'state', 'actions'].map((name) => t(`console.server_${name}`));
     requestAnimationFrame(sift);
-    return table(t('console.nav_servers'), columns, servers.map((server) => cells(server, admin, again)));
+    return table(t('console.nav_servers'), columns, servers.map((server) => cells(server, servers, admin, again)));
   }
 
   function sift() {
@@ -43,33 +38,34 @@ export function mountServers(root) {
   }
 }
 
-const path = (server, what) => `servers/${encodeURIComponent(server.name)}/${what}`;
-
-function cells(server, admin, again) {
-  const outcome = h('p', { class: 'check-result', role: 'status', hidden: true });
+function cells(server, servers, admin, again) {
+  const outcome = h('div', { class: 'check-result', role: 'status', hidden: true });
   const local = server.connection === 'local';
   return [
     h('div', null, h('b', null, server.name),
       server.role && h('span', { class: 'badge' }, tOr(`console.server_role_${server.role}`, server.role)),
+      server.cluster && h('p', { class: 'muted' }, t('console.server_in', { cluster: server.cluster })),
       server.description && h('p', { class: 'muted clamp' }, server.description), tags(server.tags)),
     local ? t('console.server_local') : h('code', null, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
     environmentBadge(server.environment),
-    h('div', null, server.credential && h('span', { class: 'with-icon' }, icon('key'), server.credential),
-      server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump })), tags(server.ssh_options)),
+    h('div', null, login(server.credential), server.read_user && h('p', { class: 'muted' }, t('console.server_reads_as', { user: server.read_user, credential: server.read_credential })),
+      server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump })), tags(server.ssh_options),
+      server.can.map((words) => h('p', { class: 'muted clamp' }, words))),
     h('div', null, stateBadge(server),
       server.fingerprint && server.status === 'active' && h('code', { class: 'fingerprint-small', title: server.fingerprint }, server.fingerprint)),
-    h('div', null, h('div', { class: 'row-actions' }, actions(server, admin, again, outcome)), outcome),
+    h('div', null, h('div', { class: 'row-actions' }, actions(server, servers, admin, again, outcome)), outcome),
   ];
 }
+
+const login = (credential) => credential && h('span', { class: 'with-icon' }, icon('key'), credential);
 
 /** Ask which key an untrusted server shows now; null where it cannot be told. */
 async function shownKey(server) {
   if (server.fingerprint) return server.fingerprint;
-  return (await post(path(server, 'check')).catch(() => null))?.fingerprint || null;
+  return (await post(serverPath(server, 'check')).catch(() => null))?.fingerprint || null;
 }
 
-const tags = (all) => Object.entries(all || {}).map(([key, value]) =>
-  h('span', { class: 'tag' }, Array.isArray(all) ? value : `${key}=${value}`));
+const tags = (pairs) => Object.entries(pairs || {}).map(([key, value]) => h('span', { class: 'tag' }, `${key}=${value}`));
 
 function stateBadge(server) {
   const look = server.status === 'active' ? 'approved' : server.status === 'untrusted' ? 'pending' : 'cancelled';
@@ -77,43 +73,33 @@ function stateBadge(server) {
     server.restricted && h('span', { class: 'badge' }, t('console.server_restricted'))];
 }
 
-function actions(server, admin, again, outcome) {
+function actions(server, servers, admin, again, outcome) {
   const untrusted = server.status === 'untrusted';
-  const check = (event) => working(event.currentTarget, async () => {
-    fill(outcome, h('span', { class: 'spinner' }), t('console.server_checking'));
-    outcome.hidden = false;
-    outcome.className = 'check-result';
-    try {
-      const { ok, message } = await post(path(server, 'check'));
-      outcome.classList.add(ok ? 'good' : 'bad');
-      fill(outcome, icon(ok ? 'check' : 'x'), message);
-    } catch (error) {
-      outcome.classList.add('bad');
-      fill(outcome, icon('alert'), error.message);
-    }
-  });
-  const sure = (title, text, what) => async () => {
+  const local = server.connection === 'local';
+  const check = (event) => outcomeOf(event.currentTarget, outcome, t('console.server_checking'), async () => [await post(serverPath(server, 'check'))]);
+  const sure = (title, text, act) => async () => {
     if (!(await confirmed(t(title), t(text, { name: server.name }), t(title)))) return;
     try {
-      await post(path(server, what));
+      await act();
       toast(t('console.saved'));
     } catch (error) {
       toast(error.message, true);
     }
     again();
   };
+  const on = (act) => (event) => working(event.currentTarget, act);
   const may = state.me.user.role !== 'viewer';
   return [
     may && !untrusted && button(t('console.server_check'), { look: 'plain btn-small', onclick: check }),
     admin && untrusted && button(t('console.server_confirm'), {
-      look: 'primary btn-small',
-      onclick: (event) => working(event.currentTarget, async () => confirmKey(server, await shownKey(server), again)),
+      look: 'primary btn-small', onclick: on(async () => confirmKey(server, await shownKey(server), again)),
     }),
-    admin && !untrusted && server.connection !== 'local' && button(t('console.server_distrust'), {
-      look: 'ghost btn-small', onclick: sure('console.server_distrust', 'console.server_distrust_sure', 'distrust'),
-    }),
-    admin && button(t('console.server_remove'), {
-      look: 'ghost btn-small', onclick: sure('console.server_remove', 'console.server_remove_sure', 'remove'),
-    }),
+    admin && button(t('console.server_change'), { look: 'plain btn-small', onclick: on(() => changeServer(server, servers, again)) }),
+    admin && menu(t('console.more_for', { name: server.name }), [
+      !local && [t('console.harden'), on(() => showHardening(server))],
+      !untrusted && !local && [t('console.server_distrust'),
+        sure('console.server_distrust', 'console.server_distrust_sure', () => post(serverPath(server, 'distrust')))],
+      [t('console.server_remove'), sure('console.server_remove', 'console.server_remove_sure', () => remove(serverPath(server)))],
+    ]),
   ];
 }

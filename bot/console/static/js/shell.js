@@ -5,20 +5,13 @@ import { confirmed, toast, working } from './dialog.js';
 import { button, fill, h, icon } from './dom.js';
 import { lang, t } from './i18n.js';
 import { mine, reconnect, refreshMe, state } from './store.js';
-
-const VIEWS = [
-  ['chat', 'chat'], ['servers', 'server'], ['approvals', 'shield'], ['audit', 'list', 'admin'], ['people', 'people', 'admin'],
-];
-
-/** The views that my role shows. */
-export const views = () =>
-  VIEWS.filter(([, , role]) => !role || state.me.user.role === role).map(([name]) => name);
+import { headOf, heads } from './views.js';
 
 /** Build the frame; returns the place for views and how to mark the current one. */
 export function buildShell(root, { setLanguage }, scope) {
   const badge = h('span', { class: 'count', hidden: true });
   const links = new Map();
-  const nav = h('nav', { class: 'nav', 'aria-label': t('console.navigation') }, VIEWS.filter(([name]) => views().includes(name)).map(([name, sign]) => {
+  const nav = h('nav', { class: 'nav', 'aria-label': t('console.navigation') }, heads().map(([name, sign]) => {
     const link = h('a', { href: `#/${name}` }, h('span', { class: 'nav-icon' }, icon(sign)),
       h('span', null, t(`console.nav_${name}`)), name === 'approvals' && badge);
     links.set(name, link);
@@ -75,10 +68,10 @@ export function buildShell(root, { setLanguage }, scope) {
     /** Mark the view that is shown. */
     mark(view) {
       for (const [name, link] of links) {
-        if (name === view) link.setAttribute('aria-current', 'page');
+        if (name === headOf(view)) link.setAttribute('aria-current', 'page');
         else link.removeAttribute('aria-current');
       }
-      document.title = links.has(view) ? `${t(`console.nav_${view}`)} · it0` : 'it0';
+      document.title = links.has(headOf(view)) ? `${t(`console.nav_${view}`)} · it0` : 'it0';
       drawBadge();
     },
   };

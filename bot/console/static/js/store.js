@@ -1,5 +1,5 @@
 /** What the page knows, and the one place that talks to the server about it. */
-import { get, setCsrf } from './api.js';
+import { all, get, setCsrf, withCursor } from './api.js';
 import { emit } from './bus.js';
 import * as outbox from './outbox.js';
 import { Socket } from './socket.js';
@@ -82,9 +82,9 @@ export async function refreshApprovals() {
   }
   reading = true;
   try {
-    const approvals = await allPending();
+    const approvals = await all('approvals?status=pending', 'approvals');
     for (const approval of approvals) takeApproval(approval);
-    state.pending = approvals.map((approval) => approval.id);
+    state.pending = [...new Set(approvals.map((approval) => approval.id))];
     const waits = new Set(state.pending);
     await readApprovals([...state.approvals.values()].filter((one) => one.status === 'pending' && !waits.has(one.id)));
     emit('approvals');
@@ -96,17 +96,6 @@ export async function refreshApprovals() {
   if (again) {
     again = false;
     await refreshApprovals();
-  }
-}
-
-/** Return every pending approval, however many pages they fill: each waits for somebody. */
-async function allPending() {
-  const found = new Map();
-  for (let before = ''; ;) {
-    const { approvals, more } = await get(`approvals?status=pending${before && `&before=${encodeURIComponent(before)}`}`);
-    for (const approval of approvals) found.set(approval.id, approval);
-    if (!more) return [...found.values()];
-    before = approvals.at(-1).id;
   }
 }
 
@@ -172,9 +161,9 @@ export function leaveThread(id) {
 
 /** Read older events of a thread. */
 export async function loadOlder(thread) {
-  const answer = await get(`conversations/${encodeURIComponent(thread.id)}/events?before=${thread.first}`);
+  const answer = await get(withCursor(`conversations/${encodeURIComponent(thread.id)}/events`, thread.first));
   takeEvents(answer.events);
-  thread.takeOlder(answer.events, answer.more);
+  thread.takeOlder(answer.events, answer.next !== null);
 }
 
 /** Read every open conversation anew (the language changed). */

@@ -79,7 +79,7 @@ _EXAMPLES = (
     "|unset|unchanged|prompt|stdin|masked|hidden|filtered|removed|rotated|changed|requisite|sufficient"
 )
 _EXAMPLE = re.compile(
-    rf"(?i:(?:(?:{_EXAMPLES})[-_.]?){{1,8}}|(.)\1{{2,}}|[A-Z]{{2,}}(?:_[A-Z]{{2,}}){{1,8}})"
+    rf"(?i:(?:(?:{_EXAMPLES})[-_.]?){{1,8}}|(.)\1{{2,}})|[A-Z]{{2,}}(?:_[A-Z]{{2,}}){{1,8}}"
 )
 _PROGRAM = re.compile(
     r"[A-Za-z_]{1,60}(?:\.[A-Za-z_]{1,60}){0,8}(?:\((?:[^()]{0,80}\))?|\[[^\[\]]{0,80}\]?)"

@@ -105,6 +105,7 @@ def test_what_operators_write_every_day_is_no_secret() -> None:
         "ACCESS_KEY=qwertyuiop",
         "password=Summer(2026)x",
         "password=abc.def.9ghi",
+        "password=correct_horse_battery",
     ],
 )
 def test_what_is_given_a_name_is_found_wherever_it_stands(line: str, pasted: str) -> None:

@@ -293,7 +293,7 @@ async def test_a_topic_is_followed_once_it_was_addressed_there_and_other_topics_
 async def test_a_turn_that_runs_is_shown_in_a_group_by_one_message_that_goes_when_it_ends(desk: Desk) -> None:
     group = -500
     desk.double.group(group, "progress", [ANN])
-    shown = await desk.ask("/run@it0_bot local top -b -d 2 -n 4", group)
+    shown = await desk.ask("/run@it0_bot local top -b -d 2 -n 4 -p 1", group)
     answer = await desk.next(1, group)
     await desk.double.until(lambda: now(desk.double, shown).deleted)
     assert "load average" in answer.visible
@@ -308,7 +308,7 @@ async def test_a_quiet_topic_is_not_followed_and_shows_no_progress(desk: Desk) -
     reply = await desk.ask("/quiet@it0_bot on", forum, ANN, topic)
     assert "is quiet" in reply.visible
     desk.double.say(forum, ANN, "/run local echo unheard", topic_id=topic)
-    reply = await desk.ask("/run@it0_bot local top -b -d 2 -n 4", forum, ANN, topic)
+    reply = await desk.ask("/run@it0_bot local top -b -d 2 -n 4 -p 1", forum, ANN, topic)
     assert "load average" in reply.visible
     reply = await desk.ask("/quiet@it0_bot off", forum, ANN, topic)
     assert len(desk.double.messages(forum, topic)) == 3

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.errors import BadInput, NotFound, Refused, VaultError
 from core.ports import Installation
 from core.settings import Settings
-from core.store import leases, log, people
+from core.store import leases, log, people, quiet
 from core.store.database import Database, Row, Transaction
 from core.tenant import Tenant, Tenants
 from core.vault import Place
@@ -180,8 +180,8 @@ class DatabaseInstallations:
         tenant = await self._tenants.by_id(person["tenant_id"])
         async with tenant.reading() as db:
             found = await db.one(log.BY_THREAD, installation_id=installation_id, thread=thread)
-        if found is None or found["last_seq"] == 0:
-            return False
+            if found is None or found["last_seq"] == 0 or await quiet.is_quiet(db, log.address_of(found)):
+                return False
         return not self._silence or self._clock() - found["updated_at"] < self._silence
 
     async def moved(self, installation_id: str, old: str, new: str) -> None:
@@ -193,6 +193,7 @@ class DatabaseInstallations:
         tenant = await self._tenants.by_id(row["tenant_id"])
         async with tenant.transaction() as tx:
             await tx.run(log.MOVE, installation_id=installation_id, old=old, new=new)
+            await tx.run(quiet.MOVE, installation_id=installation_id, old=old, new=new)
 
 
 def _default_id(channel: str) -> str:

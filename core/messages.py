@@ -146,7 +146,8 @@ class Inbound:
 
     event_id: the platform's own id of the event, unique within the installation; a repeat is dropped.
     sender: None where it0 itself is the source (an approval's outcome, a timer). message: what the platform
-    calls it, so that it can be taken away, "" where it cannot.
+    calls it, so that it can be taken away, "" where it cannot. answers: what it calls the message of ours
+    that this one answers, where replies are what holds a conversation together; else 0.
     """
 
     address: Address
@@ -154,6 +155,7 @@ class Inbound:
     body: Body
     sender: Sender | None = None
     message: str = ""
+    answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

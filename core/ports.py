@@ -131,6 +131,30 @@ class Installations(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """What is known of the messages that show a running turn in a chat, so that none stays behind."""
+
+    async def is_quiet(self, tenant_id: str, address: Address) -> bool:
+        """Return whether a place wants to see nothing of a turn but its end."""
+        ...
+
+    async def shown(self, tenant_id: str, conversation_id: str, address: Address, message_id: int) -> None:
+        """Write down that a message shows a turn of this process."""
+        ...
+
+    async def gone(self, address: Address, message_id: int) -> None:
+        """Forget a message that was taken away, or never can be."""
+        ...
+
+    async def leave(self, address: Address, message_id: int) -> None:
+        """Leave a message to be taken away by whoever looks after its bot."""
+        ...
+
+    async def left_behind(self, installation_id: str) -> Sequence[tuple[str, int]]:
+        """Return thread and id of one bot's messages that were left, if only by a process's death."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """What opens a server, decrypted, for one connection only.

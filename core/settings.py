@@ -135,6 +135,11 @@ class Settings(BaseSettings):
 
     login_link_minutes: int = Field(default=10, ge=1)
     session_hours: int = Field(default=12, ge=1)
+    session_check_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="a page whose person was let out is closed by then, without Redis too",
+    )
     credential_warning_days: int = Field(default=14, ge=1, description="before a credential's end")
     credential_last_warning_days: int = Field(default=3, ge=1)
     conversation_silence_hours: int = Field(

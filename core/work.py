@@ -63,7 +63,8 @@ class Server:
 
     connection: ``ssh``, ``local`` for the bot's own machine, or the kind of the cluster that this is.
     cluster_id: the cluster that it belongs to.
-    host_key: the pinned public key in OpenSSH's one-line form, None until a person confirmed it.
+    host_key: the pinned public key in OpenSSH's one-line form, None until a person confirmed it; of a cluster
+    that is reached by its API, the fingerprint of its address and its certificate authority.
     restricted: its shell takes bare commands only: no wrapper, so no marker and no kill from outside.
     shell: ``bash`` (run with --noprofile --norc) or ``sh``.
     read_user, read_credential_id: a second account, used for what only reads; "" and None without one.
@@ -98,6 +99,11 @@ class Server:
         return self.connection in CLUSTER_KINDS
 
     @property
+    def by_api(self) -> bool:
+        """Return whether this stands for a Kubernetes cluster that is reached by its API."""
+        return self.connection == "k8s" and (self.host_key or "").startswith("SHA256:")
+
+    @property
     def for_reading(self) -> "Server":
         """Return it with the account that is used for what only reads: the second one, if it has one."""
         if self.read_credential_id is None:
@@ -110,6 +116,7 @@ class Cluster:
     """Machines that are one thing to those who work on them.
 
     entry_server_id: where kubectl or docker is run for it, None for bare metal.
+    credential_id: the kubeconfig that opens its API, None where there is an entry.
     """
 
     id: str
@@ -118,6 +125,7 @@ class Cluster:
     environment: Environment
     entry_server_id: str | None
     description: str
+    credential_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

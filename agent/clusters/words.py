@@ -5,6 +5,7 @@ Only that they are the cluster's own; how much harm they can do is the classifie
 
 from collections.abc import Mapping, Sequence
 
+from agent.clusters.kube.argv import Ask, understood
 from agent.risk.lexer import Stuck, parse
 from core.texts import Say, say
 from core.work import Server
@@ -28,14 +29,31 @@ SWARM: Mapping[str, Sequence[str]] = {
 }
 
 
+def asked(command: str, cluster: str) -> Ask | Say:
+    """Return what ``command`` asks of a cluster's API, or why it is refused."""
+    words = _words(command)
+    return say("cluster.only_kubectl", cluster=cluster) if words is None else understood(words, cluster)
+
+
+def _words(command: str) -> list[str] | None:
+    """Return the words after ``kubectl``, None for anything but one kubectl command."""
+    parts = parse(command.strip())
+    if isinstance(parts, Stuck) or len(parts) != 1 or parts[0].words[0].text != "kubectl":
+        return None
+    return [word.text for word in parts[0].words[1:]]
+
+
 def refusal(command: str, cluster: Server) -> Say | None:
     """Return why ``cluster`` does not take ``command``, or None if it does."""
-    program = "kubectl" if cluster.connection == "k8s" else "docker"
+    if cluster.connection == "k8s":
+        words = _words(command)
+        return (
+            say("cluster.only_kubectl", cluster=cluster.name) if words is None else _kubectl(words, cluster)
+        )
     parts = parse(command.strip())
-    if isinstance(parts, Stuck) or len(parts) != 1 or parts[0].words[0].text != program:
-        return say(f"cluster.only_{program}", cluster=cluster.name)
-    words = [word.text for word in parts[0].words[1:]]
-    return _kubectl(words, cluster) if program == "kubectl" else _docker(words, cluster)
+    if isinstance(parts, Stuck) or len(parts) != 1 or parts[0].words[0].text != "docker":
+        return say("cluster.only_docker", cluster=cluster.name)
+    return _docker([word.text for word in parts[0].words[1:]], cluster)
 
 
 def _kubectl(words: Sequence[str], cluster: Server) -> Say | None:
@@ -44,7 +62,10 @@ def _kubectl(words: Sequence[str], cluster: Server) -> Say | None:
         if word.partition("=")[0] in OWN_CONNECTION or word.startswith("-s"):
             return say("cluster.own_connection", cluster=cluster.name, flag=word.partition("=")[0])
     verb = _verb(own)
-    return say("cluster.not_here", cluster=cluster.name, verb=verb) if verb in NOT_HERE else None
+    if verb in NOT_HERE:
+        return say("cluster.not_here", cluster=cluster.name, verb=verb)
+    found = understood(words, cluster.name) if cluster.by_api else None
+    return found if isinstance(found, Say) else None
 
 
 def _verb(words: Sequence[str]) -> str:

@@ -277,6 +277,7 @@ _TABLE = (
     Command("new", "control", Role.VIEWER, sample="nginx on {server}"),
     Command("conversations", "control", Role.VIEWER, sample="nginx"),
     Command("open", "control", Role.VIEWER, sample="3fa91c"),
+    Command("quiet", "control", Role.OPERATOR, sample="on"),
     Command("stop", "control", Role.VIEWER),
     Command("halt", "control", Role.OPERATOR),
     Command("resume", "control", Role.ADMIN),

@@ -7,7 +7,7 @@ from typing import Protocol
 import asyncssh
 
 from agent.fleet.changes import admins_only, note
-from agent.fleet.forms import NAME
+from agent.fleet.secrets import checked_secret, parts_of
 from core.clock import Clock
 from core.errors import BadInput, NotFound, Refused
 from core.ids import new_id
@@ -20,42 +20,19 @@ from core.tenant import Tenant
 from core.vault import Place
 from core.work import Credential, User
 
-LOGIN_KINDS = ("ssh_key", "ssh_password")
-MAX_SECRET_BYTES = 65536
+REBINDS = {
+    "ssh_key": store.REBIND,
+    "ssh_password": store.REBIND,
+    "kubeconfig": store.REBIND_CLUSTERS,
+}
+"""What lets those use a new credential that used the revoked one of its name, by kind."""
+
 EXPIRES = "credential_expires"
 """The timer's kind; its ref is the credential's id, its step the days that are left."""
 
 WARN_DAYS = (14, 3)
 USED_EVERY = timedelta(minutes=1)
 """When a credential was last used is written at most this often: one may open hundreds of servers at once."""
-
-
-def read_key(secret: bytes) -> tuple[str, str]:
-    """Return (fingerprint, type) of a private key.
-
-    Raises BadInput when it is none, or has a passphrase.
-    """
-    try:
-        key = asyncssh.import_private_key(secret)
-    except asyncssh.KeyEncryptionError as error:
-        raise BadInput("credential.encrypted") from error
-    except (asyncssh.KeyImportError, ValueError) as error:
-        locked = "passphrase" in str(error).lower()  # asyncssh tells it by these words only
-        raise BadInput("credential.encrypted" if locked else "credential.not_a_key") from error
-    return key.get_fingerprint(), key.get_algorithm()
-
-
-def _checked(name: str, kind: str, secret: bytes) -> bytes:
-    """Return a secret as it is sealed; raises BadInput naming what is wrong."""
-    if not NAME.fullmatch(name):
-        raise BadInput("credential.bad_name")
-    if kind not in ("ssh_key", "ssh_password", "token", "kubeconfig"):
-        raise BadInput("credential.bad_kind")
-    if kind == "ssh_password":
-        secret = secret.rstrip(b"\r\n")
-    if not secret.strip() or len(secret) > MAX_SECRET_BYTES:
-        raise BadInput("credential.empty")
-    return secret
 
 
 def _more(expires_at: datetime | None, rebound: Sequence[Row], old: Row | None) -> dict[str, str]:
@@ -140,9 +117,7 @@ class Credentials:
     ) -> str:
         if expires_at is not None and expires_at <= self._clock():
             raise BadInput("credential.bad_expiry")
-        secret = _checked(name, kind, secret)
-        shown, key_type = read_key(secret) if kind == "ssh_key" else ("", "")
-        credential_id, may_log_in = new_id(), kind in LOGIN_KINDS
+        checked, credential_id = checked_secret(name, kind, secret), new_id()
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             old = await tx.one(store.CREDENTIAL_NAMED, name=name)
@@ -156,9 +131,10 @@ class Credentials:
                 id=credential_id,
                 name=name,
                 kind=kind,
-                sealed=tenant.vault.seal(secret, _place(tenant, credential_id, kind)),
-                fingerprint=shown,
-                key_type=key_type,
+                sealed=tenant.vault.seal(checked.secret, _place(tenant, credential_id, kind)),
+                fingerprint=checked.fingerprint,
+                key_type=checked.key_type,
+                server=checked.server,
                 created_by=by.id,
                 created_at=self._clock(),
                 used_at=None,
@@ -167,14 +143,19 @@ class Credentials:
             )
             if expires_at is not None:
                 await self._plan_warnings(tx, tenant, credential_id, expires_at)
-            rebound = await tx.all(store.REBIND, name=name, credential=credential_id) if may_log_in else []
-            detail = {"name": name, "kind": kind, "fingerprint": shown, **_more(expires_at, rebound, old)}
+            rebind = REBINDS.get(kind)
+            rebound = await tx.all(rebind, name=name, credential=credential_id) if rebind else []
+            shown = {
+                "fingerprint": checked.fingerprint,
+                **({"server": checked.server} if checked.server else {}),
+            }
+            detail = {"name": name, "kind": kind, **shown, **_more(expires_at, rebound, old)}
             await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
         for row in rebound:
             self._connections.forget(tenant.id, row["id"])
         if old is not None:
             self._connections.forget_credential(old["id"])
-        return shown
+        return checked.fingerprint
 
     async def _plan_warnings(
         self, tx: Transaction, tenant: Tenant, credential_id: str, expires_at: datetime
@@ -271,7 +252,11 @@ class Credentials:
         async with tenant.reading() as db:
             rows = await db.all(store.CREDENTIALS)
         live = [row for row in rows if row["revoked_at"] is None]
-        return [tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])) for row in live]
+        opened = [
+            (row["kind"], tenant.vault.open(row["sealed"], _place(tenant, row["id"], row["kind"])))
+            for row in live
+        ]
+        return [each for kind, secret in opened for each in parts_of(kind, secret)]
 
 
 async def credential_named(tx: Transaction, name: str) -> Credential:

@@ -54,7 +54,7 @@ class Fleet:
         self._shell = shell
         self._clock = clock
         self.credentials = Credentials(shell, clock, warn_days)
-        self.clusters = Clusters(self.target, clock)
+        self.clusters = Clusters(self.target, self.credentials, clock)
 
     async def servers(self, tenant: Tenant) -> list[Server]:
         """Return every server of the tenant."""

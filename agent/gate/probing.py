@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from agent.context import Desk
+from agent.fleet import rights
 from agent.fleet.accounts import Account, account_of, question, told
 from agent.fleet.servers import Fleet
 from agent.gate.execution import Executor, Job
@@ -49,8 +50,30 @@ class Probing:
         The words are a sentence about the connection and one for each account.
         """
         ok, words, shown = await self._fleet.check(tenant, by, server)
-        accounts = await self.probe(tenant, by, server, channel) if ok else ()
-        return ok, (words, *accounts), shown
+        if not ok:
+            return False, (words,), shown
+        ask = self._look_at if server.by_api else self.probe
+        return True, (words, *await ask(tenant, by, server, channel)), shown
+
+    async def check_cluster(
+        self, tenant: Tenant, by: User, name: str, channel: str = ""
+    ) -> list[tuple[str, bool, tuple[Say, ...]]]:
+        """Check what a cluster is reached by: its entry server, its API, or each of its servers.
+
+        Returns for each its name, whether it can be used, and words. Raises NotFound.
+        """
+        found = await self._fleet.clusters.checked_by(tenant, name)
+        checks = [(each.name, await self.check(tenant, by, each, channel)) for each in found]
+        return [(each, ok, words) for each, (ok, words, _) in checks]
+
+    async def _look_at(self, tenant: Tenant, by: User, cluster: Server, channel: str = "") -> tuple[Say, ...]:
+        """Ask a cluster's API for its version and for what the account may do there."""
+        version = await self._ask(tenant, by, cluster, channel, rights.VERSION)
+        may = await self._ask(tenant, by, cluster, channel, rights.RIGHTS)
+        return (
+            rights.version_of(version, cluster) or _no_answer(version, cluster),
+            rights.rights_of(may, cluster) or _no_answer(may, cluster),
+        )
 
     async def probe(self, tenant: Tenant, by: User, server: Server, channel: str = "") -> tuple[Say, ...]:
         """Ask for each account of ``server`` and return the answers in words; raises what the gate raises."""
@@ -58,7 +81,7 @@ class Probing:
         failed: list[Say] = []
         asked = {"main": server, **({"read": server.for_reading} if server.read_credential_id else {})}
         for kind, seen in asked.items():
-            result = await self._ask(tenant, by, seen, channel)
+            result = await self._ask(tenant, by, seen, channel, question(seen))
             account = account_of(result, self._desk.clock())
             if account is None:
                 failed.append(_no_answer(result, seen))
@@ -80,8 +103,7 @@ class Probing:
         except It0Error as error:
             return (error.say,)
 
-    async def _ask(self, tenant: Tenant, by: User, seen: Server, channel: str) -> RunTarget:
-        command = question(seen)
+    async def _ask(self, tenant: Tenant, by: User, seen: Server, channel: str, command: str) -> RunTarget:
         if self._classify(command, seen.environment, 1).level > Risk.L0:
             raise Refused("account.not_asked", server=seen.name)
         ways = await self._fleet.ways(tenant, [seen])

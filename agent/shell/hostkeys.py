@@ -27,7 +27,12 @@ def one_line(key: asyncssh.SSHKey) -> str:
 
 
 def fingerprint(host_key_line: str) -> str:
-    """Return the SHA-256 fingerprint of a public key's line as people compare it: ``SHA256:…``."""
+    """Return the SHA-256 fingerprint of a public key's line as people compare it: ``SHA256:…``.
+
+    What is one already, a cluster's, stays as it is.
+    """
+    if host_key_line.startswith("SHA256:"):
+        return host_key_line
     return read_key(host_key_line).get_fingerprint()
 
 

@@ -24,9 +24,9 @@ class ListClusters:
 
     name = "list_clusters"
     description = (
-        "List the clusters: name, kind, environment, entry server, servers. A cluster's name is a target of"
-        " run_command: kubectl for k8s, docker service|node|stack for docker_swarm, any command on all its"
-        " servers for bare_metal."
+        "List the clusters: name, kind, environment, entry server or API, servers. A cluster's name is a"
+        " target of run_command: kubectl for k8s, docker service|node|stack for docker_swarm, any command"
+        " on all its servers for bare_metal."
     )
     arguments = ListClustersArguments
 
@@ -46,6 +46,6 @@ class ListClusters:
 def _line(known: Known) -> str:
     """Return a cluster in a line of data."""
     cluster = known.cluster
-    way = f"→ {known.entry}" if known.entry else ""
+    way = f"→ {known.entry}" if known.entry else "→ API" if known.kubeconfig else ""
     facts = (cluster.kind, cluster.environment, way, ", ".join(known.servers), cluster.description)
     return "  ".join(filter(None, (f"• {cluster.name}", *facts)))

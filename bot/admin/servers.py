@@ -111,6 +111,7 @@ async def clusters(slug: str) -> list[dict[str, Any]]:
             "type": each.cluster.kind,
             "environment": each.cluster.environment,
             "entry": each.entry or None,
+            "kubeconfig": each.kubeconfig or None,
             "servers": list(each.servers),
             "description": each.cluster.description,
         }
@@ -119,11 +120,9 @@ async def clusters(slug: str) -> list[dict[str, Any]]:
 
 
 async def check_cluster(slug: str, name: str) -> Sequence[tuple[str, bool, Sequence[Say]]]:
-    """Check each server by which a cluster is reached; return (server, whether it can be used, words)."""
+    """Check what a cluster is reached by; return for each its name, whether it can be used, and words."""
     async with at(slug) as (app, tenant):
-        found = await app.fleet.clusters.checked_by(tenant, name)
-        checks = [(server.name, await app.probing.check(tenant, OWNER, server)) for server in found]
-    return [(server, ok, words) for server, (ok, words, _) in checks]
+        return await app.probing.check_cluster(tenant, OWNER, name)
 
 
 async def remove_cluster(slug: str, name: str) -> Sequence[str]:

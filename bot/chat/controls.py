@@ -26,6 +26,7 @@ from core.tenant import Tenant
 from core.texts import LANGUAGES, say
 from core.work import Approval, Role, Server, User
 
+FORM_KINDS = ("ssh_key", "ssh_password", "kubeconfig")
 FORM_MINUTES = 10
 SHOWN = 20
 """Waiting approvals that a chat lists; the console has them all."""
@@ -190,7 +191,7 @@ class Controls:
         words = [word for word in words if not word.startswith("expires=")]
         name = words[0] if words else ""
         kind = words[1] if len(words) > 1 else "ssh_key"
-        if not NAME.fullmatch(name) or kind not in ("ssh_key", "ssh_password"):
+        if not NAME.fullmatch(name) or kind not in FORM_KINDS:
             raise BadInput("credential.usage")
         token, now, until = new_token(), self._desk.clock(), expiry_of(expires)
         if until is not None and until <= now:

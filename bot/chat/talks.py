@@ -14,6 +14,7 @@ from core.tenant import Tenant, console_installation
 from core.texts import Say, say
 from core.work import User
 
+START = "/start"
 SHOWN = 10
 MOST_WORDS = 10
 CODE = re.compile(rf"[0-9a-f]{{{talks.CODE_LENGTH}}}")
@@ -27,7 +28,16 @@ class Talks:
 
     def commands(self) -> Mapping[str, Command]:
         """Return the commands by name."""
-        return {"/new": self.new, "/conversations": self.list_mine, "/open": self.open}
+        return {
+            START: self.start,
+            "/new": self.new,
+            "/conversations": self.list_mine,
+            "/open": self.open,
+        }
+
+    async def start(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
+        """Greet who presses a platform's button for beginning."""
+        return [say("start.hello")]
 
     async def new(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Say that another conversation has begun, which it did with this message, and name it."""

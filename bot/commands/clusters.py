@@ -21,6 +21,7 @@ def cluster() -> None:
     "--environment", type=click.Choice(["dev", "staging", "prod"]), default="dev", show_default=True
 )
 @click.option("--entry", default="", help="The server on which kubectl or docker is run for it.")
+@click.option("--kubeconfig", default="", help="The credential with which its API is called instead.")
 @click.option("--description", default="")
 @data_options
 def cluster_add(name: str, tenant: str, as_json: bool, **given: Any) -> None:
@@ -39,11 +40,9 @@ def cluster_list(tenant: str, as_json: bool) -> None:
     from bot.admin import servers as admin
 
     rows = run(lambda: admin.clusters(tenant))
-    header = ("NAME", "TYPE", "ENVIRONMENT", "ENTRY", "SERVERS", "DESCRIPTION")
-    lines = [
-        (r["name"], r["type"], r["environment"], r["entry"], ", ".join(r["servers"]), r["description"])
-        for r in rows
-    ]
+    header = ("NAME", "TYPE", "ENVIRONMENT", "ENTRY", "KUBECONFIG", "SERVERS", "DESCRIPTION")
+    shown = ("name", "type", "environment", "entry", "kubeconfig")
+    lines = [(*(r[key] for key in shown), ", ".join(r["servers"]), r["description"]) for r in rows]
     show(as_json, rows, table(header, lines, say("cli.no_clusters")))
 
 
@@ -51,7 +50,7 @@ def cluster_list(tenant: str, as_json: bool) -> None:
 @click.argument("name")
 @data_options
 def cluster_check(name: str, tenant: str, as_json: bool) -> None:
-    """Check its entry server, or each of its servers: whether it0 gets in, and what it can do there."""
+    """Check its entry server, its API or each server: whether it0 gets in, and what it can do there."""
     from bot.admin import servers as admin
 
     checks = run(lambda: admin.check_cluster(tenant, name))

@@ -16,8 +16,6 @@ from core.errors import It0Error
 from core.ports import Bus
 from core.texts import say
 
-SESSION_CHECK_S = 5.0
-"""How long a page at most goes on reading whose person was let out where this process did not hear of it."""
 CROWDED = 4429
 """The close code of a socket that is one more than its person may have open."""
 
@@ -37,11 +35,13 @@ class Sockets:
         open_at_once: int,
         messages_a_minute: int,
         message_bytes: int,
+        session_check_s: float,
     ) -> None:
         messages = Rate(messages_a_minute)
         self._grounds = Grounds(sessions, entrance, bus, texts, me, messages, message_bytes)
         self._opens = Rate(opens_a_minute)
         self._places = AtOnce(open_at_once)
+        self._session_check_s = session_check_s
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -94,7 +94,7 @@ class Sockets:
         """End the socket soon after its session ends; show what the user may do by now."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SESSION_CHECK_S):
+                async with asyncio.timeout(self._session_check_s):
                     await page.stale.wait()
             page.stale.clear()
             try:

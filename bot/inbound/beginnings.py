@@ -1,10 +1,14 @@
 """Where a message belongs: in the conversation that is open at its place, or in one that begins with it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from core.audit import Entry
+from core.errors import StoreUnavailable
 from core.ids import Ids
-from core.messages import Address, command_word
+from core.messages import Address, Inbound, command_word
 from core.store import log, people, talks
 from core.store.database import Row, Transaction
 from core.store.log import Event
@@ -12,10 +16,26 @@ from core.tenant import Tenant
 
 CONSOLE = "console"
 NEW = "/new"
+NO_REQUEST = ("/start", "/help")
+"""What a conversation is not called by."""
+
+TRIES = 10
+
+Found = Row | Mapping[str, Any]
+"""A conversation's row, or what is known of one that was just made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where a message stands. entry: what is to be recorded as the transaction's last statement."""
+
+    conversation_id: str
+    seq: int
+    entry: Entry | None
 
 
 class Beginnings:
-    """Finds a message's conversation, in the transaction that accepts it.
+    """Finds a message's conversation and appends it there, in the transaction that accepts it.
 
     silence_hours: after so long a silence a platform's message begins another one; 0 for never.
     """
@@ -24,36 +44,70 @@ class Beginnings:
         self._ids = ids
         self._silence = timedelta(hours=silence_hours)
 
-    async def conversation(
-        self, tx: Transaction, tenant: Tenant, address: Address, event: Event, at: datetime
-    ) -> tuple[str, Entry | None]:
-        """Return the conversation, and what is to be recorded as the transaction's last statement."""
+    async def __call__(
+        self, tx: Transaction, tenant: Tenant, inbound: Inbound, event: Event, at: datetime
+    ) -> Begun:
+        """Append ``event`` to the conversation that it belongs to, and return where it stands.
+
+        Raises StoreUnavailable where conversations are closed faster than they can be written to.
+        """
+        address = inbound.address
         text = str(event.body.get("text", "")) if event.kind == "said" else ""
         is_new = address.channel != CONSOLE and command_word(text) == NEW
         is_new = is_new and await _may_begin(tx, tenant, event.user_id)
-        title = "" if is_new else log.title_of(text)
-        row, ended = await log.open_at(tx, address), None
-        if is_new:
-            row, ended = None, await talks.close_at(tx, address)
-        elif row is not None and text and self._is_silent(address, row, at):
-            row = None
-            await self._close_if_silent(tx, address, at)
+        is_request = address.channel == CONSOLE or command_word(text) not in (NEW, *NO_REQUEST)
+        title = log.title_of(text) if is_request else ""
+        for _ in range(TRIES):
+            entry = None
+            if is_new:
+                row, entry = await self._anew(tx, address, event, at)
+            else:
+                row = await self._found(tx, inbound, event, title, at)
+            # It was found without a lock: another message may close it before this one is in it.
+            closed = row["status"] == "closed"
+            seq = await log.append_at(tx, row["id"], address, event, at, or_closed=closed)
+            if seq is not None:
+                if title and address.channel != CONSOLE and not row["title"]:  # there it begins with words
+                    await tx.run(log.TITLE, id=row["id"], new_title=title)
+                return Begun(row["id"], seq, entry)
+        raise StoreUnavailable(reason="the conversation was closed again and again")
+
+    async def _found(
+        self, tx: Transaction, inbound: Inbound, event: Event, title: str, at: datetime
+    ) -> Found:
+        """Return the conversation that is answered, the one that is open, or one that begins now."""
+        address = inbound.address
+        if inbound.answers and event.kind == "said":
+            answered = await talks.answered_at(tx, address, inbound.answers)
+            if answered is not None:
+                return answered
+        row = await log.open_at(tx, address)
+        if row is not None and not (event.kind == "said" and self._is_silent(address, row["updated_at"], at)):
+            return row
         if row is not None:
-            found = str(row["id"])
-        else:
-            found = await log.open_conversation(tx, self._ids(), address, event.user_id, at, title)
-        if title and address.channel != CONSOLE and (row is None or not row["title"]):
-            await tx.run(log.TITLE, id=found, new_title=title)  # there it is never begun without words
-        if not is_new:
-            return found, None
-        detail = {"ended": ended, "name": talks.code_of(found)}
+            await self._close_if_silent(tx, address, at)
+        return await self._opened(tx, address, event, at, title)
+
+    async def _anew(
+        self, tx: Transaction, address: Address, event: Event, at: datetime
+    ) -> tuple[Found, Entry]:
+        """Close what is open at a place and begin another conversation there."""
+        ended = await talks.close_at(tx, address)
+        row = await self._opened(tx, address, event, at)
+        detail = {"ended": ended, "name": talks.code_of(row["id"])}
         user, channel = event.user_id, address.channel
-        return found, Entry(
-            "conversation.new", "user", user, None, "conversation", found, channel, detail=detail
+        return row, Entry(
+            "conversation.new", "user", user, None, "conversation", row["id"], channel, detail=detail
         )
 
-    def _is_silent(self, address: Address, row: Row, at: datetime) -> bool:
-        return bool(address.channel != CONSOLE and self._silence and row["updated_at"] <= at - self._silence)
+    async def _opened(
+        self, tx: Transaction, address: Address, event: Event, at: datetime, title: str = ""
+    ) -> Found:
+        found = await log.open_conversation(tx, self._ids(), address, event.user_id, at, title)
+        return {"id": found, "status": "open", "title": ""}
+
+    def _is_silent(self, address: Address, since: datetime, at: datetime) -> bool:
+        return bool(address.channel != CONSOLE and self._silence and since <= at - self._silence)
 
     async def _close_if_silent(self, tx: Transaction, address: Address, at: datetime) -> None:
         # Held, because whoever writes at the same moment may have begun another one meanwhile.

@@ -28,7 +28,7 @@ from core.messages import (
     Text,
     command_word,
 )
-from core.store import inbox, log, people
+from core.store import inbox, people
 from core.store.database import Database, Row
 from core.store.inbox import Arrival, Repeat, Taken
 from core.store.log import Event
@@ -137,14 +137,14 @@ class Front:
         now = self._clock()
         address = inbound.address
         async with tenant.transaction() as tx:
-            conversation_id, entry = await self._beginnings.conversation(tx, tenant, address, event, now)
-            seq = await log.append(tx, conversation_id, [event], now)
+            begun = await self._beginnings(tx, tenant, inbound, event, now)
+            conversation_id, seq = begun.conversation_id, begun.seq
             arrival = Arrival(
                 tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
             )
             taken = await inbox.accept(tx, arrival, self._me)
-            if entry is not None:
-                await tenant.audit.append_in(tx, entry, now)
+            if begun.entry is not None:
+                await tenant.audit.append_in(tx, begun.entry, now)
         if taken is not None:
             sender = inbound.sender
             more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}

@@ -24,6 +24,7 @@ MENU = (
     "new",
     "conversations",
     "open",
+    "quiet",
     "engine",
     "console",
     "usage",

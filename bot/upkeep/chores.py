@@ -10,7 +10,7 @@ from bot.upkeep.gone import Gone
 from bot.upkeep.heads import Heads
 from core.clock import Clock
 from core.settings import Settings
-from core.store import inbox, outbox, people
+from core.store import inbox, outbox, people, timers
 from core.store.database import Database
 from core.store.timers import Timer, set_timer
 from core.tenant import Tenants
@@ -20,7 +20,7 @@ PURGE = "purge"
 HEADS = "audit_heads"
 GONE = "tenants_gone"
 KEPT = timedelta(days=30)
-"""Links, codes, forms and sessions that are over, and strangers that were told, are forgotten after it."""
+"""Links, codes, forms, sessions, timers that are over, strangers that were told: forgotten after it."""
 
 
 async def plan(database: Database, clock: Clock) -> None:
@@ -49,7 +49,7 @@ def timer_handlers(
         async with database.transaction() as tx:
             await tx.run(inbox.PURGE, keep_hours=settings.inbox_keep_hours)
             await tx.run(outbox.PURGE, keep_hours=settings.inbox_keep_hours)
-            for old in people.PURGES:
+            for old in (*people.PURGES, timers.PURGE):
                 await tx.run(old, before=before)
         for tenant in await tenants.all():
             async with tenant.transaction() as tx:

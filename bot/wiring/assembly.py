@@ -83,7 +83,7 @@ def assemble(ground: Ground) -> App:
         lambda tenant, c: workers.stop_where(tenant, c),
         settings.url,
         doctor.say,
-        more_commands_of(ground, desk, sessions, hands.fleet),
+        more_commands_of(ground, desk, sessions, hands),
     )
     staff = Staff(clock, settings.pairing_code_minutes)
     keys = ApiKeys(clock)

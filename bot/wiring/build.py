@@ -7,7 +7,9 @@ from typing import Any
 from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
+from agent.clusters.kube.shell import KubeShell
 from agent.clusters.shell import ClusterShell
+from agent.clusters.words import asked
 from agent.shell.ssh import SshShell
 from bot.bus import LocalBus, RedisBus
 from bot.engines import engines_of
@@ -58,7 +60,8 @@ async def build(
         hands = parts.shell or SshShell(
             output_cap_bytes=settings.output_cap_bytes, connect_timeout_s=settings.connect_timeout_s
         )
-        shell = ClusterShell(parts.wrap_shell(hands))
+        api = KubeShell(asked, settings.connect_timeout_s, settings.output_cap_bytes)
+        shell = ClusterShell(parts.wrap_shell(hands), api)
         stack.push_async_callback(shell.close)
         texts = load_catalogue()
         engines = await stack.enter_async_context(engines_of(settings, texts, parts.clock, parts.engines))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from agent.context import Desk
-from agent.fleet.servers import Fleet
 from agent.keys import ApiKeys
 from agent.people import Staff
 from bot.api.caller import Callers
 from bot.api.resources.people import PeopleDesk
 from bot.chat.about import About, Command
 from bot.chat.clusters import ClusterCommands
+from bot.chat.quiet import Quiet
 from bot.chat.talks import Talks
 from bot.console.auth import Sessions
 from bot.console.entrance import Entrance
@@ -17,7 +17,8 @@ from bot.console.socket import Sockets
 from bot.engines import default_of
 from bot.installations import DatabaseInstallations
 from bot.texts.chats import Chats, menu
-from bot.wiring.ground import Ground
+from bot.traces import DatabaseTraces
+from bot.wiring.ground import Ground, Hands
 from channels.telegram.adapter import Telegram
 
 
@@ -26,6 +27,7 @@ def telegram_of(ground: Ground, installations: DatabaseInstallations) -> Telegra
     return Telegram(
         installations,
         Chats(ground.tenants, ground.texts),
+        DatabaseTraces(ground.me, ground.database, ground.tenants),
         settings.telegram_api_url.get_secret_value(),
         settings.url if settings.telegram_webhook else "",
         menu(ground.texts),
@@ -45,10 +47,15 @@ def sessions_of(ground: Ground) -> Sessions:
     )
 
 
-def more_commands_of(ground: Ground, desk: Desk, sessions: Sessions, fleet: Fleet) -> Mapping[str, Command]:
+def more_commands_of(ground: Ground, desk: Desk, sessions: Sessions, hands: Hands) -> Mapping[str, Command]:
     engines, settings = ground.engines, ground.settings
     about = About(desk, engines.keys(), default_of(settings, engines), sessions, settings.url)
-    return {**about.commands(), **Talks(desk).commands(), **ClusterCommands(fleet).commands()}
+    return {
+        **about.commands(),
+        **Talks(desk).commands(),
+        **ClusterCommands(hands.fleet, hands.gate.probing).commands(),
+        **Quiet(desk).commands(),
+    }
 
 
 def callers_of(ground: Ground, sessions: Sessions) -> Callers:
@@ -89,4 +96,5 @@ def sockets_of(ground: Ground, sessions: Sessions, entrance: Entrance) -> Socket
         open_at_once=ground.settings.websockets_per_user,
         messages_a_minute=ground.settings.console_messages_per_minute,
         message_bytes=ground.settings.console_message_bytes,
+        session_check_s=ground.settings.session_check_s,
     )

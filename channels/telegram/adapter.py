@@ -12,7 +12,7 @@ import structlog
 from channels.telegram.places import CHANNEL, Json, Place
 from core.errors import It0Error, NotAllowed, NotFound, Unavailable, Undeliverable
 from core.messages import Address, Handler, Sending
-from core.ports import Installation, Installations, Presents
+from core.ports import Installation, Installations, Presents, Traces
 from core.texts import Language
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Telegram:
         self,
         installations: Installations,
         presents: Presents,
+        traces: Traces,
         base_url: str,
         webhook_url: str,
         menu: Mapping[str, Mapping[Language, str]],
@@ -52,6 +53,7 @@ class Telegram:
     ) -> None:
         self._installations = installations
         self._presents = presents
+        self._traces = traces
         self._base_url = base_url.rstrip("/")
         self._webhook_url = webhook_url
         self._menu = menu
@@ -68,6 +70,7 @@ class Telegram:
             while True:
                 try:
                     await self._look(handler)
+                    await asyncio.gather(*(bot.tidy() for bot in self._bots.values()))
                 except It0Error as error:
                     await logger.awarning("telegram_waits", reason=str(error))
                 await asyncio.sleep(LOOK_S)
@@ -117,6 +120,7 @@ class Telegram:
             installation,
             self._installations,
             self._presents,
+            self._traces,
             self._base_url,
             hook,
             webhook_secret(installation.secret) if hook else "",
@@ -159,8 +163,9 @@ class Telegram:
             bot = await self._bot(address.installation_id)
             return bot.api, bot.pacer
 
-        shown: TelegramLive = import_module("channels.telegram.live").TelegramLive(
-            api, Place.of(address.thread), turn_id, words
+        room = import_module("channels.telegram.live")
+        shown: TelegramLive = room.TelegramLive(
+            api, room.Turn(tenant_id, conversation_id, turn_id, address), words, self._traces
         )
         return shown
 

@@ -17,7 +17,7 @@ def is_addressed(message: Json, me: Me, followed: bool) -> bool:
     others = [each for each in names if each.first and not each.ours]
     if any(each.command for each in others):
         return False
-    if any(each.ours for each in names) or _is_reply_to(message, me):
+    if any(each.ours for each in names) or _answers(message, me):
         return True
     return followed and not others  # "@ann, can you look?" is for Ann
 
@@ -27,7 +27,16 @@ def is_passed_on(message: Json) -> bool:
     return "forward_origin" in message or "forward_date" in message or "via_bot" in message
 
 
-def _is_reply_to(message: Json, me: Me) -> bool:
+def answered(message: Json, me: Me) -> int:
+    """Return the message of ours that one in a group answers, 0 for none.
+
+    A topic is a conversation whatever is answered in it, and so is a private chat.
+    """
+    is_thread = message.get("is_topic_message") or message["chat"]["type"] == "private"
+    return int(message["reply_to_message"]["message_id"]) if not is_thread and _answers(message, me) else 0
+
+
+def _answers(message: Json, me: Me) -> bool:
     """Return whether a message answers the bot; each message in a topic "replies" to the topic's start."""
     answered = message.get("reply_to_message", {})
     is_start = "forum_topic_created" in answered

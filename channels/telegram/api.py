@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 from urllib.parse import quote
@@ -47,6 +48,7 @@ class Api:
         self._token = token
         self._base_url = base_url
         self._telegram: Any = None
+        self._request: Any = None
         self._bot: Any = None
         self._poller: Any = None
 
@@ -56,17 +58,14 @@ class Api:
             os.environ.setdefault("PTB_TIMEDELTA", "true")  # the client's way to be spared a deprecation
             # Half a second of imports, and only for who has a bot.
             self._telegram = await asyncio.to_thread(import_module, "telegram")
-            request = await asyncio.to_thread(import_module, "telegram.request")
-            self._bot, self._poller = (
-                self._telegram.Bot(
-                    self._token,
-                    base_url=f"{self._base_url}/bot",
-                    request=request.HTTPXRequest(connection_pool_size=size, pool_timeout=CALL_S),
-                )
-                for size in (POOL_OF_CALLS, POOL)
-            )
+            self._request = await asyncio.to_thread(import_module, "telegram.request")
+            self._bot, self._poller = self._client(POOL_OF_CALLS), self._client(POOL)
         me = await self.call(Call("getMe", {}))
         return Me(int(me["id"]), str(me["username"]), installation_id)
+
+    def _client(self, connections: int) -> Any:
+        request = self._request.HTTPXRequest(connection_pool_size=connections, pool_timeout=CALL_S)
+        return self._telegram.Bot(self._token, base_url=f"{self._base_url}/bot", request=request)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -114,8 +113,16 @@ class Api:
                     read_timeout=timeout_s + CALL_S,
                 )
         except Exception as error:
+            if type(error).__name__ not in CODES:
+                await self._renew_poller()
             raise self._failed(error) from None
         return [update for update in found if isinstance(update, dict) and "update_id" in update]
+
+    async def _renew_poller(self) -> None:
+        """Poll by fresh connections: those of a poll that broke off may never come back to their pool."""
+        broken, self._poller = self._poller, self._client(POOL)
+        with suppress(Exception):
+            await broken.request.shutdown()
 
     def _failed(self, error: Exception) -> Failed:
         """Return what an exception of the client means; its words may hold the address, so the token."""

@@ -7,8 +7,6 @@ from enum import Enum
 from core.messages import Address, Inbound, Sender, Text
 from core.texts import Language, Say
 
-UNREAD_KEY = "telegram.unread"
-
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -21,10 +19,10 @@ class Attachment:
     mime: str = ""
     seconds: int = 0
 
-    @property
-    def note(self) -> Say:
-        """Return the sentence that tells its sender so."""
-        return Say(UNREAD_KEY, {"kind": self.kind, "size": self.size, "name": self.name})
+    def note(self, has_words: bool) -> Say:
+        """Return the sentence that tells its sender so. has_words: there were words beside it."""
+        key = "telegram.unread_beside" if has_words else "telegram.unread"
+        return Say(key, {"kind": self.kind, "size": self.size, "name": self.name})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,24 +4,26 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 
 from channels.telegram.api import Api, Failed
 from channels.telegram.arrivals import TOLD, Arrival, Ignored, Migrated, Reason
-from channels.telegram.calls import Call, Extras, answer, edit, messages, take_away, take_buttons
-from channels.telegram.errors import Outcome, Result
+from channels.telegram.calls import Call, Extras, answer, calls_of, messages, take_away
+from channels.telegram.errors import Outcome, Result, error_of
 from channels.telegram.files import Files
-from channels.telegram.keyboard import Key
+from channels.telegram.intake import Intake
 from channels.telegram.menu import commands_menu
 from channels.telegram.pacer import Pacer
-from channels.telegram.places import Json, Me, Place
+from channels.telegram.places import CHANNEL, Json, Me, Place
 from channels.telegram.updates import parse
-from core.errors import Flooded, It0Error, StoreUnavailable, Unavailable, Undeliverable
+from core.errors import Flooded, It0Error, StoreUnavailable, Undeliverable
 from core.messages import Address, Handler, Plain, Reply, Sending
-from core.ports import Installation, Installations, Message, Presents
+from core.ports import Installation, Installations, Presents, Traces
 from core.texts import Language, Say, say
 
 logger = structlog.get_logger()
@@ -48,6 +50,7 @@ class Bot:
         installation: Installation,
         installations: Installations,
         presents: Presents,
+        traces: Traces,
         base_url: str,
         hook: str,
         secret: str,
@@ -60,6 +63,7 @@ class Bot:
         self.state = "starting"
         self._installations = installations
         self._presents = presents
+        self._traces = traces
         self._hook = hook
         self._secret = secret
         self._menu = menu
@@ -122,13 +126,19 @@ class Bot:
                 await asyncio.sleep(LEASE_S)
             return
         await self.api.call(Call("deleteWebhook", {}))
-        offset = 0
-        while await self._installations.lease(self.installation.id):
-            updates = await self.api.updates(offset, POLL_S, KINDS)
-            self.state, self._heard = "ok", time.monotonic()
-            for update in updates:
-                await self.take(update, handler, reply_to)
-                offset = int(update["update_id"]) + 1
+        await self._poll(Intake(partial(self.take, handler=handler, reply_to=reply_to)))
+
+    async def _poll(self, intake: Intake) -> None:
+        """Ask for updates for as long as the lease is ours; raises Failed."""
+        wait_s = 0  # the first answer comes at once, and tells that we are heard
+        try:
+            while await self._installations.lease(self.installation.id):
+                updates = await self.api.updates(intake.offset, wait_s, KINDS)
+                self.state, self._heard = "ok", time.monotonic()
+                await intake.accept(updates)
+                wait_s = 0 if intake.is_busy else POLL_S
+        finally:
+            await intake.close()
 
     async def take(self, update: Json, handler: Handler, reply_to: ReplyTo) -> None:
         """Accept one update; it may be confirmed to Telegram when this returns.
@@ -167,7 +177,7 @@ class Bot:
         if arrival.callback_id is not None:
             self._later(answer(arrival.callback_id, self._words(say("telegram.taken"), arrival.language)))
         address = arrival.inbound.address
-        unread = arrival.attachments[0].note if arrival.attachments else None
+        unread = arrival.attachments[0].note(arrival.has_words) if arrival.attachments else None
         if unread:
             arrival, unread = await self._files.read(arrival, unread)
         if arrival.has_words:
@@ -217,23 +227,32 @@ class Bot:
         except It0Error as error:
             await logger.awarning("telegram_untold", bot=self.installation.id, reason=str(error))
 
+    async def tidy(self) -> None:
+        """Take away what shows turns that are over: their processes died, or could not do it."""
+        if self.state != "ok":
+            return
+        for thread, message_id in await self._traces.left_behind(self.installation.id):
+            with suppress(It0Error):
+                await self._took_away(Place.of(thread), message_id)
+                await self._traces.gone(Address(CHANNEL, self.installation.id, thread), message_id)
+
     async def deliver(self, place: Place, sending: Sending) -> None:
         """Say an outbound, from where an earlier attempt ended; raises Unavailable or Undeliverable."""
         message, done = await self._presents.message(sending), sending.receipt
         if message.takes_back:
             if not done:
-                done.append(await self._took_away(place, message))
+                done.append(await self._took_away(place, message.takes_back))
             rest = () if done[0] else (Plain(message.not_taken),)
             message = replace(message, parts=[*message.parts, *rest])
-        calls = _calls(place, message)
+        calls = calls_of(place, message)
         for call in calls[len(done) - bool(message.takes_back) :]:
             result = await self._carry_out(call, message.urgent)
             sending.receipt.append(result["message_id"] if isinstance(result, dict) else 0)
 
-    async def _took_away(self, place: Place, message: Message) -> bool:
-        """Delete a person's message; in a group Telegram allows it to administrators only."""
+    async def _took_away(self, place: Place, message_id: str | int) -> bool:
+        """Delete a message; in a group Telegram allows another's to administrators only."""
         try:
-            await self._carry_out(take_away(place, message.takes_back), urgent=True)
+            await self._carry_out(take_away(place, message_id), urgent=True)
         except Undeliverable:
             return False
         return True
@@ -243,7 +262,7 @@ class Bot:
         try:
             await self._me_now()
         except Failed as error:
-            raise _error(error.result) from None
+            raise error_of(error.result) from None
         chat_id = call.data.get("chat_id")
         if chat_id is not None:
             wait_s = self.pacer.wait_s(int(chat_id), urgent)
@@ -271,25 +290,4 @@ class Bot:
                 return await self._carry_out(moved, urgent)
             case Outcome.WAIT:
                 self.pacer.hold(call.data.get("chat_id"), result.retry_after_s)
-        raise _error(result)
-
-
-def _error(result: Result) -> It0Error:
-    """Return an outcome as what the outbox is to make of it."""
-    match result.outcome:
-        case Outcome.WAIT:
-            return Flooded(seconds=result.retry_after_s)
-        case Outcome.LATER | Outcome.CONFLICT | Outcome.BAD_TOKEN:
-            return Unavailable("telegram.failed", reason=result.reason)
-    return Undeliverable("telegram.refused", reason=result.reason)
-
-
-def _calls(place: Place, message: Message) -> list[Call]:
-    """Return what says a message, or takes the place of an earlier one."""
-    extras = Extras([Key(b.label, b.value, b.style) for b in message.buttons], rest=message.rest)
-    match message.edits:
-        case [int(message_id)]:
-            return edit(place, message_id, message.parts, extras)
-        case [*_, int(last)]:  # a long card: its end loses the buttons, and what became of it is said anew
-            return [take_buttons(place, last), *messages(place, message.parts[:1], extras)]
-    return messages(place, message.parts, extras)
+        raise error_of(result)

@@ -10,6 +10,7 @@ from channels.markup.measuring import visible
 from channels.telegram.keyboard import Key, keyboard
 from channels.telegram.places import Place
 from core.messages import Code, Plain
+from core.ports import Message
 
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
@@ -92,13 +93,24 @@ def edit(
     return [replace(calls[0], method="editMessageText", data=data), *calls[1:]]
 
 
+def calls_of(place: Place, message: Message) -> list[Call]:
+    """Return what says a message, or takes the place of an earlier one."""
+    extras = Extras([Key(b.label, b.value, b.style) for b in message.buttons], rest=message.rest)
+    match message.edits:
+        case [int(message_id)]:
+            return edit(place, message_id, message.parts, extras)
+        case [*_, int(last)]:  # a long card: its end loses the buttons, and what became of it is said anew
+            return [take_buttons(place, last), *messages(place, message.parts[:1], extras)]
+    return messages(place, message.parts, extras)
+
+
 def take_buttons(place: Place, message_id: int) -> Call:
     """Return the call that takes a card's buttons away, whatever kind of message it is."""
     data = {"chat_id": place.chat_id, "message_id": message_id, "reply_markup": {"inline_keyboard": []}}
     return Call("editMessageReplyMarkup", data)
 
 
-def take_away(place: Place, message_id: str) -> Call:
+def take_away(place: Place, message_id: str | int) -> Call:
     """Return the call that deletes a message."""
     return Call("deleteMessage", {"chat_id": place.chat_id, "message_id": int(message_id)})
 

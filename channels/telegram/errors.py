@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from channels.telegram.places import Json
+from core.errors import Flooded, It0Error, Unavailable, Undeliverable
 
 
 class Outcome(Enum):
@@ -92,3 +93,13 @@ def _seconds(description: str, parameters: Json) -> float:
     """Return how long to wait, at least a second."""
     found = _RETRY_AFTER.search(description)
     return max(1.0, float(parameters.get("retry_after", found[1] if found else 1)))
+
+
+def error_of(result: Result) -> It0Error:
+    """Return an outcome as what the outbox is to make of it."""
+    match result.outcome:
+        case Outcome.WAIT:
+            return Flooded(seconds=result.retry_after_s)
+        case Outcome.LATER | Outcome.CONFLICT | Outcome.BAD_TOKEN:
+            return Unavailable("telegram.failed", reason=result.reason)
+    return Undeliverable("telegram.refused", reason=result.reason)

@@ -1,6 +1,6 @@
 """From an update to what happened; nothing here sends or waits."""
 
-from channels.telegram.addressing import is_addressed, is_passed_on, text_of, without_mention
+from channels.telegram.addressing import answered, is_addressed, is_passed_on, text_of, without_mention
 from channels.telegram.arrivals import Arrival, Attachment, Ignored, Membership, Migrated, Parsed, Reason
 from channels.telegram.attachments import attachments_of
 from channels.telegram.keyboard import MAX_BUTTON_BYTES
@@ -78,10 +78,11 @@ def _arrival(message: Json, event_id: str, me: Me, attachments: tuple[Attachment
 
 def _inbound(message: Json, event_id: str, body: Body, user: Json, me: Me) -> Inbound:
     address = address_of(message, me)
-    name = "" if isinstance(body, Click) else str(int(message["message_id"]))
+    is_said = not isinstance(body, Click)
+    name, answers = (str(int(message["message_id"])), answered(message, me)) if is_said else ("", 0)
     home = address.thread if message["chat"].get("type") == "private" else ""
     sender = Sender(str(int(user["id"])), home=home, name=_name(user), language=_language(user))
-    return Inbound(address, event_id, body, sender, name)
+    return Inbound(address, event_id, body, sender, name, answers)
 
 
 def _name(user: Json) -> str:

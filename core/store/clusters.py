@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, func, select, update
 
@@ -98,10 +99,18 @@ async def entered_by(tx: Transaction, server_id: str) -> list[str]:
 
 
 async def places(tx: Transaction, clusters: Sequence[Cluster], hold: bool = False) -> list[Server]:
-    """Return clusters as targets of commands. hold: nobody changes their entries until the end."""
+    """Return clusters as targets of commands. hold: nobody changes what leads there until the end."""
     ids = sorted({cluster.entry_server_id for cluster in clusters if cluster.entry_server_id})
     entries = await fleet.servers_by_id(tx, ids, hold=hold) if ids else {}
-    return [place(cluster, entries.get(cluster.entry_server_id or "")) for cluster in clusters]
+    ids = sorted({cluster.credential_id for cluster in clusters if cluster.credential_id})
+    statement = fleet.HOLD_CREDENTIALS_BY_IDS if hold else fleet.CREDENTIALS_BY_IDS
+    opened = {row["id"]: row for row in await tx.all(statement, ids=ids)} if ids else {}
+    return [
+        by_api(cluster, opened[cluster.credential_id])
+        if cluster.credential_id in opened
+        else place(cluster, entries.get(cluster.entry_server_id or ""))
+        for cluster in clusters
+    ]
 
 
 async def places_by_id(tx: Transaction, ids: list[str], hold: bool = False) -> dict[str, Server]:
@@ -147,6 +156,22 @@ def place(cluster: Cluster, entry: Server | None) -> Server:
         tags={},
         description=cluster.description,
         cluster_id=None,
+    )
+
+
+def by_api(cluster: Cluster, kubeconfig: Row) -> Server:
+    """Return a cluster that is reached by its API as the target of a command.
+
+    Its account is the credential's name, its host key its API's fingerprint: an approval holds for those.
+    """
+    address = urlsplit(kubeconfig["server"])
+    return replace(
+        place(cluster, None),
+        host=address.hostname or "",
+        port=address.port or 443,
+        ssh_user=kubeconfig["name"],
+        credential_id=kubeconfig["id"],
+        host_key=kubeconfig["fingerprint"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, union, update
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
@@ -12,6 +12,7 @@ from core.work import Credential, Server
 S = tables.servers
 C = tables.credentials
 F = tables.secret_forms
+K = tables.clusters
 
 ADD_SERVER = insert_row(S)
 LIVE = Statement(select(S).where(of_tenant(S), S.c.status != "removed").order_by(S.c.name))
@@ -64,6 +65,9 @@ CREDENTIALS_STATE = Statement(
     select(func.count(), func.max(C.c.created_at), func.max(C.c.revoked_at)).where(of_tenant(C))
 )
 CREDENTIAL = Statement(select(C).where(of_tenant(C), C.c.id == param("id")))
+_by_ids = select(C).where(of_tenant(C), C.c.id == func.any(bindparam("ids", type_=TEXTS)))
+CREDENTIALS_BY_IDS = Statement(_by_ids)
+HOLD_CREDENTIALS_BY_IDS = Statement(_by_ids.order_by(C.c.id).with_for_update(read=True))
 CREDENTIAL_NAMED = Statement(
     select(C).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_(None))
 )
@@ -80,15 +84,17 @@ RESEAL = Statement(
     .where(of_tenant(C), C.c.id == param("credential"), C.c.sealed == bindparam("old", type_=C.c.sealed.type))
     .values(sealed=bindparam("new", type_=C.c.sealed.type))
 )
-USING = Statement(
-    select(S.c.name)
-    .where(
-        of_tenant(S),
-        or_(S.c.credential_id == param("credential"), S.c.read_credential_id == param("credential")),
-        S.c.status != "removed",
-    )
-    .order_by(S.c.name)
+_servers_using = select(S.c.name).where(
+    of_tenant(S),
+    or_(S.c.credential_id == param("credential"), S.c.read_credential_id == param("credential")),
+    S.c.status != "removed",
 )
+_clusters_using = select(K.c.name).where(
+    of_tenant(K), K.c.credential_id == param("credential"), K.c.status != "removed"
+)
+USING = Statement(union(_servers_using, _clusters_using).order_by("name"))
+"""The names of the servers and clusters that a credential opens."""
+
 _revoked = select(C.c.id).where(of_tenant(C), C.c.name == param("name"), C.c.revoked_at.is_not(None))
 REBIND = Statement(
     update(S)
@@ -104,6 +110,12 @@ REBIND = Statement(
         ),
     )
     .returning(S.c.id, S.c.name)
+)
+REBIND_CLUSTERS = Statement(
+    update(K)
+    .where(of_tenant(K), K.c.status != "removed", K.c.credential_id.in_(_revoked))
+    .values(credential_id=param("credential"))
+    .returning(K.c.id, K.c.name)
 )
 SEEN_ACCOUNT = Statement(
     update(S)

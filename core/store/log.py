@@ -9,13 +9,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, column, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.messages import DATA, Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BIG, INT, JSON, MOMENT, TEXT, of_tenant, param
+from core.store.statements import BIG, BOOL, INT, JSON, MOMENT, TEXT, of_tenant, param
 from core.texts import Say
 
 TITLE_LENGTH = 80
@@ -76,35 +86,42 @@ RETITLE = Statement(
     .values(title=param("new_title"))
 )
 
-_bump = (
-    update(C)
-    .where(of_tenant(C), C.c.id == param("conversation"))
-    .values(last_seq=C.c.last_seq + param("count", BIG), updated_at=param("at", MOMENT))
-    .returning(C.c.last_seq)
-    .cte("bump")
-)
 _each = (
     func.jsonb_array_elements(bindparam("events", type_=JSON))
     .table_valued(column("value", JSON), with_ordinality="n", name="each")
     .render_derived()
 )
 _value = _each.c.value
-APPEND = Statement(
-    insert(E)
-    .from_select(
-        ["tenant_id", "conversation_id", "seq", "kind", "turn_id", "user_id", "body", "at"],
-        select(
-            bindparam("tenant_id", type_=TEXT),
-            param("conversation"),
-            _bump.c.last_seq - param("count", BIG) + _each.c.n,
-            _value["kind"].astext,
-            _value["turn_id"].astext,
-            _value["user_id"].astext,
-            _value["body"],
-            param("at", MOMENT),
-        ).select_from(_bump.join(_each, literal_column("true"))),
+
+
+def _appending(*conditions: ColumnElement[bool]) -> Statement:
+    """Return the statement that appends events to a conversation, where it meets ``conditions``."""
+    bump = (
+        update(C)
+        .where(of_tenant(C), C.c.id == param("conversation"), *conditions)
+        .values(last_seq=C.c.last_seq + param("count", BIG), updated_at=param("at", MOMENT))
+        .returning(C.c.last_seq)
+        .cte("bump")
     )
-    .returning(E.c.seq)
+    rows = select(
+        bindparam("tenant_id", type_=TEXT),
+        param("conversation"),
+        bump.c.last_seq - param("count", BIG) + _each.c.n,
+        _value["kind"].astext,
+        _value["turn_id"].astext,
+        _value["user_id"].astext,
+        _value["body"],
+        param("at", MOMENT),
+    ).select_from(bump.join(_each, literal_column("true")))
+    columns = ["tenant_id", "conversation_id", "seq", "kind", "turn_id", "user_id", "body", "at"]
+    return Statement(insert(E).from_select(columns, rows).returning(E.c.seq))
+
+
+APPEND = _appending()
+APPEND_AT = _appending(
+    C.c.installation_id == param("installation_id"),
+    C.c.thread == param("thread"),
+    or_(C.c.status == "open", param("or_closed", BOOL)),
 )
 AFTER = Statement(
     select(E.c.seq, E.c.kind, E.c.turn_id, E.c.user_id, E.c.body, E.c.at)
@@ -169,6 +186,20 @@ async def append(tx: Transaction, conversation_id: str, events: Sequence[Event],
     if not rows:
         raise LookupError(f"no conversation {conversation_id}")
     return int(max(row[0] for row in rows))
+
+
+async def append_at(
+    tx: Transaction, conversation_id: str, address: Address, event: Event, at: datetime, *, or_closed: bool
+) -> int | None:
+    """Append what came in at ``address``; None if its conversation is no longer open there.
+
+    or_closed: it need not be open, only be there.
+    """
+    place = {"installation_id": address.installation_id, "thread": address.thread, "or_closed": or_closed}
+    row = await tx.one(
+        APPEND_AT, conversation=conversation_id, count=1, at=at, events=[event.as_json()], **place
+    )
+    return int(row[0]) if row else None
 
 
 async def open_conversation(

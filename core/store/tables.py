@@ -242,7 +242,28 @@ outbox = Table(
     ),
     Index("ix_outbox_taken", "owner", postgresql_where=text("state = 'taken'")),
     Index("ix_outbox_sent", "sent_at", postgresql_where=text("state = 'sent'")),
+    Index(
+        "ix_outbox_receipt",
+        "receipt",
+        postgresql_using="gin",
+        postgresql_ops={"receipt": "jsonb_path_ops"},
+        postgresql_where=text("receipt IS NOT NULL"),
+    ),
 )
+
+passing = Table(
+    "passing",
+    shared,
+    _must("tenant_id", Text),
+    _must("installation_id", Text),
+    _must("thread", Text),
+    _must("message_id", BigInteger),
+    _must("conversation_id", Text),
+    _must("owner", Text),
+    PrimaryKeyConstraint("installation_id", "thread", "message_id"),
+    Index(None, "owner"),
+)
+"""Messages that show a running turn: they are taken away when it is over, also after their owner's death."""
 
 leases = Table(
     "lease",
@@ -319,6 +340,13 @@ conversations = _tenant_table(
         unique=True,
         postgresql_where=text("status = 'open'"),
     ),
+)
+
+quiet_places = _tenant_table(
+    "quiet_place",
+    _must("installation_id", Text),
+    _must("thread", Text),
+    PrimaryKeyConstraint("installation_id", "thread"),
 )
 
 events = _tenant_table(
@@ -459,6 +487,7 @@ credentials = _tenant_table(
     _must("version", Integer, "1"),
     _must("fingerprint", Text, "''"),
     _must("key_type", Text, "''"),
+    _must("server", Text, "''"),
     _may("created_by", Text),
     _must("created_at", Moment),
     _may("used_at", Moment),
@@ -509,6 +538,7 @@ clusters = _tenant_table(
     Column("entry_server_id", Text, ForeignKey("tenant.server.id"), nullable=True),
     _must("description", Text, "''"),
     _must("status", Text, "'active'"),
+    Column("credential_id", Text, ForeignKey(credentials.c.id), nullable=True),
     _must("created_at", Moment),
     _one_of("kind", ["bare_metal", "k8s", "docker_swarm"]),
     _one_of("environment", ["dev", "staging", "prod"]),

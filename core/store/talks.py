@@ -4,13 +4,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
 from core.errors import NotFound
 from core.messages import Address
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BOOL, INT, MOMENT, TEXTS, of_tenant, param
+from core.store.statements import BIG, BOOL, INT, JSON, MOMENT, TEXTS, of_tenant, param
 
 C = tables.conversations
 E = tables.events
@@ -18,6 +30,8 @@ I = tables.inbox  # noqa: E741
 A = tables.approvals
 PL = tables.approval_places
 L = tables.lanes
+O = tables.outbox  # noqa: E741
+P = tables.passing
 
 CODE_LENGTH = 6
 """Last digits of a conversation's id, which are random: enough to tell one person's from each other."""
@@ -123,6 +137,19 @@ BY_CODE = Statement(
     .order_by(C.c.updated_at.desc())
     .limit(1)
 )
+_spoken = union_all(
+    select(O.c.conversation_id).where(
+        O.c.tenant_id == param("tenant_id"),
+        O.c.installation_id == param("installation_id"),
+        O.c.receipt.contains(param("receipt", JSON)),
+    ),
+    select(P.c.conversation_id).where(
+        P.c.installation_id == param("installation_id"),
+        P.c.thread == param("thread"),
+        P.c.message_id == param("message_id", BIG),
+    ),
+)
+ANSWERED = Statement(select(C).where(of_tenant(C), _at_place, C.c.id.in_(_spoken)).limit(1))
 HOLD_SILENT = Statement(
     select(C.c.id)
     .where(
@@ -175,6 +202,14 @@ async def hold_silent(tx: Transaction, address: Address, before: datetime) -> st
     """Return the open conversation of a place in which nothing was said since ``before``, and keep it so."""
     row = await tx.one(HOLD_SILENT, **_place(address), before=before)
     return str(row["id"]) if row else None
+
+
+async def answered_at(tx: Transaction, address: Address, message_id: int) -> Row | None:
+    """Return the conversation of a place in which we said what its platform calls ``message_id``.
+
+    None if that is not known, or not any more: what was sent is forgotten with its outbox row.
+    """
+    return await tx.one(ANSWERED, **_place(address), message_id=message_id, receipt=[message_id])
 
 
 async def close_at(tx: Transaction, address: Address) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
@@ -92,6 +92,7 @@ CANCEL = Statement(
     )
     .values(state="done")
 )
+PURGE = Statement(delete(T).where(T.c.state == "done", T.c.due_at < param("before", MOMENT)))
 LATE = Statement(select(func.count()).where(T.c.state == "new", T.c.due_at < param("now", MOMENT)))
 
 

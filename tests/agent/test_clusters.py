@@ -11,8 +11,9 @@ from support.bench import KEY, Bench, Showing, key_of, make_bench
 from support.sshd import SSHD, Sshd, start_sshd
 from support.store import Store, actions
 
+from agent.clusters.kube.shell import KubeShell
 from agent.clusters.shell import ClusterShell
-from agent.clusters.words import NOT_HERE, OWN_CONNECTION, refusal
+from agent.clusters.words import NOT_HERE, OWN_CONNECTION, asked, refusal
 from agent.fleet.clusters import NewCluster
 from agent.fleet.forms import NewServer
 from agent.shell.hostkeys import fingerprint
@@ -47,7 +48,7 @@ class Yard(Bench):
 async def yard(store: Store) -> Yard:
     """Return a yard with the entry server ``gate-1`` and the cluster ``shop`` behind it."""
     scripted = Showing()
-    bench = await make_bench(store, ClusterShell(scripted))
+    bench = await make_bench(store, ClusterShell(scripted, KubeShell(asked)))
     yard = Yard(store, bench.work, bench.desk, bench.fleet, bench.gate, bench.shell)
     yard.shell = scripted
     await yard.machine("gate-1")
@@ -314,7 +315,7 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 @pytest.fixture
 async def hands() -> AsyncIterator[ClusterShell]:
     """Yield the hands on real SSH."""
-    shell = ClusterShell(SshShell())
+    shell = ClusterShell(SshShell(), KubeShell(asked))
     yield shell
     await shell.close()
 
@@ -336,7 +337,7 @@ class TestOverSsh:
         first = await hands.run(way(sshd), order)
         assert (first.server_id, first.server, first.exit_code) == (K8S.id, "shop", 3)
         assert "from the entry" in first.stdout
-        after = ClusterShell(SshShell())
+        after = ClusterShell(SshShell(), KubeShell(asked))
         known = await after.outcome(way(sshd), "run-1")
         again = await after.run(way(sshd), order)
         await after.close()

@@ -280,7 +280,7 @@ async def test_every_list_is_read_in_pages(api: Api) -> None:
 
 async def test_cluster_is_added_checked_and_removed_by_the_api(api: Api) -> None:
     entry = {"name": "shop", "kind": "k8s", "environment": "prod", "entry": "local", "description": "Shop"}
-    assert await api("POST", "/clusters", entry) == (201, {**entry, "servers": []})
+    assert await api("POST", "/clusters", entry) == (201, {**entry, "kubeconfig": None, "servers": []})
     status, told = await api("POST", "/clusters", {**entry, "name": "other", "entry": "nobody"})
     assert (status, told["code"]) == (422, "error.no_such_server")
     status, told = await api(

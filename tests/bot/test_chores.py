@@ -9,11 +9,11 @@ from support.store import Store
 
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
-from agent.gate.approvals import Approvals
+from agent.gate.approvals import EXPIRY, Approvals
 from bot.upkeep.chores import KEPT, PURGE, timer_handlers
 from core.store import fleet
 from core.store.people import token_hash
-from core.store.timers import Timer
+from core.store.timers import Timer, set_timer
 
 
 async def test_purge_forgets_what_was_over_long_ago_in_every_tenant(store: Store) -> None:
@@ -27,7 +27,9 @@ async def test_purge_forgets_what_was_over_long_ago_in_every_tenant(store: Store
         form["secret_expires_at"] = None
         async with tenant.transaction() as tx:
             await tx.run(fleet.ADD_FORM, token_hash=token_hash(token), **form)
-        shared = ("login_link", "pairing_code", "web_session")
+            await set_timer(tx, tenant.id, EXPIRY, "over", start)
+        await store.as_owner("UPDATE it0_shared.timer SET state = 'done' WHERE ref = 'over'")
+        shared = ("login_link", "pairing_code", "web_session", "timer WHERE ref = 'over'")
         tables = (*(f"it0_shared.{table}" for table in shared), f"{tenant.schema}.secret_form")
         for later, left in ((KEPT - timedelta(hours=1), 1), (KEPT + timedelta(days=1), 0)):
             moment = start + later
@@ -35,7 +37,7 @@ async def test_purge_forgets_what_was_over_long_ago_in_every_tenant(store: Store
             handlers = timer_handlers(app.settings, app.database, app.tenants, lambda at=moment: at, *rest)
             await handlers[PURGE](Timer(0, "", PURGE, "", 0, moment, 0))
             counts = [(await store.as_owner(f"SELECT count(*) FROM {table}"))[0][0] for table in tables]
-            assert counts == [left] * 4
+            assert counts == [left] * 5
 
 
 async def test_running_process_warns_of_a_credential_in_its_owners_console(store: Store) -> None:

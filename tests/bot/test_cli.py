@@ -715,7 +715,7 @@ async def test_doctor_looks_at_what_it0_stands_on(
     async with first.transaction() as tx:
         place = Place(first.id, "credential", "lost", "sealed", "token")
         row = {
-            "id": "lost", "name": "lost", "kind": "token", "fingerprint": "", "key_type": "",
+            "id": "lost", "name": "lost", "kind": "token", "fingerprint": "", "key_type": "", "server": "",
             "created_by": "", "created_at": store.clock(), "used_at": None,
             "expires_at": store.clock() - timedelta(days=1), "revoked_at": None,
             "sealed": Vault(new_key()).seal(b"x", place),

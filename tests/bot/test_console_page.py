@@ -496,6 +496,26 @@ async def test_a_server_is_changed_hardened_and_checked(open_page: Open, double:
     await expect(row.locator(".check-result")).to_contain_text("may use sudo for")
 
 
+async def test_a_cluster_is_added_by_its_api_and_needs_no_entry_then(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    page = await open_page("clusters")
+    await expect(page.locator("tbody")).to_contain_text("by its API, with kube")
+    await page.get_by_role("button", name="Add cluster").click()
+    form = page.locator("dialog")
+    await form.locator("[name=name]").fill("shop")
+    await form.locator("[name=kubeconfig]").select_option("kube")
+    await expect(form.locator("[name=entry]")).to_be_hidden()
+    await form.locator("[name=kind]").select_option("docker_swarm")
+    await expect(form.locator("[name=kubeconfig]")).to_be_hidden()
+    await expect(form.locator("[name=entry]")).to_be_visible()
+    await form.locator("[name=kind]").select_option("k8s")
+    await form.locator("button[type=submit]").click()
+    await expect(page.locator(".toast")).to_contain_text("Done")
+    told = {"name": "shop", "kind": "k8s", "environment": "prod", "entry": "", "description": ""}
+    assert double.posts[-1] == ("clusters", {**told, "kubeconfig": "kube"})
+
+
 async def test_a_cluster_is_added_where_its_entry_is_wrong_it_says_so_there(
     open_page: Open, double: ConsoleDouble
 ) -> None:

@@ -491,16 +491,23 @@ async def test_suspended_tenant_gets_one_polite_sentence(house: House) -> None:
     await client.close()
 
 
-async def test_person_who_is_let_out_at_the_command_line_is_signed_out(house: House) -> None:
-    await asyncio.to_thread(house.command, "user", "add", "leaver", "--role", "operator")
-    link = await asyncio.to_thread(house.command, "user", "link", "leaver")
-    client = Client(house)
-    await client.sign_in(link.stdout.strip().rpartition("=")[2])
-    await client.connect()
-    changed = await asyncio.to_thread(house.command, "user", "change", "leaver", "--inactive")
-    assert changed.returncode == 0, changed.stderr
-    await client.until(lambda: not client.connected, 3)
-    await client.close()
+@pytest.mark.parametrize("check_s", ["600", "0.5"], ids=["over Redis", "by looking"])
+async def test_person_who_is_let_out_at_the_command_line_is_signed_out(house: House, check_s: str) -> None:
+    more = {"REDIS_URL": ""} if check_s == "0.5" else {}
+    other, name = house.replica(SESSION_CHECK_S=check_s, **more), f"leaver-{check_s}"
+    await asyncio.to_thread(other.start, "bot")
+    client = Client(other)
+    try:
+        await asyncio.to_thread(house.command, "user", "add", name, "--role", "operator")
+        link = await asyncio.to_thread(house.command, "user", "link", name)
+        await client.sign_in(link.stdout.strip().rpartition("=")[2])
+        await client.connect()
+        changed = await asyncio.to_thread(house.command, "user", "change", name, "--inactive")
+        assert changed.returncode == 0, changed.stderr
+        await client.until(lambda: not client.connected)
+    finally:
+        await client.close()
+        other.close()
 
 
 async def test_secret_form_takes_one_secret_once(house: House, admin: Client) -> None:

@@ -110,8 +110,72 @@ async def test_new_begins_another_conversation_with_its_title_and_closes_the_one
     assert (await actions(chat.place.tenant)).count("conversation.new") == 1
 
 
+async def test_message_for_a_conversation_that_is_closed_at_that_moment_begins_another(chat: Chat) -> None:
+    place, first = chat.place, await said(chat, "hello")
+    mine = f"{place.tenant.schema}.conversation"
+    async with place.store.connection() as other:
+        async with other.transaction():
+            await other.execute(f"UPDATE {mine} SET status = 'closed' WHERE id = $1", first.conversation_id)
+            late = asyncio.ensure_future(chat.send(place.ann, "too late for it"))
+
+            async def waits() -> bool:
+                return bool(await place.store.as_owner("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+            await until(waits)
+        accepted = await late
+    assert accepted.conversation_id != first.conversation_id
+    assert await place.replies(accepted) == [["heard too late for it"]]
+    row = await chat.conversation(accepted.conversation_id)
+    assert (row["status"], row["title"]) == ("open", "too late for it")
+
+
+async def test_answer_to_one_of_its_messages_goes_on_with_that_messages_conversation(chat: Chat) -> None:
+    first = await said(chat, "about nginx", "group")
+    answer = await delivered(chat, "heard about nginx")
+    await said(chat, "/new disks", "group")
+    second = await said(chat, "about disks", "group")
+    assert second.conversation_id != first.conversation_id
+    reply = await chat.send(chat.place.ann, "and now?", "group", answers=answer)
+    assert reply.conversation_id == first.conversation_id
+    assert (await said(chat, "how full", "group")).conversation_id == second.conversation_id
+    elsewhere = await chat.send(chat.place.ann, "not here", "other group", answers=answer)
+    assert elsewhere.conversation_id not in (first.conversation_id, second.conversation_id)
+
+
+async def test_stop_in_answer_to_a_message_stops_its_conversation(chat: Chat, engine: ScriptedEngine) -> None:
+    first = await said(chat, "hello", "group")
+    answer = await delivered(chat, "heard hello")
+    await said(chat, "/new", "group")
+    slow = await chat.send(chat.place.ann, "something slow", "group", answers=answer)
+    await engine.reached.wait()
+    stopped = await chat.send(chat.place.ann, "/stop", "group", answers=answer)
+    assert stopped.conversation_id == slow.conversation_id == first.conversation_id
+    said_last = [parts[-1] for parts in await chat.place.replies(slow, 2)]
+    assert sorted(said_last) == ["stop.stopping", "turn.stopped"]
+
+
+async def delivered(chat: Chat, text: str) -> int:
+    """Return what the platform calls the message that says ``text``, once it0 knows that it was taken."""
+
+    async def number() -> int:
+        taken = await chat.place.store.as_owner("SELECT receipt FROM it0_shared.outbox WHERE state = 'sent'")
+        for _, sending in chat.said:
+            if text in str(sending.body["parts"][0]) and str(sending.receipt) in [row[0] for row in taken]:
+                return int(sending.receipt[0])
+        return 0
+
+    return int(await until(number))
+
+
 async def test_new_without_a_title_is_named_by_what_is_said_next(chat: Chat) -> None:
     assert await chat.ask(chat.place.ann, "/new") == ["new.begun"]
+    after = await said(chat, "why is web late")
+    assert (await chat.conversation(after.conversation_id))["title"] == "why is web late"
+
+
+async def test_conversation_is_called_by_its_first_request_and_not_by_a_greeting(chat: Chat) -> None:
+    assert await chat.ask(chat.place.ann, "/start") == ["start.hello"]
+    await said(chat, "/help")
     after = await said(chat, "why is web late")
     assert (await chat.conversation(after.conversation_id))["title"] == "why is web late"
 

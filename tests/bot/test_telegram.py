@@ -44,6 +44,12 @@ class Desk:
         said = await self.double.until(lambda: self.double.messages(chat, topic)[before:])
         return said[0]
 
+    async def forgotten(self) -> None:
+        """Wait until no message is known to stand that shows a turn."""
+        async with asyncio.timeout(5), self.house.database() as db:
+            while await db.fetchval("SELECT count(*) FROM it0_shared.passing"):
+                await asyncio.sleep(0.05)
+
     async def command(self, *words: str) -> str:
         """Run ``it0 …`` beside it."""
         return (await asyncio.to_thread(self.house.command, *words)).stdout
@@ -152,6 +158,69 @@ async def test_a_fault_of_telegram_delays_a_reply_and_does_not_lose_it(desk: Des
     assert f"late-{fault}" in reply.visible
 
 
+async def test_a_group_that_became_a_supergroup_goes_on_there_with_all_that_holds_for_it(desk: Desk) -> None:
+    old, new = -600, -1001234567893
+    desk.double.group(old, "small", [ANN])
+    desk.double.group(new, "grown", [ANN])
+    assert "is quiet" in (await desk.ask("/quiet@it0_bot on", old)).visible
+    grown = "Bad Request: group chat was upgraded to a supergroup chat"
+    desk.double.fail("sendMessage", 400, grown, parameters={"migrate_to_chat_id": new})
+    desk.double.say(old, ANN, "/run@it0_bot local echo moved")
+    assert "moved" in (await desk.next(0, new)).visible
+    assert "is quiet" in (await desk.ask("/quiet@it0_bot", new)).visible
+    async with desk.house.database() as db:
+        places = await db.fetch(
+            f"SELECT thread FROM {await desk.house.schema()}.conversation WHERE thread LIKE ANY($1)",
+            [f"{old}:%", f"{new}:%"],
+        )
+    assert [row["thread"] for row in places] == [f"{new}:0"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(403, "Forbidden: bot was kicked from the group chat"), (400, "Bad Request: TOPIC_CLOSED")],
+)
+async def test_what_a_chat_will_never_take_is_set_aside_and_holds_up_nothing(
+    desk: Desk, status: int, words: str
+) -> None:
+    group = -700 - status
+    desk.double.group(group, "closed", [ANN])
+    aside = await set_aside(desk)
+    desk.double.fail("sendMessage", status, words)
+    desk.double.say(group, ANN, "/run@it0_bot local echo untold")
+    async with asyncio.timeout(10):
+        while await set_aside(desk) == aside:
+            await asyncio.sleep(0.05)
+    assert "told again" in (await desk.ask("/run@it0_bot local echo told again", group)).visible
+    assert "set aside" in (await desk.ask("/doctor")).visible
+
+
+async def set_aside(desk: Desk) -> int:
+    """Return how many parcels wait for somebody to look at them."""
+    async with desk.house.database() as db:
+        return int(await db.fetchval("SELECT count(*) FROM it0_shared.outbox WHERE state = 'set_aside'"))
+
+
+async def test_a_poll_that_breaks_off_or_meets_another_one_is_asked_again(desk: Desk) -> None:
+    other = "Conflict: terminated by other getUpdates request"
+    before = calls(desk, "getupdates")
+    desk.double.cut("getUpdates", times=2)
+    desk.double.fail("getUpdates", 409, other)
+    desk.double.say(ANN, ANN, "/run local echo waker")  # the poll that waits now ends with it
+    await desk.double.until(lambda: calls(desk, "getupdates") > before + 4, timeout_s=30)
+    assert "heard again" in (await desk.ask("/run local echo heard again")).visible
+    async with aiohttp.ClientSession() as session, session.get(desk.house.url + "/readyz") as response:
+        assert (await response.json())["channels"]["telegram-default"] == "ok"
+
+
+async def test_what_is_said_in_a_chat_is_answered_in_its_order(desk: Desk) -> None:
+    before = len(desk.double.messages(ANN))
+    for number in range(4):
+        desk.double.say(ANN, ANN, f"/run local echo number-{number}")
+    said = await desk.double.until(lambda: (m := desk.double.messages(ANN)[before:])[3:] and m)
+    assert [re.findall(r"number-\d", m.visible)[-1] for m in said] == [f"number-{n}" for n in range(4)]
+
+
 async def test_form_that_telegram_cannot_read_is_sent_as_plain_text(desk: Desk) -> None:
     desk.double.fail("sendMessage", 400, "Bad Request: can't parse entities: unexpected end tag")
     reply = await desk.ask("/run local echo plain")
@@ -221,6 +290,47 @@ async def test_a_topic_is_followed_once_it_was_addressed_there_and_other_topics_
     assert not desk.double.messages(forum, theirs)
 
 
+async def test_a_turn_that_runs_is_shown_in_a_group_by_one_message_that_goes_when_it_ends(desk: Desk) -> None:
+    group = -500
+    desk.double.group(group, "progress", [ANN])
+    shown = await desk.ask("/run@it0_bot local top -b -d 2 -n 4", group)
+    answer = await desk.next(1, group)
+    await desk.double.until(lambda: now(desk.double, shown).deleted)
+    assert "load average" in answer.visible
+    assert not now(desk.double, answer).deleted
+    await desk.forgotten()
+
+
+async def test_a_quiet_topic_is_not_followed_and_shows_no_progress(desk: Desk) -> None:
+    forum = -1001234567892
+    desk.double.group(forum, "quiet forum", [ANN], forum=True)
+    topic = desk.double.topic(forum, "ours")
+    reply = await desk.ask("/quiet@it0_bot on", forum, ANN, topic)
+    assert "is quiet" in reply.visible
+    desk.double.say(forum, ANN, "/run local echo unheard", topic_id=topic)
+    reply = await desk.ask("/run@it0_bot local top -b -d 2 -n 4", forum, ANN, topic)
+    assert "load average" in reply.visible
+    reply = await desk.ask("/quiet@it0_bot off", forum, ANN, topic)
+    assert len(desk.double.messages(forum, topic)) == 3
+
+
+async def test_in_a_group_an_answer_to_a_message_goes_on_with_its_conversation(desk: Desk) -> None:
+    group = -400
+    desk.double.group(group, "chains", [ANN])
+    first = await desk.ask("/run@it0_bot local echo chain-one", group)
+    await desk.ask("/new@it0_bot", group)
+    before = len(desk.double.messages(group))
+    desk.double.say(group, ANN, "/run local echo chain-two", reply_to=first.message_id)
+    assert "chain-two" in (await desk.next(before, group)).visible
+    async with desk.house.database() as db:
+        rows = await db.fetch(
+            f"SELECT conversation_id FROM {await desk.house.schema()}.event WHERE kind = 'said'"
+            " AND (body->>'text' LIKE '%echo chain-one' OR body->>'text' LIKE '%echo chain-two')"
+        )
+    assert len(rows) == 2
+    assert len({row["conversation_id"] for row in rows}) == 1
+
+
 @pytest.mark.parametrize(
     "secret",
     [
@@ -262,7 +372,11 @@ async def test_a_stranger_in_a_group_leaves_no_content_and_runs_nothing(desk: De
 async def test_a_photo_is_said_not_to_be_read(desk: Desk) -> None:
     before = len(desk.double.messages(ANN))
     desk.double.send_photo(ANN, ANN)
-    assert "photo" in (await desk.next(before)).visible
+    assert "(photo), so nothing was done" in (await desk.next(before)).visible
+    desk.double.send_photo(ANN, ANN, caption="check disk on local")
+    said = await desk.double.until(lambda: (m := desk.double.messages(ANN)[before + 1 :])[1:] and m)
+    assert any("beside it was taken" in m.visible for m in said)
+    assert any("Filesystem" in m.visible for m in said)
 
 
 async def stored(desk: Desk, mark: str) -> list[str]:
@@ -314,6 +428,39 @@ async def test_a_file_that_telegram_does_not_hand_over_is_said_so_and_no_token_i
     reply = await desk.next(before)
     assert "did not hand" in reply.visible
     assert TOKEN not in desk.house.log.read_text() + reply.visible
+
+
+async def test_while_a_file_does_not_come_other_chats_are_heard_and_its_own_keeps_its_order(
+    desk: Desk,
+) -> None:
+    desk.double.private(14, "Cleo")
+    await paired(desk.house, desk.double, 14, "admin")
+    desk.double.hang("getFile")
+    before = len(desk.double.messages(ANN))
+    desk.double.send_file(ANN, ANN, "slow.txt", b"mark-e", caption="mark-e first")
+    desk.double.say(ANN, ANN, "mark-e second")
+    assert "elsewhere" in (await desk.ask("/run local echo elsewhere", 14, 14)).visible
+    assert len(desk.double.messages(ANN)) == before
+    await desk.double.until(lambda: len(desk.double.messages(ANN)[before:]) == 3, timeout_s=30)
+    assert "did not hand slow.txt over" in "".join(m.visible for m in desk.double.messages(ANN)[before:])
+    assert await stored(desk, "mark-e") == ["mark-e first", "mark-e second"]
+
+
+async def test_a_kill_while_a_file_is_fetched_loses_neither_message_nor_file(desk: Desk) -> None:
+    desk.double.hang("getFile")
+    before, asked = len(desk.double.messages(ANN)), calls(desk, "getfile")
+    desk.double.send_file(ANN, ANN, "kept.txt", b"mark-f", caption="look")
+    await desk.double.until(lambda: calls(desk, "getfile") > asked)
+    desk.house.kill()
+    await asyncio.to_thread(desk.house.start)
+    await desk.next(before)
+    [text] = await stored(desk, "mark-f")
+    assert "kept.txt" in text
+
+
+def calls(desk: Desk, method: str) -> int:
+    """Return how often a method of the API was called."""
+    return sum(call.method.lower() == method for call in desk.double.calls)
 
 
 async def test_a_command_takes_no_file_and_a_secret_in_a_file_is_kept_nowhere(desk: Desk) -> None:

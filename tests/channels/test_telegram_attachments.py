@@ -34,7 +34,7 @@ def test_what_was_sent_besides_text_is_named_never_dropped(
     arrival = taken(parse(update(**message(None, PRIVATE, **sent)), ME))
     assert list(arrival.attachments) == expected
     assert not arrival.has_words
-    assert arrival.attachments[0].note.params["kind"] == expected[0].kind
+    assert arrival.attachments[0].note(has_words=True).params["kind"] == expected[0].kind
 
 
 def test_caption_is_read_with_its_own_entities() -> None:

@@ -19,7 +19,7 @@ from core.texts import LANGUAGES, Say, say
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "bot" / "texts"
-FILES = ("agent", "api", "bot", "chat", "console", "fleet", "pages", "risk", "setup", "shell")
+FILES = ("agent", "api", "bot", "chat", "console", "fleet", "kube", "pages", "risk", "setup", "shell")
 ROOMS = ("agent", "bot", "channels", "core", "scheduler", "skills", "voice")
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 SENTENCES = dict(load_catalogue().items())

@@ -1,5 +1,6 @@
 """A kill while a model thinks, speaks or acts for somebody on Telegram (F1): one answer, no act twice."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -104,6 +105,25 @@ async def test_a_kill_in_a_models_turn_loses_no_answer_and_repeats_no_command(
     assert kept.deaths == 1
     assert len(answers(double, chat, before)) == 1
     assert tap.readers <= 1
+
+
+@pytest.mark.timeout(200)
+async def test_a_kill_leaves_nothing_in_a_group_that_showed_the_turn(yard, double, model):
+    before = len(double.messages(GROUP))
+    async with Kept(yard.house, yard.client), Tap(yard.marks) as tap:
+        double.say(GROUP, ANN, f"@it0_bot {PLEASE}/run local {tap.command}")
+        async with yard.house.database() as db, asyncio.timeout(PATIENT_S):
+            while not await db.fetchval("SELECT count(*) FROM it0_shared.passing"):
+                await asyncio.sleep(0.05)
+        yard.house.kill()
+        await scenarios.until(lambda: bool(answers(double, GROUP, before)), PATIENT_S)
+        await scenarios.until(lambda: standing(double, before) == answers(double, GROUP, before), PATIENT_S)
+        yard.judge.forgive(await yard.judge.settled(yard.client))
+
+
+def standing(double: TelegramDouble, before: int) -> list[Any]:
+    """Return what is to be seen in the group after so many messages."""
+    return [m for m in double.messages(GROUP)[before:] if not m.deleted]
 
 
 def answers(double: TelegramDouble, chat: int, before: int) -> list[Any]:

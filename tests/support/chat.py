@@ -37,8 +37,9 @@ class KeepsAll:
         return NoLive()
 
     async def deliver(self, sending: Sending) -> None:
-        """Note it with its place."""
+        """Note it with its place; its number is what the platform calls it."""
         self.said.append((self.address.thread, sending))
+        sending.receipt.append(len(self.said))
 
 
 @dataclass
@@ -65,13 +66,15 @@ class Chat:
             at, home = self.place.store.clock(), f"home-{user.name}"
             await people.add_identity(tx, tenant.id, self.installation, user.name, user.id, at, home)
 
-    async def send(self, user: User, body: str | Click, thread: str = "", event_id: str = "") -> Accepted:
+    async def send(
+        self, user: User, body: str | Click, thread: str = "", event_id: str = "", answers: int = 0
+    ) -> Accepted:
         """Say or press something, in the private chat where no other thread is named."""
         home = f"home-{user.name}"
         address = Address(CHAT, self.installation, thread or home)
         sender = Sender(user.name, home=home if address.thread == home else "")
         content = Text(body) if isinstance(body, str) else body
-        inbound = Inbound(address, event_id or new_id(), content, sender)
+        inbound = Inbound(address, event_id or new_id(), content, sender, answers=answers)
         accepted = await self.place.app.front(inbound, self.reply_to(address))
         assert accepted is not None
         return accepted

@@ -588,6 +588,15 @@ CREDENTIALS: list[Json] = [
         }
         for left in (2, 10, 40)
     ),
+    {
+        "name": "kube",
+        "kind": "kubeconfig",
+        "fingerprint": "SHA256:Qx2LmN8sZp7b0Jm5tQd2cYxN7vKzR4pLwE8sHgF1aUk",
+        "created_at": now(8_000_000),
+        "used_at": None,
+        "expires_at": None,
+        "revoked": False,
+    },
 ]
 FORMS: dict[str, type[BaseModel]] = {
     "PATCH me": LanguageChoice,
@@ -611,12 +620,14 @@ LISTS: dict[str, list[Json]] = {
             "kind": kind,
             "environment": environment,
             "entry": entry,
-            "servers": ["web-1", "web-2"] if entry is None else [],
+            "kubeconfig": kubeconfig,
+            "servers": ["web-1", "web-2"] if kind == "bare_metal" else [],
             "description": "Storefront" if entry else "",
         }
-        for name, kind, environment, entry in [
-            ("shop", "k8s", "prod", "web-1"),
-            ("shop-metal", "bare_metal", "staging", None),
+        for name, kind, environment, entry, kubeconfig in [
+            ("shop", "k8s", "prod", "web-1", None),
+            ("shop-api", "k8s", "prod", None, "kube"),
+            ("shop-metal", "bare_metal", "staging", None, None),
         ]
     ],
     "keys": [

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what the tests need from Debian: an OpenSSH server, shellcheck, sudo and Chromium. Says loudly what it could not do.
+# Installs what the tests need from Debian: an OpenSSH server, shellcheck, sudo, Chromium and kubectl. Says loudly what it could not do.
 missing=""
 [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
 [ -x /usr/bin/shellcheck ] || missing="$missing shellcheck"
 [ -x /usr/sbin/visudo ] || missing="$missing sudo"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
+[ -x /usr/bin/kubectl ] || missing="$missing kubernetes-client"
 fc-list 2>/dev/null | grep -qi "noto.*cjk" || missing="$missing fontconfig fonts-noto-cjk"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -9,12 +9,16 @@ from bot.api.models.fleet import Environment
 
 
 class NewClusterForm(Form):
-    """A cluster to be added. entry: the server by which it is reached, none for bare metal."""
+    """A cluster to be added. entry: the server by which it is reached, none for bare metal.
+
+    kubeconfig: the credential with which a k8s cluster's API is called, instead of an entry.
+    """
 
     name: str
     kind: str = Field(description="bare_metal, k8s or docker_swarm.")
     environment: str = "dev"
     entry: str = ""
+    kubeconfig: str = ""
     description: str = ""
 
 
@@ -25,6 +29,7 @@ class Cluster(View):
     kind: Literal["bare_metal", "k8s", "docker_swarm"]
     environment: Environment
     entry: str | None
+    kubeconfig: str | None
     servers: list[Name]
     description: str
 

@@ -53,13 +53,13 @@ class ClusterDesk:
         return await self.show_cluster(caller, form.name)
 
     async def check_cluster(self, caller: Caller, name: str) -> models.ClusterChecked:
-        """Check each server by which a cluster is reached (operators)."""
+        """Check each server by which a cluster is reached, or its API (operators)."""
         caller.needs(Role.OPERATOR)
         checks = []
-        for server in await self._clusters.checked_by(caller.tenant, name):
-            ok, words, _ = await self._probing.check(caller.tenant, caller.user, server, caller.channel)
+        found = await self._probing.check_cluster(caller.tenant, caller.user, name, caller.channel)
+        for server, ok, words in found:
             message, *can = [self._texts(each, caller.user.language) for each in words]
-            checks.append(models.ServerChecked(server=server.name, ok=ok, message=message, can=can))
+            checks.append(models.ServerChecked(server=server, ok=ok, message=message, can=can))
         return models.ClusterChecked(checks=checks)
 
     async def remove_cluster(self, caller: Caller, name: str) -> Using:
@@ -74,6 +74,7 @@ def _cluster(known: Known) -> models.Cluster:
         kind=cluster.kind,
         environment=cluster.environment,
         entry=known.entry or None,
+        kubeconfig=known.kubeconfig or None,
         servers=list(known.servers),
         description=cluster.description,
     )

@@ -44,6 +44,7 @@ function cells(cluster, admin, again) {
     h('div', null, h('b', null, cluster.name), cluster.description && h('p', { class: 'muted clamp' }, cluster.description)),
     t(`console.cluster_kind_${cluster.kind}`), environmentBadge(cluster.environment),
     cluster.entry ? t('console.server_via', { jump: cluster.entry })
+      : cluster.kubeconfig ? t('console.cluster_by_api', { kubeconfig: cluster.kubeconfig })
       : cluster.servers.length ? listed(cluster.servers) : h('span', { class: 'muted' }, t('console.cluster_no_servers')),
     h('div', null, h('div', { class: 'row-actions' },
       state.me.user.role !== 'viewer' && button(t('console.server_check'), { look: 'plain btn-small', onclick: check }),
@@ -51,28 +52,34 @@ function cells(cluster, admin, again) {
   ];
 }
 
-/** Ask for a new cluster; bare metal has servers of its own, the others one by which they are reached. */
+/** Ask for a new cluster; bare metal has servers of its own, the others one by which they are reached, or an API. */
 async function addCluster(again) {
-  const servers = await all('servers', 'servers');
+  const [servers, credentials] = await Promise.all([all('servers', 'servers'), all('credentials', 'credentials')]);
+  const opening = credentials.filter((one) => one.kind === 'kubeconfig').map((one) => [one.name, one.name]);
+  const api = choice('kubeconfig', [['', t('console.cluster_by_entry')], ...opening], '', { onchange: () => show() });
+  const called = field(t('console.kind_kubeconfig'), api, t('console.cluster_kubeconfig_hint'));
   const entry = choice('entry', [['', t('console.choose')], ...servers.map((one) => [one.name, one.name])], '', { required: true });
   const reached = field(t('console.cluster_entry'), entry, t('console.cluster_entry_hint'));
   const members = h('p', { class: 'hint' }, t('console.cluster_members_hint'));
   const kind = choice('kind', KINDS.map((name) => [name, t(`console.cluster_kind_${name}`)]), 'k8s', { onchange: () => show() });
   const show = () => {
     const own = kind.value === 'bare_metal';
-    reached.hidden = own;
-    entry.disabled = own;
+    called.hidden = kind.value !== 'k8s' || !opening.length;
+    api.disabled = called.hidden;
+    reached.hidden = own || (!api.disabled && api.value !== '');
+    entry.disabled = reached.hidden;
     members.hidden = !own;
   };
   show();
   const made = await formDialog(t('console.cluster_add'), [
     field(t('console.cluster_name'), h('input', { name: 'name', required: true, maxlength: '63', autofocus: true, autocapitalize: 'off', spellcheck: 'false' })),
-    field(t('console.cluster_kind'), kind), members, reached,
+    field(t('console.cluster_kind'), kind), members, called, reached,
     field(t('console.cluster_environment'), choice('environment', ['dev', 'staging', 'prod'].map((e) => [e, tOr(`environment.${e}`, e)]), 'prod'),
       t('console.server_environment_hint')),
     field(t('console.server_description'), h('input', { name: 'description', maxlength: '500' })),
   ], t('console.cluster_add'), (v) => post('clusters', {
     name: v.name.trim(), kind: v.kind, environment: v.environment, entry: v.entry || '', description: v.description.trim(),
+    ...(v.kubeconfig ? { kubeconfig: v.kubeconfig } : {}),
   }));
   if (!made) return;
   toast(t('console.saved'));

@@ -228,3 +228,15 @@ END
 $$;
 REVOKE ALL ON FUNCTION it0_shared.drop_tenant(text, integer) FROM PUBLIC;
 UPDATE it0_shared.version SET version_num='0007' WHERE it0_shared.version.version_num = '0005';
+CREATE TABLE it0_shared.passing (
+    tenant_id TEXT NOT NULL,
+    installation_id TEXT NOT NULL,
+    thread TEXT NOT NULL,
+    message_id BIGINT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    CONSTRAINT pk_passing PRIMARY KEY (installation_id, thread, message_id)
+);
+CREATE INDEX ix_passing_owner ON it0_shared.passing (owner);
+CREATE INDEX ix_outbox_receipt ON it0_shared.outbox USING gin (receipt jsonb_path_ops) WHERE receipt IS NOT NULL;
+UPDATE it0_shared.version SET version_num='0008' WHERE it0_shared.version.version_num = '0007';

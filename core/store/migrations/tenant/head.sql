@@ -299,3 +299,15 @@ ALTER TABLE :"schema".cluster ADD CONSTRAINT ck_cluster_tenant CHECK (tenant_id 
 UPDATE :"schema".version SET version_num='0004' WHERE :"schema".version.version_num = '0003';
 ALTER TABLE :"schema"."user" ADD COLUMN is_key BOOLEAN DEFAULT false NOT NULL;
 UPDATE :"schema".version SET version_num='0005' WHERE :"schema".version.version_num = '0004';
+ALTER TABLE :"schema".credential ADD COLUMN server TEXT DEFAULT '' NOT NULL;
+ALTER TABLE :"schema".cluster ADD COLUMN credential_id TEXT;
+ALTER TABLE :"schema".cluster ADD CONSTRAINT fk_cluster_credential_id FOREIGN KEY(credential_id) REFERENCES :"schema".credential (id);
+UPDATE :"schema".version SET version_num='0006' WHERE :"schema".version.version_num = '0005';
+CREATE TABLE :"schema".quiet_place (
+    tenant_id TEXT NOT NULL,
+    installation_id TEXT NOT NULL,
+    thread TEXT NOT NULL,
+    CONSTRAINT pk_quiet_place PRIMARY KEY (installation_id, thread)
+);
+ALTER TABLE :"schema".quiet_place ADD CONSTRAINT ck_quiet_place_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0008' WHERE :"schema".version.version_num = '0006';

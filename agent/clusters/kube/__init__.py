@@ -1,0 +1,1 @@
+"""Kubernetes by its API: the kubeconfig in memory, kubectl's argv as calls, printed as kubectl prints."""

@@ -1,0 +1,1 @@
+"""What each of kubectl's verbs does and prints."""

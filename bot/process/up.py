@@ -12,7 +12,7 @@ import structlog
 from pydantic import SecretStr
 
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
-from bot.process.addresses import check_keys, check_port, urls
+from bot.process.addresses import check_given_keys, check_keys, check_port, urls
 from bot.process.logs import NOISE, set_up_logs
 from bot.process.stopping import until_signal
 from bot.texts.catalogue import load_catalogue
@@ -41,7 +41,9 @@ def with_keys(settings: Settings, keys: Keys) -> Settings:
 async def up(parts: "Parts | None" = None) -> None:
     """Run bot and worker in this process until a signal ends it."""
     settings = load_settings()
-    urls(settings)  # refused before anything is made or started
+    # Refused before anything is made or started.
+    urls(settings)
+    check_given_keys(settings)
     set_up_logs(settings.log_level)
     async with everything(settings, parts) as (app, port, link):
         _greet(app, port, link)

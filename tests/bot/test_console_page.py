@@ -120,6 +120,20 @@ async def test_says_and_sees_steps_and_the_reply(open_page: Open, double: Consol
     await expect(page.locator(".said.own")).to_have_count(2)
 
 
+async def test_follows_a_language_chosen_elsewhere_and_keeps_what_is_typed(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    page = await open_page("chat/new")
+    await page.locator("#composer").fill("half a sen")
+    double.me["user"]["language"] = "zh"  # as /language does, here or in another chat
+    await double.send({"type": "changed", "what": "people"})
+    await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    await expect(page.locator("[data-language=zh]")).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator("#composer")).to_have_value("half a sen")
+    await page.get_by_role("link", name="服务器").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("服务器")
+
+
 async def test_data_stays_data(open_page: Open, double: ConsoleDouble) -> None:
     evil = "<img src=x onerror=\"document.title='owned'\"><script>1</script>\u202egnp.exe"
     double.append("c1", "said", {"text": evil}, user="alice")

@@ -44,7 +44,14 @@ NOWHERE = {"DATABASE_URL": "postgresql://it0_app:s3cr3t@127.0.0.1:1/it0"}
 def environment(home: Path, settings: dict[str, str]) -> dict[str, str]:
     """Return the environment of a process with ``settings``."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    return {**kept, **FAST, "PYTHONPATH": str(ROOT), "IT0_HOME": str(home / "home"), **settings}
+    return {
+        **kept,
+        **FAST,
+        "PYTHONPATH": str(ROOT),
+        "IT0_HOME": str(home / "home"),
+        "IT0_HTTP_PORT": "0",
+        **settings,
+    }
 
 
 async def it0(home: Path, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -112,6 +119,14 @@ async def test_up_looks_for_its_port_before_anything_is_made(tmp_path: Path) -> 
         done = await it0(tmp_path, "up", IT0_HTTP_PORT=port)
     assert f"127.0.0.1:{port}" in sentence(done)
     assert not {"postgres", "valkey", "keys"} & {path.name for path in (tmp_path / "home").iterdir()}
+
+
+@pytest.mark.parametrize("name", ["VAULT_MASTER_KEY", "AUDIT_KEY"])
+async def test_up_looks_at_its_keys_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    said = sentence(await it0(tmp_path, "up", **{name: "s3cr3t"}))
+    assert name in said
+    assert "openssl rand -base64 32" in said
+    assert not (tmp_path / "home").exists()
 
 
 async def test_host_that_is_not_ours_is_a_sentence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import { ApiError, get, patch, whenSignedOut } from './api.js';
 import { mountKeys } from './apikeys.js';
 import { mountApprovals } from './approvals.js';
 import { mountAudit } from './audit.js';
+import { on } from './bus.js';
 import { mountChannels } from './channels.js';
 import { mountChat } from './chat.js';
 import { mountClusters } from './clusters.js';
@@ -28,6 +29,7 @@ let frame = null;
 let frameScope = new Scope();
 let view = { name: '', scope: new Scope(), shown: null };
 let over = false;
+let spoken = '';
 
 /** Return the part of a `#/view/part` address; one that cannot be read names nothing. */
 function partOf(text) {
@@ -88,15 +90,35 @@ const readTexts = async (language) => setTexts(language, (await get(`texts/${lan
 /** Change the language here and for what the server says to me. */
 async function setLanguage(language) {
   await patch('me', { language });
-  await readTexts(language);
-  remember(language);
   state.me.user.language = language;
+  await speak(language);
+}
+
+/** Show everything in another language from now on. */
+async function speak(language) {
+  if (language === spoken) return;
+  const before = spoken;
+  spoken = language;
+  try {
+    await readTexts(language);
+  } catch (error) {
+    spoken = before;
+    throw error;
+  }
+  remember(language);
   resetThreads();
   build();
   reconnect(true);
   refreshConversations();
   refreshApprovals();
 }
+
+/** Follow a language that was chosen elsewhere: by /language, or on another page. */
+function followLanguage() {
+  if (frame && !over) speak(languageOf(state.me)).catch(() => {}); // tried again with the next change
+}
+
+const languageOf = (me) => (me.languages.includes(me.user.language) ? me.user.language : 'en');
 
 function remember(language) {
   try {
@@ -153,9 +175,9 @@ function unreachable(error) {
 async function boot() {
   try {
     const me = await get('me');
-    const language = me.languages.includes(me.user.language) ? me.user.language : 'en';
-    await readTexts(language);
-    remember(language);
+    spoken = languageOf(me);
+    await readTexts(spoken);
+    remember(spoken);
     start(me);
     build();
     startKeys({ focusComposer });
@@ -173,5 +195,6 @@ function focusComposer() {
 }
 
 whenSignedOut(signedOut);
+on('me', followLanguage);
 startToasts();
 boot();

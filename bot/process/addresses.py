@@ -1,4 +1,4 @@
-"""Whether addresses and keys in the settings can be what they are for, asked before anything is started."""
+"""Whether the addresses in the settings can be what they are for, asked before anything is started."""
 
 import re
 import socket
@@ -44,19 +44,6 @@ def check_keys(settings: Settings) -> None:
     # RFC 7518 3.2: a key as long as the hash.
     if len(settings.jwt_secret.get_secret_value().encode()) < LEAST_SECRET_BYTES:
         raise SetupError("setup.jwt_secret_short", least=LEAST_SECRET_BYTES)
-
-
-def check_given_keys(settings: Settings) -> None:
-    """Look whether the keys that are set have their form; raises SetupError."""
-    vault, audit = settings.vault_master_key, settings.audit_key
-    if vault is None and audit is None:
-        return
-    from core.vault import Vault, parse_key  # cryptography takes long to load
-
-    if vault is not None:
-        Vault(vault.get_secret_value())
-    if audit is not None:
-        parse_key(audit.get_secret_value(), "AUDIT_KEY")
 
 
 def urls(settings: Settings) -> tuple[str | None, str | None]:

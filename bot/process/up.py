@@ -12,7 +12,7 @@ import structlog
 from pydantic import SecretStr
 
 from bot.embedded import Home, Keys, Postgres, Valkey, make_keys, write_private
-from bot.process.addresses import check_given_keys, check_keys, check_port, urls
+from bot.process.addresses import check_keys, check_port, urls
 from bot.process.logs import NOISE, set_up_logs
 from bot.process.stopping import until_signal
 from bot.texts.catalogue import load_catalogue
@@ -36,6 +36,19 @@ def with_keys(settings: Settings, keys: Keys) -> Settings:
             "jwt_secret": settings.jwt_secret or SecretStr(keys.jwt),
         }
     )
+
+
+def check_given_keys(settings: Settings) -> None:
+    """Look whether the keys that are set have their form; raises SetupError."""
+    vault, audit = settings.vault_master_key, settings.audit_key
+    if vault is None and audit is None:
+        return
+    from core.vault import Vault, parse_key  # cryptography takes long to load
+
+    if vault is not None:
+        Vault(vault.get_secret_value())
+    if audit is not None:
+        parse_key(audit.get_secret_value(), "AUDIT_KEY")
 
 
 async def up(parts: "Parts | None" = None) -> None:

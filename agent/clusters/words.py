@@ -66,10 +66,11 @@ def _kubectl(words: Sequence[str], cluster: Server) -> Say | None:
     for word in _own(words, verb):
         if word.partition("=")[0] in OWN_CONNECTION or _names_server(word, verb):
             return say("cluster.own_connection", cluster=cluster.name, flag=word.partition("=")[0])
-    if verb in NOT_HERE or (verb.startswith("-") and not cluster.by_api):
-        return say("cluster.not_here", cluster=cluster.name, verb=verb)
-    found = understood(words, cluster.name) if cluster.by_api else None
-    return found if isinstance(found, Say) else None
+    if cluster.by_api:
+        found = understood(words, cluster.name)
+        return found if isinstance(found, Say) else None
+    is_unknown = verb in NOT_HERE or verb.startswith("-")
+    return say("cluster.not_here", cluster=cluster.name, verb=verb) if is_unknown else None
 
 
 def _verb(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from agent.context import Desk
 from agent.redaction.redact import Redact, StreamRedact
 from agent.redaction.redactions import Redactions
+from agent.redaction.stored import without_secrets
 from agent.shell.output import Output
 from core.audit import Entry
 from core.messages import Live, Progress
@@ -287,7 +288,8 @@ def _unasked(result: RunTarget) -> RunTarget:
 async def _clean(result: RunTarget, redact: Redact) -> RunTarget:
     """Return ``result`` without secrets; between servers others have their turn, as each may take 10 ms."""
     await asyncio.sleep(0)
-    return replace(result, stdout=redact(result.stdout), stderr=redact(result.stderr))
+    shown = {"stdout": redact(result.stdout), "stderr": redact(result.stderr)}
+    return replace(result, **shown, error=without_secrets(result.error, redact))
 
 
 def _result(job: Job, results: Sequence[RunTarget]) -> Entry:

@@ -8,6 +8,7 @@ from agent.fleet.accounts import Account, account_of, question, told
 from agent.fleet.servers import Fleet
 from agent.gate.execution import Executor, Job
 from agent.gate.jobs import not_halted
+from agent.redaction.stored import said_without_secrets
 from core.audit import Entry
 from core.errors import It0Error, Refused, StoreUnavailable
 from core.messages import Progress
@@ -53,8 +54,8 @@ class Probing:
         """
         await _check_active(tenant)
         ok, words, shown = await self._fleet.check(tenant, by, server)
-        if not ok:
-            return False, (words,), shown
+        if not ok:  # a server may say in its refusal what it was sent
+            return False, (said_without_secrets(words, await self._executor.redact(tenant)),), shown
         ask = self._look_at if server.by_api else self.probe
         return True, (words, *await ask(tenant, by, server, channel)), shown
 

@@ -41,10 +41,15 @@ def parts_without_secrets(parts: Iterable[Part], redact: Redact) -> tuple[Part, 
     return tuple(_part(part, redact) for part in parts)
 
 
+def said_without_secrets(sentence: Say, redact: Redact) -> Say:
+    """Return a sentence with every text in its places redacted."""
+    return Say(sentence.key, without_secrets(sentence.params, redact))
+
+
 def _part(part: Part, redact: Redact) -> Part:
     match part:
-        case Say(key, params):
-            return Say(key, without_secrets(params, redact))
+        case Say():
+            return said_without_secrets(part, redact)
         case Code():
             return part
         case str():

@@ -15,13 +15,14 @@ import pytest
 from fakes.tools import server as a_server
 from support.kube_double import ADMIN, DEPLOYER, VIEWER, KubeDouble
 
+from agent.clusters.kube.kubeconfig import read_kubeconfig
 from agent.clusters.kube.shell import KubeShell
 from agent.clusters.words import asked
 from core.ports import Login, Order, Target
 from core.work import RunTarget
 
 KUBECTL = shutil.which("kubectl")
-PLACE = replace(a_server("shop", connection="k8s"), host_key="SHA256:x")
+PLACE = a_server("shop", connection="k8s")
 NEW = 32
 """kubectl's minor version from which it prints as it0 does; older ones print some verbs otherwise."""
 
@@ -195,7 +196,8 @@ async def ours(command: str, kubeconfig: bytes) -> RunTarget:
     async def login() -> Login:
         return Login("it0", "kubeconfig", kubeconfig, "c", 1)
 
-    return await KubeShell(asked).run(Target("t", PLACE, login, "1"), Order("run", f"kubectl {command}", 20))
+    place = replace(PLACE, host_key=read_kubeconfig(kubeconfig).fingerprint)
+    return await KubeShell(asked).run(Target("t", place, login, "1"), Order("run", f"kubectl {command}", 20))
 
 
 def changed(api: KubeDouble) -> Any:

@@ -5,7 +5,7 @@ import base64
 import copy
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ class KubeDouble:
     """An API server. asked: (method, path with its query) of each request, as it came.
 
     slow, slow_changes: paths of which reads, or changes, are not answered until ``go``. cut: paths whose
-    connection breaks after the act; refuse: statuses with which a path answers first.
+    connection breaks after the act; refuse: statuses with which a path answers first. lies: what is
+    answered in place of what a path holds, made of the request.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,6 +47,7 @@ class KubeDouble:
         self.slow_changes: set[str] = set()
         self.cut: set[str] = set()
         self.refuse: dict[str, list[int]] = {}
+        self.lies: dict[str, Callable[[web.Request], web.Response]] = {}
         self.go = asyncio.Event()
         self.port = 0
         self.reset()
@@ -147,6 +149,8 @@ class KubeDouble:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path_qs))
+        if request.path in self.lies:
+            return self.lies[request.path](request)
         statuses = self.refuse.get(request.path)
         if statuses:
             return _status(statuses.pop(0), "ServiceUnavailable", "it is busy")

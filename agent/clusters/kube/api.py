@@ -23,8 +23,8 @@ KEPT_S = 240.0
 ANSWER_S = 30.0
 """How long the API may be silent."""
 
-MOST_BYTES = 64 * 1024 * 1024
-"""An answer that is larger is not taken."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Of all answers of a run together: what is beyond is not taken."""
 
 PAUSES_S = (0.2, 1.0)
 """Before each further try of what only reads."""
@@ -91,6 +91,7 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
         self._config: Kubeconfig | None = None
         self._until = 0.0
+        self._room = MOST_BYTES
         self.namespace = "default"
         self.changing = False
         """Whether a call is under way that changes something."""
@@ -119,6 +120,14 @@ class Api:
         """Return what is at ``path``."""
         return await self._read("GET", path, query, accept, None)
 
+    async def glance(self, path: str) -> Any:
+        """Return what is at ``path`` now; it is looked at often and never kept, so it takes no room."""
+        room = self._room
+        try:
+            return await self.get(path)
+        finally:
+            self._room = room
+
     async def ask(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return the answer to a review: a POST that changes nothing."""
         return await self._read("POST", path, None, JSON, body)
@@ -135,7 +144,7 @@ class Api:
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
         """Yield what is at ``path`` piece by piece, of whatever size."""
         async with self._asked("GET", path, query, "*/*", None, JSON) as answer:
-            await _check(answer)
+            await self._check(answer)
             yield answer.content.iter_chunked(65_536)
 
     async def _read(
@@ -145,7 +154,7 @@ class Api:
         for pause_s in (*PAUSES_S, None):
             try:
                 async with self._asked(method, path, query or {}, accept, body, JSON) as answer:
-                    return await _answer(answer)
+                    return await self._answer(answer)
             except ApiError as error:
                 if error.status not in AGAIN or pause_s is None:
                     raise
@@ -161,9 +170,9 @@ class Api:
         self.changing = True
         try:
             async with self._asked(method, path, query, JSON, body, content) as answer:
-                told = await _answer(answer)
+                told = await self._answer(answer)
         except ApiError as error:
-            if error.status in UNSURE:
+            if error.status in UNSURE or error.status < 300:  # it was taken, and the answer is none
                 raise Lost from None
             self.changing = False
             raise
@@ -202,6 +211,32 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError):
             raise Lost from None
 
+    async def _check(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status >= 300:
+            try:
+                told = _parsed(await self._body(answer))
+            except ValueError:
+                told = {}
+            is_status = isinstance(told, dict) and told.get("kind") == "Status"
+            raise ApiError(answer.status, told if is_status else {})
+
+    async def _answer(self, answer: aiohttp.ClientResponse) -> Any:
+        await self._check(answer)
+        try:
+            return _parsed(await self._body(answer))
+        except ValueError:
+            raise ApiError(answer.status, {"message": "the answer is no JSON"}) from None
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        data = bytearray()
+        async for piece in answer.content.iter_chunked(65_536):
+            data += piece
+            self._room -= len(piece)
+            if self._room < 0:
+                message = f"the answers are larger than {MOST_BYTES} bytes: ask for less, by -n, -l or a name"
+                raise ApiError(answer.status, {"message": message})
+        return bytes(data)
+
     async def _current(self) -> Kubeconfig:
         """Return the kubeconfig, opened a short while ago: one that was revoked meanwhile raises Refused."""
         if self._config is None or time.monotonic() > self._until:
@@ -211,31 +246,12 @@ class Api:
         return self._config
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
-    if answer.status >= 300:
-        try:
-            told = json.loads(await _body(answer))
-        except ValueError:
-            told = {}
-        is_status = isinstance(told, dict) and told.get("kind") == "Status"
-        raise ApiError(answer.status, told if is_status else {})
-
-
-async def _answer(answer: aiohttp.ClientResponse) -> Any:
-    await _check(answer)
+def _parsed(data: bytes) -> Any:
+    """Return JSON; raises ValueError for what is none, or is nested beyond measure."""
     try:
-        return json.loads(await _body(answer))
-    except ValueError:
-        raise ApiError(answer.status, {"message": "the answer is no JSON"}) from None
-
-
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    data = bytearray()
-    async for piece in answer.content.iter_chunked(65_536):
-        data += piece
-        if len(data) > MOST_BYTES:
-            raise ApiError(answer.status, {"message": f"the answer is larger than {MOST_BYTES} bytes"})
-    return bytes(data)
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError from None
 
 
 def _invalid(told: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ priorityclasses pc PriorityClass scheduling.k8s.io/v1 *
 customresourcedefinitions crd,crds CustomResourceDefinition apiextensions.k8s.io/v1 *
 """
 AT_ONCE = 6
+MOST_GROUPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,10 @@ class Resources:
 
     async def groups(self) -> Sequence[Mapping[str, Any]]:
         """Return the API's groups with their versions, the core left out."""
-        return list((await self._api.get("/apis"))["groups"])
+        found = list((await self._api.get("/apis"))["groups"])
+        if len(found) > MOST_GROUPS:
+            raise ApiError(200, {"message": f"it has more than {MOST_GROUPS} API groups"})
+        return found
 
     async def every(self) -> Sequence[Resource]:
         """Return every type in the versions that the cluster prefers, as kubectl orders them."""

@@ -52,6 +52,9 @@ log = structlog.get_logger(__name__)
 KEPT = 1000
 """So many runs are remembered that are over, for whoever asks what became of them."""
 
+REFUSAL_LETTERS = 300
+"""A server may write what it likes into its refusal."""
+
 State = Literal["done", "failed", "stopped", "timeout", "unknown"]
 
 
@@ -129,8 +132,9 @@ class KubeShell:
             return _broken_off(api, _unreached(name, error.reason))
         except It0Error as error:
             return _broken_off(api, error)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            log.warning("kube.answer_not_understood", error=repr(error), verb=ask.verb)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            # Not its words: what the server sent stands in them.
+            log.warning("kube.answer_not_understood", error=type(error).__name__, verb=ask.verb)
             return Went("done", 1, say("cluster.api_strange", cluster=name))
 
     async def outcome(self, target: Target, run_id: str) -> RunTarget:
@@ -157,12 +161,16 @@ class KubeShell:
         except Unreached as error:
             raise _unreached(name, error.reason) from None
         except ApiError as error:
-            raise Refused("cluster.api_said", cluster=name, text=error.words) from None
+            raise Refused("cluster.api_said", cluster=name, text=_words(error)) from None
 
     def _api(self, target: Target) -> Api:
         async def opened() -> Kubeconfig:
             assert target.login is not None
-            return read_kubeconfig((await target.login()).secret)
+            found = read_kubeconfig((await target.login()).secret)
+            # Another one may have taken its place after it was last looked at.
+            if found.fingerprint != target.server.host_key:
+                raise Refused("cluster.api_moved", cluster=target.server.name)
+            return found
 
         return Api(opened, self._connect_timeout_s)
 
@@ -180,6 +188,14 @@ async def _act(session: Session) -> None:
         session.fail(f'error: the server doesn\'t have a resource type "{error}"')
     except ApiError as error:
         session.fail(error.words)
+
+
+def _words(error: ApiError) -> str:
+    """Return the API's refusal, no longer than a person reads; it may be of any shape."""
+    try:
+        return error.words[:REFUSAL_LETTERS]
+    except (AttributeError, TypeError):
+        return f"HTTP {error.status}"
 
 
 def _broken_off(api: Api, error: It0Error) -> Went:

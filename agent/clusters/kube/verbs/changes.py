@@ -77,7 +77,7 @@ async def _wait(session: Session, path: str, uid: str) -> None:
     """Wait until what was deleted is gone, or another has its name."""
     while True:
         try:
-            now = await session.api.get(path)
+            now = await session.api.glance(path)
         except ApiError as error:
             if error.status == 404:
                 return

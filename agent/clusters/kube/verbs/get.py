@@ -1,5 +1,6 @@
 """``kubectl get``: tables that the server makes, or whole objects."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,8 @@ async def _objects(session: Session, queries: Sequence[Query], form: str) -> Non
     if single and not objects:
         return
     whole = objects[0] if single else _list(objects)
-    session.write(as_json(whole) if form == "json" else as_yaml(whole))
+    # Of a large cluster this takes seconds, in which others have their turn.
+    session.write(await asyncio.to_thread(as_json if form == "json" else as_yaml, whole))
 
 
 def _list(objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

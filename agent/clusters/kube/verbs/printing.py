@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 
 MIN_WIDTH, PADDING = 6, 3
+MOST_PADDED = 16_000_000
+"""Characters that a table may take; of one that would take more, nothing is aligned."""
+
 _BREAK = re.compile(r"[\f\n\r].*", re.DOTALL)
 _AMBIGUOUS = ("y", "Y", "n", "N")
 _NUMBER = re.compile(
@@ -26,6 +29,8 @@ def columns(
         return ""
     count = len(lines[0])
     widths = [max(MIN_WIDTH, *(len(line[at]) + padding for line in lines)) for at in range(count - 1)]
+    if sum(widths) * len(lines) > MOST_PADDED:
+        widths = [MIN_WIDTH] * len(widths)
     return "".join(
         "".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + line[-1] + "\n"
         for line in lines
@@ -57,7 +62,10 @@ def as_yaml(value: Any) -> str:
     return text
 
 
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+_Fast: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_Fast):  # type: ignore[misc]
     """Quotes as kubectl's library does."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -44,7 +44,7 @@ async def status(session: Session) -> None:
 async def _follow(session: Session, path: str) -> None:
     said = ""
     while True:
-        text, over = progress(await session.api.get(path))
+        text, over = progress(await session.api.glance(path))
         if over is None:
             session.fail(f"error: {text}")
             return

@@ -14,7 +14,7 @@ SECRET_LIMIT = 65_536
 
 @click.group(cls=Group)
 def credential() -> None:
-    """Credentials: add, list, revoke, rotate. A secret comes from a file or stdin, never as an argument."""
+    """Credentials: what opens servers. A secret comes from a file or stdin, never as an argument."""
 
 
 def secret_of(path: str, limit: int = SECRET_LIMIT, unreadable: str = "cli.file_unreadable") -> bytes:

@@ -544,13 +544,13 @@ async def test_a_cluster_is_added_where_its_entry_is_wrong_it_says_so_there(
     await until(lambda: double.posts[-1] == ("DELETE clusters/shop", {}))
 
 
-async def test_a_credential_shows_its_end_is_rotated_and_leaves_no_secret_in_the_page(
+async def test_a_credential_shows_its_end_is_replaced_and_leaves_no_secret_in_the_page(
     open_page: Open, double: ConsoleDouble
 ) -> None:
     page = await open_page("credentials")
     await expect(page.locator("tbody .state-rejected")).to_have_text("2 days left")
     await expect(page.locator("tbody .state-pending")).to_have_text("10 days left")
-    await page.get_by_role("button", name="Rotate").nth(1).click()
+    await page.get_by_role("button", name="Replace").nth(1).click()
     secret, day = page.locator("dialog [name=secret]:enabled"), page.locator("dialog [name=expires_at]")
     handle = await secret.element_handle()
     assert handle

@@ -16,11 +16,19 @@ BACKUPS = ".it0/backups"
 """Below the account's home."""
 
 KEPT_BACKUPS = 20
+NOT_USABLE = (
+    *("no_tools", "not_readable", "dangling", "no_folder"),
+    *("odd_name", "no_file", "too_large"),
+)
+"""What a read says of a path that cannot be used, each with its sentence ``edit.<word>``."""
+
+WORDS = ("file", "new", *NOT_USABLE)
 _FOUND = re.compile(r"it0-file (\w+) (\S*)\n([^\n]*)\n")
 
 CHANGED, NOT_WRITABLE, NO_FOLDER, NO_OWNER, NO_BACKUP, NOT_WRITTEN, NO_TOOLS = range(31, 38)
 """Exit codes of a write that changed nothing, each with its sentence ``edit.went_<code>``."""
 
+# Whoever may write to a file's folder may put a link there meanwhile: what is open has to be what was judged.
 _READ = r"""
 none() { printf 'it0-file %s -\n%s\n' "$1" "$r"; exit 0; }
 r=$p d=${p%/*}; d=${d:-/}
@@ -37,53 +45,61 @@ case $r in *'
 [ -r "$r" ] || none not_readable
 size=$(wc -c <"$r") || none not_readable
 [ "$size" -le "$most" ] || none too_large
-printf 'it0-file file %s\n%s\n' "$((size))" "$r"
-base64 <"$r"
+{
+  [ ! -e /proc/self/fd/0 ] || [ "$(readlink /proc/self/fd/0)" = "$r" ] || none not_readable
+  printf 'it0-file file %s\n%s\n' "$((size))" "$r"
+  base64
+} <"$r"
 """
 
 # The content lies ready and is checked before it takes the place of the old one by a rename, which is whole
-# or not at all. "set -C" opens no link that somebody else has put there.
+# or not at all. Whoever else may write to the folder gets no say in where: the shell stays in it, whatever
+# its path leads to by then, makes the new file in a folder of its own, in which nobody can put a link, and
+# never moves it into a folder that has taken the file's place (mv -T, where there is that).
 _WRITE = r"""
 umask 077
 no() { code=$1; shift; printf '%s\n' "$*" >&2; exit "$code"; }
 sum() { sha256sum <"$1" | cut -c 1-64; }
 owner() { stat -c '%u:%g %a' "$1"; }
-for tool in base64 sha256sum stat readlink mv cp; do
+for tool in base64 sha256sum stat mv cp; do
   command -v "$tool" >/dev/null || no 37 "$tool is not there: nothing was changed"
 done
-d=${p%/*}; d=${d:-/}
-[ -d "$d" ] && [ "$(readlink -f "$d")" = "$d" ] || no 31 "the folder is not what it was: nothing was changed"
+d=${p%/*}; d=${d:-/} f=./${p##*/} t=.it0-$id
+cd -- "$d" 2>/dev/null && [ "$(pwd -P)" = "$d" ] || no 31 "the folder is not what it was: nothing was changed"
 still() {
-  [ -L "$p" ] && no 31 "it is a link now: nothing was changed"
-  if [ -z "$old" ]; then [ -e "$p" ] && no 31 "it is there by now: nothing was changed"; return 0; fi
-  [ -f "$p" ] && [ "$(sum "$p")" = "$old" ] || no 31 "it has changed since it was read: nothing was changed"
+  [ -L "$f" ] && no 31 "it is a link now: nothing was changed"
+  if [ -z "$old" ]; then [ -e "$f" ] && no 31 "it is there by now: nothing was changed"; return 0; fi
+  [ -f "$f" ] && [ "$(sum "$f")" = "$old" ] || no 31 "it has changed since it was read: nothing was changed"
 }
 still
-[ -z "$old" ] || [ -w "$p" ] || no 32 "this account may not write the file: nothing was changed"
-[ -w "$d" ] || no 33 "this account may not write to the folder: nothing was changed"
+[ -z "$old" ] || [ -w "$f" ] || no 32 "this account may not write the file: nothing was changed"
+[ -w . ] || no 33 "this account may not write to the folder: nothing was changed"
 b=$HOME/.it0/backups
 if [ -n "$old" ]; then
-  mkdir -p "$b" && chmod 700 "$b" && cat "$p" >"$b/$id" && [ "$(sum "$b/$id")" = "$old" ] ||
+  mkdir -p "$b" && chmod 700 "$b" && cat "$f" >"$b/$id" && [ "$(sum "$b/$id")" = "$old" ] ||
     no 35 "no backup could be kept: nothing was changed"
   ls -1t "$b" | sed "1,${kept}d" | while IFS= read -r each; do rm -f "$b/$each"; done
 fi
-if [ -z "$new" ]; then still; rm -f "$p" && [ ! -e "$p" ] || no 36 "it could not be removed"
+if [ -z "$new" ]; then still; rm -f "$f" && [ ! -e "$f" ] || no 36 "it could not be removed"
 else
-  t=${d%/}/.it0-$id
-  trap 'rm -f "$t"' EXIT; trap 'exit 143' HUP INT TERM
-  ( set -C; : >"$t" ) 2>/dev/null || no 36 "no file could be made in the folder: nothing was changed"
-  if [ -n "$old" ]; then cp -p "$p" "$t" 2>/dev/null; fi
+  mkdir -m 700 "./$t" 2>/dev/null && cd "./$t" && [ -O . ] ||
+    no 36 "no file could be made in the folder: nothing was changed"
+  case $(stat -c %a .) in 700|2700) ;; *) no 36 "others can reach what is made: nothing was changed";; esac
+  f=../${p##*/}
+  trap 'rm -f "$t"; cd .. && rmdir "./$t"' EXIT; trap 'exit 143' HUP INT TERM
+  if [ -n "$old" ]; then cp -p "$f" "$t" 2>/dev/null; fi
   base64 -d >"$t" || no 36 "it could not be written whole: nothing was changed"
-  if [ -n "$old" ]; then chmod "$(stat -c %a "$p")" "$t"
+  if [ -n "$old" ]; then chmod "$(stat -c %a "$f")" "$t"
   elif [ -n "$mode" ]; then chmod "$mode" "$t"
   else chmod "$(printf '%o' "$((0644 & ~0$usual))")" "$t"
   fi
-  [ -z "$old" ] || [ "$(owner "$t")" = "$(owner "$p")" ] ||
+  [ -z "$old" ] || [ "$(owner "$t")" = "$(owner "$f")" ] ||
     no 34 "its owner or mode could not be kept: nothing was changed"
   [ "$(sum "$t")" = "$new" ] || no 36 "it could not be written whole: nothing was changed"
   sync "$t" 2>/dev/null || sync
+  as=; mv --help 2>&1 | grep -q -e '-T' && as=T
   still
-  mv -f "$t" "$p" || no 36 "it could not take its place: nothing was changed"
+  mv "-f$as" "$t" "$f" || no 36 "it could not take its place: nothing was changed"
 fi
 sync "$d" 2>/dev/null || sync
 if [ -z "$new" ]; then echo "removed"; else echo "written"; fi
@@ -114,6 +130,8 @@ def found_in(output: str) -> Found | None:
     if match is None:
         return None
     word, size, path = match.groups()
+    if word not in WORDS:
+        return None
     if word != "file":
         return Found(word, path)
     try:

@@ -219,3 +219,85 @@ def test_a_patch_takes_the_place_of_one_occurrence_or_is_refused(text: str, old:
     else:
         with pytest.raises(Exception, match="edit"):
             patched(text, old, new, "/f")
+
+
+def beset(
+    tmp_path: Path, command: str, given: str, program: str, attack: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command while somebody who may write to the file's folder acts just before ``program``."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    guise = folder / program
+    guise.write_text(
+        f'#!/bin/sh\nif mkdir {tmp_path}/done 2>/dev/null; then\n{attack}\nfi\nexec /usr/bin/{program} "$@"\n'
+    )
+    guise.chmod(0o755)
+    path = f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin"
+    return subprocess.run(
+        ["sh", "-c", command],
+        input=given,
+        env={"PATH": path, "HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+@pytest.mark.parametrize("program", ["cp", "base64", "chmod", "mv"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "mv {d}/.it0-b {tmp}/taken; ln -s {victim} {d}/.it0-b",
+        "mv {d} {tmp}/moved; ln -s {tmp}/other {d}",
+        "mv {file} {tmp}/taken; ln -s {victim} {file}",
+        "mv {file} {tmp}/taken; ln -s {tmp}/other {file}",
+        "mv {file} {tmp}/taken; mkdir {file}",
+    ],
+)
+def test_whoever_may_write_to_the_folder_cannot_turn_a_write_elsewhere(
+    tmp_path: Path, program: str, attack: str
+) -> None:
+    file, other, victim = tmp_path / "d/app", tmp_path / "other", tmp_path / "other/app"
+    for each in (file, victim):
+        each.parent.mkdir()
+        each.write_text("one\n")
+    names = {"tmp": tmp_path, "d": file.parent, "file": file, "victim": victim}
+    edit = edit_of(file, "two\n")
+    beset(tmp_path, write_command(edit, "b"), write_input(edit), program, attack.format(**names))
+    assert (tmp_path / "done").exists()
+    assert [(each.name, each.read_text()) for each in other.iterdir()] == [("app", "one\n")]
+    assert file.is_symlink() or not file.is_dir() or not [*file.iterdir()]
+
+
+@pytest.mark.parametrize("program", ["readlink", "wc", "base64"])
+def test_link_that_takes_a_files_place_while_it_is_read_shows_nothing(tmp_path: Path, program: str) -> None:
+    file, secret = tmp_path / "d/app.log", tmp_path / "shadow"
+    file.parent.mkdir()
+    file.write_text("a line\n")
+    secret.write_text("secret\n")
+    attack = f"rm {file}; ln -s {secret} {file}"
+    went = beset(tmp_path, read_command(str(file), 99), "", program, attack)
+    found = found_in(went.stdout)
+    assert found is not None
+    assert (found.content in (b"", b"a line\n")) or found.path == str(secret)
+
+
+@pytest.mark.parametrize("word", ["undone_before", "went_31", "x", "written"])
+def test_word_that_no_read_says_is_no_answer(word: str) -> None:
+    assert found_in(f"it0-file {word} -\n/etc/app\n") is None
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_new_file_in_a_shared_folder_gets_the_folders_group(
+    shell: str, tmp_path: Path, applets: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a folder to another group")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    os.chown(folder, -1, NOBODY)
+    folder.chmod(0o2775)
+    edit = edit_of(folder / "new", "x\n")
+    assert ran(shell, write_command(edit, "b"), tmp_path, write_input(edit), applets).returncode == 0
+    assert ((folder / "new").stat().st_gid, [each.name for each in folder.iterdir()]) == (NOBODY, ["new"])

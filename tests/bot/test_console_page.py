@@ -670,6 +670,24 @@ async def test_sentences_are_never_markup(open_page: Open, double: ConsoleDouble
     await expect(page.locator(".entry.reply pre")).to_have_count(0)
 
 
+async def test_change_of_a_file_is_shown_line_by_line(open_page: Open, double: ConsoleDouble) -> None:
+    lines = ["write_file /srv/motd sha256 1 -> 2", "--- /srv/motd", "+++ /srv/motd", "@@ -1,2 +1,2 @@"]
+    lines += [" Hello", "--- old", "+++ new\u202e", "+\ttab"]
+    asked = double.make_approval("c1", kind="write", command="\n".join(lines))
+    double.append("c1", "card", {"approval": asked}, "t1")
+    page = await open_page("chat/c1")
+    box = page.locator(".command-box")
+    await expect(box).to_contain_text("The whole change")
+    await expect(box.locator(".diff-old")).to_have_text("--- old")
+    await expect(box.locator(".diff-new")).to_have_text(["+++ new\\u202e", "+\\ttab"])
+    await expect(box.locator(".diff-line")).to_have_count(len(lines))
+    await page.locator("[data-press=approve]").click()
+    await expect(page.locator(".outcome-approved")).to_be_visible()
+    await double.perform(str(asked["id"]), "done", 0)
+    await expect(page.locator(".act-done")).to_contain_text("The change: done")
+    await expect(page.locator("[data-press=undo]")).to_be_visible()
+
+
 async def test_long_command_is_approved_only_after_its_end_was_in_view(
     open_page: Open, double: ConsoleDouble
 ) -> None:

@@ -472,6 +472,18 @@ async def test_what_is_wrong_with_a_server_is_said_where_it_can_be_seen(
     assert len(double.posts) == 1
 
 
+async def test_server_of_which_nothing_was_seen_says_so_beside_its_credential(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.servers = [{**each, "can": []} if each["name"] == "web-2" else each for each in double.servers]
+    page = await open_page("servers", viewport={"width": 1400, "height": 800})
+    access = page.locator(".access")
+    await expect(access.nth(1)).to_contain_text("is not known: Check asks")
+    for n, lines in ((0, "it0 may use"), (3, "fleet-key")):  # known; its key was not confirmed yet
+        await expect(access.nth(n)).to_contain_text(lines)
+        await expect(access.nth(n)).not_to_contain_text("not known")
+
+
 async def test_a_server_is_changed_hardened_and_checked(open_page: Open, double: ConsoleDouble) -> None:
     page = await open_page("servers")
     row, form = page.locator("tbody tr").nth(2), page.locator("dialog")

@@ -170,7 +170,7 @@ class Toolbox:
         async with work.tenant.transaction() as tx:
             seqs = await inbox.waiting(tx, work.tenant.id, work.conversation_id)
             rows = [await log.event_at(tx, work.conversation_id, seq) for seq in seqs]
-            mine = {seq: redact(text) for seq, text in _typed_first(rows).items()}
+            mine = {seq: redact(text) for seq, text in _typed_first(rows, work.user.id).items()}
             taken = await inbox.take_into_turn(tx, work.tenant.id, work.conversation_id, list(mine))
             for row in rows:
                 if row is not None and row["seq"] in taken and mine[row["seq"]] != row["body"]["text"]:
@@ -219,11 +219,16 @@ def _schema(arguments: type[BaseModel]) -> Mapping[str, Any]:
     return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 
-def _typed_first(rows: Sequence[Row | None]) -> dict[int, str]:
-    """Return the typed messages at the head of the queue: what stands behind other work keeps its place."""
+def _typed_first(rows: Sequence[Row | None], user_id: str) -> dict[int, str]:
+    """Return what a person typed at the head of the queue: what stands behind other work keeps its place.
+
+    What somebody else typed is other work: it would be done with this person's rights and in their name.
+    """
     found: dict[int, str] = {}
     for row in rows:
-        if row is None or row["kind"] != STEERABLE or command_word(row["body"]["text"]):
+        if row is None or row["kind"] != STEERABLE or row["user_id"] != user_id:
+            break
+        if command_word(row["body"]["text"]):
             break
         found[row["seq"]] = row["body"]["text"]
     return found

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -30,7 +30,7 @@ from agent.toolbox import Tool, Toolbox, journal_of
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, Progress
-from core.store import approvals, inbox, log, preferences, runs, turns
+from core.store import approvals, inbox, log, people, preferences, runs, turns
 from core.store.database import Transaction
 from core.texts import say
 from core.work import PLANS, RunTarget
@@ -114,6 +114,9 @@ class Turns:
         outcome = await self._outcome(work, approval_id)
         async with work.tenant.reading() as db:
             asked = await turns.get(db, outcome.approval.turn_id)
+            asker = await people.user(db, outcome.approval.requester_id)
+        if asker is not None and asker.active:  # their turn goes on with their rights, as these are now
+            work = replace(work, user=asker)
         engine, toolbox = await self._prepare(work, "", asked["engine"] if asked else None)
         request = Request(work.turn_id, work.conversation_id, work.user, "")
         await self._run(work, toolbox, engine, engine.resume(request, outcome, toolbox))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent.context import Desk, Work
+from agent.gate.jobs import still_allowed
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import Halted, Late, NotAllowed, NotFound, Refused
@@ -74,6 +75,7 @@ class Approvals:
                 await self._keep(tx, work, approval, deciders)
             if await inbox.check_fence(tx, work.taken, self._desk.me):
                 raise Refused("turn.stopped")
+            await still_allowed(work)(tx)
             await work.tenant.audit.append_in(tx, _asked(work, approval), at)
         short = None if len(deciders) >= approval.needed else say("approval.nobody_can_decide")
         return approval, short

@@ -11,7 +11,7 @@ from agent.gate.answers import answer_of, duration, refuse_unfit
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.fetching import Fetching
-from agent.gate.jobs import job_of, not_halted, owned, unasked
+from agent.gate.jobs import job_of, not_stopped, owned, still_allowed, unasked
 from agent.gate.probing import Probing
 from agent.gate.sending import Sending
 from agent.gate.writing import Writing, errand_of, holds_secret
@@ -199,7 +199,7 @@ class Gate:
             work.user.id,
             None,
         )
-        job = job_of(work, run, action, ways, owned(self._desk, work), step, not_halted)
+        job = job_of(work, run, action, ways, owned(self._desk, work), step, still_allowed(work))
         return await self._executor.run(work.tenant, job)
 
     async def perform(self, work: Work, approval: Approval) -> Say | None:
@@ -243,7 +243,7 @@ class Gate:
 
         async def may_start(tx: Transaction) -> None:
             """Look again with the servers held: nobody removes or distrusts one until the row stands."""
-            await not_halted(tx)
+            await not_stopped(tx, work.tenant)
             held = await clusters.places_by_id(tx, list(action.server_ids), hold=True)
             if (refusal := self._changed(work, approval, held)) is not None:
                 raise Refused(refusal.key, **refusal.params)

@@ -217,7 +217,9 @@ class Workers:
         """Return what to wait for before the work begins: what was approved never waits for turns."""
         if work.is_control:
             return nullcontext()
-        return self._acts if kind == "act" else self._shares.one(work.tenant.id, work.user.id)
+        # What goes on after an approval is nobody's: conversations share it, not all of a tenant's people.
+        whose = work.user.id or work.conversation_id
+        return self._acts if kind == "act" else self._shares.one(work.tenant.id, whose)
 
     async def _beat(self) -> None:
         while True:

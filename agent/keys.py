@@ -1,7 +1,7 @@
 """API keys: made by admins, shown once, revoked; each acts in its own name with its own role."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.fleet.changes import note
@@ -60,6 +60,8 @@ class ApiKeys:
         prefix, token = key_token()
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"people {tenant.id}")
+            if by is not None:  # who was let out while this waited would have left a key behind
+                _admin(await people.user(tx, by.id) or replace(by, active=False))
             if await tx.one(keys.LIVE_NAMED, name=name):
                 raise BadInput("key.name_taken", name=name)
             user_id = new_id()
@@ -108,5 +110,5 @@ class ApiKeys:
 
 
 def _admin(by: User | None) -> None:
-    if by is not None and not by.role.covers(Role.ADMIN):
+    if by is not None and not (by.active and by.role.covers(Role.ADMIN)):
         raise NotAllowed("error.admins_only")

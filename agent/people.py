@@ -4,11 +4,12 @@ import re
 import unicodedata
 from datetime import datetime, timedelta
 
+from agent.fleet.changes import note
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id, pairing_code
-from core.store import people
+from core.store import keys, people
 from core.store.database import Transaction
 from core.store.people import code_hash
 from core.store.statements import LOCK
@@ -151,10 +152,12 @@ class Staff:
 
     async def change(
         self, tenant: Tenant, by: User | None, name: str, *, role: str | None, active: bool | None
-    ) -> None:
+    ) -> list[str]:
         """Change a user's role, or let them out or in again; the last admin stays one.
 
-        Raises NotFound, BadInput, or Refused for the last active admin or at the plan's limit.
+        Whoever made an API key knows its token: those that may more than their maker from now on are revoked,
+        and their names returned. Raises NotFound, BadInput, or Refused for the last active admin or at the
+        plan's limit.
         """
         _admin(by)
         wanted = role_of(role) if role is not None else None
@@ -179,6 +182,21 @@ class Staff:
             await self._note(
                 tx, tenant, "user.change", by, user, {"name": name, "role": role, "active": active}
             )
+            is_active = user.active if active is None else active
+            return await self._revoke_keys(tx, tenant, by, user.id, wanted or user.role, is_active)
+
+    async def _revoke_keys(
+        self, tx: Transaction, tenant: Tenant, by: User | None, maker_id: str, role: Role, is_active: bool
+    ) -> list[str]:
+        now, revoked = self._clock(), list[str]()
+        for row in await keys.made_by(tx, maker_id):
+            if is_active and role.covers(Role(row["role"])):
+                continue
+            await tx.run(keys.REVOKE, tenant=tenant.id, id=row["id"], now=now)
+            await tx.run(people.CHANGE, user=row["user_id"], role=None, language=None, active=False)
+            await note(tx, tenant, now, "key.revoke", by, "key", row["id"], {"name": row["name"]})
+            revoked.append(str(row["name"]))
+        return revoked
 
     async def pairing_code(self, tenant: Tenant, by: User | None, name: str) -> str:
         """Return a one-time code by which ``name`` pairs a chat account."""

@@ -22,11 +22,12 @@ async def users(slug: str) -> list[User]:
         return await people.persons(db)
 
 
-async def change_user(slug: str, name: str, role: str | None, active: bool | None) -> None:
-    """Change a person's rights."""
+async def change_user(slug: str, name: str, role: str | None, active: bool | None) -> list[str]:
+    """Change a person's rights; return the names of the keys that were revoked with them."""
     async with at(slug) as (app, tenant):
-        await app.staff.change(tenant, None, name, role=role, active=active)
+        revoked = await app.staff.change(tenant, None, name, role=role, active=active)
         await tell(app, tenant)
+        return revoked
 
 
 async def user_link(slug: str, name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from bot.commands.terminal import Group, data_options, note, run, show, table
+from bot.texts.visible import listed
 from core.settings import load_settings
 from core.texts import as_language, say
 
@@ -79,10 +80,12 @@ def user_change(
         raise click.UsageError("Say what to change: --role, --active or --inactive.", context)
     from bot.admin import people as admin
 
-    run(lambda: admin.change_user(tenant, name, role, active))
-    changed: dict[str, Any] = {"role": role, "active": active}
+    revoked = run(lambda: admin.change_user(tenant, name, role, active))
+    changed: dict[str, Any] = {"role": role, "active": active, "keys_revoked": revoked or None}
     data = {"name": name, **{key: value for key, value in changed.items() if value is not None}}
     show(as_json, data, say("cli.user_changed", name=name))
+    if revoked:
+        note(as_json, say("cli.keys_revoked", name=name, keys=listed(revoked)))
 
 
 @click.group(cls=Group)

@@ -4,7 +4,7 @@ from sqlalchemy import select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
-from core.store.database import Statement, Transaction
+from core.store.database import Row, Statement, Transaction
 from core.store.statements import MOMENT, insert_row, of_tenant, param
 
 K = tables.api_keys
@@ -69,6 +69,26 @@ MAKERS = Statement(
     )
 )
 """Who made any key of a user's: a person, or another key's user."""
+
+
+MADE_BY = Statement(
+    select(K.c.id, K.c.user_id, K.c.revoked_at, U.c.name, U.c.role)
+    .join(U, U.c.id == K.c.user_id)
+    .where(of_tenant(U), K.c.tenant_id == U.c.tenant_id, K.c.made_by == param("maker"))
+    .order_by(K.c.created_at)
+)
+
+
+async def made_by(db: Transaction, maker_id: str) -> list[Row]:
+    """Return the keys that hold and that ``maker_id`` made, or a key that they made, however far on."""
+    seen, left, found = {maker_id}, [maker_id], list[Row]()
+    while left:
+        for row in await db.all(MADE_BY, maker=left.pop()):
+            found += [row] if row["revoked_at"] is None else []
+            if row["user_id"] not in seen:
+                seen.add(row["user_id"])
+                left.append(row["user_id"])
+    return found
 
 
 async def stands_behind(db: Transaction, tenant_id: str, maker_id: str, user_id: str) -> bool:

@@ -1,6 +1,7 @@
 """API keys: made once, hashed, revoked, and no second pair of eyes."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support.store import Store, actions, add_user
@@ -105,3 +106,42 @@ async def test_key_is_no_person_for_quotas_links_codes_and_the_last_admin(
     for change in (staff.pairing_code(tenant, root, "robot"), staff.named(tenant, "robot")):
         with pytest.raises(NotFound):
             await change
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"role": None, "active": False}, {"theirs"}),
+        ({"role": "viewer", "active": None}, {"theirs", "look"}),
+        ({"role": "operator", "active": None}, {"theirs", "look"}),
+        ({"role": "admin", "active": None}, {"theirs", "look", "ci", "of ci"}),
+    ],
+)
+async def test_who_is_let_out_or_may_less_takes_the_keys_that_may_more_along(
+    store: Store, api_keys: ApiKeys, change: dict[str, Any], left: set[str]
+) -> None:
+    tenant = await store.first()
+    ann, bob = [await add_user(tenant, store.clock, name) for name in ("ann", "bob")]
+    await api_keys.new(tenant, ann, "theirs", "admin", "en")
+    await api_keys.new(tenant, bob, "look", "viewer", "en")
+    await api_keys.new(tenant, bob, "ci", "admin", "en")
+    async with tenant.reading() as db:
+        ci = await people.user_named(db, "ci")
+    _, token = await api_keys.new(tenant, ci, "of ci", "admin", "en")
+    revoked = await Staff(store.clock, 10).change(tenant, ann, "bob", **change)
+    assert {key.name for key in await api_keys.listed(tenant) if key.revoked_at is None} == left
+    assert set(revoked) == {"theirs", "look", "ci", "of ci"} - left
+    async with tenant.reading() as db:
+        assert (await db.one(keys.FOUND, token_hash=token_hash(token)) is None) == ("of ci" not in left)
+    assert (await actions(tenant)).count("key.revoke") == len(revoked)
+
+
+@pytest.mark.parametrize("change", [{"role": None, "active": False}, {"role": "operator", "active": None}])
+async def test_admin_who_was_let_out_a_moment_ago_makes_no_key(
+    store: Store, api_keys: ApiKeys, change: dict[str, Any]
+) -> None:
+    tenant = await store.first()
+    ann, bob = [await add_user(tenant, store.clock, name) for name in ("ann", "bob")]
+    await Staff(store.clock, 10).change(tenant, ann, "bob", **change)
+    with pytest.raises(NotAllowed):
+        await api_keys.new(tenant, bob, "late", "admin", "en")

@@ -28,6 +28,11 @@ from core.work import Role, User
 TIMEOUT_S = 5.0
 MAX_BODY = 1_000_000
 MAX_REDIRECTS = 3
+METADATA = ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")
+"""Where clouds tell a machine its secrets beside 169.254.169.254: Alibaba, Oracle, Amazon by IPv6."""
+
+TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 async def resolve(host: str, port: int, known: set[str]) -> list[str]:
@@ -43,7 +48,7 @@ async def resolve(host: str, port: int, known: set[str]) -> list[str]:
     except (OSError, TimeoutError, UnicodeError) as error:
         raise BadInput("check.no_such_host", host=host) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    allowed = [each for each in addresses if host in known or may_reach(each, known)]
+    allowed = [each for each in addresses if may_reach(each, {each} if host in known else known)]
     if not allowed and host in addresses:
         raise Refused("check.private_host", host=host)
     if not allowed:
@@ -52,10 +57,24 @@ async def resolve(host: str, port: int, known: set[str]) -> list[str]:
 
 
 def may_reach(address: str, known: set[str]) -> bool:
-    """Return whether ``address`` is public or of a server in the inventory."""
+    """Return whether ``address`` is public or of a server in the inventory.
+
+    Link-local ones never are: there a cloud tells a machine its secrets.
+    """
     parsed = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return str(parsed) in known or (mapped or parsed).is_global
+    meant = _meant(parsed)
+    if meant.is_link_local or str(meant) in METADATA:
+        return False
+    return not known.isdisjoint((address, str(parsed))) or (meant.is_global and parsed.is_global)
+
+
+def _meant(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one leads to: mapped, 6to4, or by a translator (RFC 6052)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in TRANSLATED:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _operator(user: User) -> None:

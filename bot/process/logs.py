@@ -12,6 +12,8 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from bot.texts.visible import visible
+
 SECRET_NAME = re.compile(
     r"passw|passphrase|secret|token|private|(?:master|audit|api|vault)_?key|cookie|authorization",
     re.IGNORECASE,
@@ -55,6 +57,14 @@ def _clean(name: str, value: Any) -> Any:
 def _hide(match: re.Match[str]) -> str:
     kept = next((group for group in match.groups() if group), "")
     return f"{kept}{HIDDEN}" + ("@" if match.group(1) else "")
+
+
+def harmless(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Show what a terminal would obey: an error's words may be a stranger's. Values it quotes by itself."""
+    event["event"] = visible(str(event["event"]))
+    if isinstance(told := event.get("exception"), str):
+        event["exception"] = "\n".join(map(visible, told.split("\n")))
+    return event
 
 
 class Lines(io.TextIOBase):
@@ -128,14 +138,14 @@ def set_up_logs(level: str) -> None:
         without_secrets,
     ]
     at_terminal = sys.stderr.isatty()
-    last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer()
+    last: list[structlog.typing.Processor] = (
+        [harmless, structlog.dev.ConsoleRenderer()]
         if at_terminal
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     structlog.configure(
-        processors=[*shared, last],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lines())),
         cache_logger_on_first_use=True,
@@ -144,7 +154,7 @@ def set_up_logs(level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     handler.addFilter(NOISE)

@@ -93,12 +93,33 @@ async def test_private_address_in_any_spelling_is_not_touched(
 @pytest.mark.parametrize("address", [p for p in PRIVATE if not p.startswith(("127.1", "0", "2", "l"))])
 def test_private_address_is_judged_as_such(address: str) -> None:
     assert not may_reach(address, set())
-    assert may_reach(address, {address}) or "ffff" in address
+    assert may_reach(address, {address}) or "ffff" in address or address.startswith(("169.254", "fe80"))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
+)
 def test_public_address_may_be_reached(address: str) -> None:
     assert may_reach(address, set())
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::7f00:1", "64:ff9b::a00:5", "2002:7f00:1::", "2002:a00:5::1"])
+def test_private_address_behind_a_translator_is_private(address: str) -> None:
+    assert not may_reach(address, set())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"),
+        *("fe80::1", "fe80::1%eth0", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),
+    ],
+)
+async def test_where_a_cloud_tells_its_secrets_is_never_reached(bench: Bench, address: str) -> None:
+    assert not may_reach(address, {address})
+    await bench.knows(address.partition("%")[0])
+    answer = await bench("check_http", url=f"http://[{address}]/" if ":" in address else f"http://{address}/")
+    assert answer.status == "refused"
 
 
 async def test_server_in_the_inventory_is_checked_though_it_is_private(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.process.logs import without_secrets
+from bot.process.logs import harmless, without_secrets
 
 HIDDEN = "‹hidden›"
 
@@ -143,3 +143,10 @@ def test_every_line_is_one_json_object_with_moment_and_level() -> None:
 def test_level_is_the_least_that_is_written() -> None:
     assert [line["event"] for line in lines("error")] == ["lost", "bad"]
     assert lines("DEBUG")[0]["event"] == "fine"
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\x9b2J", "\r", "\x07", "\u202e", "\x1b]0;x\x07"])
+def test_terminal_obeys_nothing_in_a_line_and_no_event_takes_a_second_one(sign: str) -> None:
+    line = harmless(None, "", {"event": f"a{sign}b\nforged", "exception": f"Traceback\n  x{sign}y"})
+    assert (sign in line["event"] + line["exception"], line["event"].count("\n")) == (False, 0)
+    assert line["exception"].startswith("Traceback\n  x")

@@ -86,7 +86,7 @@ def while_it_ends(double: TelegramDouble, model: ModelDouble, tap: Tap) -> Calla
 MOMENTS = (while_it_thinks, while_its_words_are_shown, once_its_command_ran, while_it_ends)
 
 
-OFTEN = ((while_its_words_are_shown, ANN), (once_its_command_ran, GROUP))
+OFTEN = ((once_its_command_ran, GROUP),)
 CASES = [
     pytest.param(
         moment,

@@ -141,6 +141,8 @@ def _went(results: Sequence[RunTarget]) -> str:
     """Return how an approved command went on all its servers together."""
     if all(result.ok for result in results):
         return "ran"
+    if all(result.ok or result.state == "unknown" for result in results):
+        return "unclear"
     return "refused" if all(result.state == "failed" for result in results) else "began"
 
 

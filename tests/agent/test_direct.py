@@ -714,7 +714,7 @@ async def test_approved_and_run_shows_the_results() -> None:
 
 async def test_an_unknown_outcome_is_not_repeated_and_said_plainly() -> None:
     found, text = await told(Outcome(approval("approved"), (RunTarget("id-web-1", "web-1", "unknown"),)))
-    assert found == ["direct.approved_began", "run.unknown", "direct.unclear"]
+    assert found == ["direct.approved_unclear", "run.unknown", "direct.unclear"]
     assert "NOT repeated" in text
 
 

@@ -19,9 +19,9 @@ from agent.engine import (
 )
 from agent.engines import commands, grammar
 from agent.engines.changing import written
-from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, shown
+from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, only, shown
 from agent.fleet.accounts import told
-from core.messages import Part
+from core.messages import DATA, Part
 from core.texts import Say, say
 from core.work import Approval, Risk, Role, RunTarget, Server, User, Verdict
 
@@ -88,8 +88,10 @@ class Direct:
 
 
 def read(text: str, servers: Sequence[Server]) -> Reading:
-    """Return what a typed text asks for, a command or a sentence."""
-    return commands.read(text, servers) if commands.is_command(text) else grammar.read(text, servers)
+    """Return what a typed text asks for, a command or a sentence; a file with it asks for nothing."""
+    if commands.is_command(text):  # takes no file
+        return commands.read(text, servers)
+    return only(say("direct.file")) if DATA in text else grammar.read(text, servers)
 
 
 def _refusal(intent: Intent, user: User) -> Say | None:
@@ -139,6 +141,8 @@ def _went(results: Sequence[RunTarget]) -> str:
     """Return how an approved command went on all its servers together."""
     if all(result.ok for result in results):
         return "ran"
+    if all(result.ok or result.state == "unknown" for result in results):
+        return "unclear"
     return "refused" if all(result.state == "failed" for result in results) else "began"
 
 

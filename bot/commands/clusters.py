@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from bot.commands.terminal import Group, data_options, fail, note, run, show, table, words_of
+from bot.commands.terminal import Group, data_options, fail, note, of_tenant, run, show, table, words_of
 from bot.texts.visible import listed, visible
 from core.texts import say
 
@@ -43,7 +43,7 @@ def cluster_list(tenant: str, as_json: bool) -> None:
     header = ("NAME", "TYPE", "ENVIRONMENT", "ENTRY", "KUBECONFIG", "SERVERS", "DESCRIPTION")
     shown = ("name", "type", "environment", "entry", "kubeconfig")
     lines = [(*(r[key] for key in shown), ", ".join(r["servers"]), r["description"]) for r in rows]
-    show(as_json, rows, table(header, lines, say("cli.no_clusters")))
+    show(as_json, rows, table(header, lines, say("cli.no_clusters", of=of_tenant(tenant))))
 
 
 @cluster.command("check")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bot.commands.terminal import Group, data_options, fail, note, run, show, table
+from bot.commands.terminal import Group, data_options, fail, note, of_tenant, run, show, table
 from bot.texts.visible import listed
 from core.texts import say
 
@@ -69,7 +69,7 @@ def credential_list(tenant: str, as_json: bool) -> None:
         for r in rows
     ]
     header = ("NAME", "TYPE", "FINGERPRINT", "CREATED", "USED", "EXPIRES")
-    show(as_json, rows, table(header, lines, say("cli.no_credentials")))
+    show(as_json, rows, table(header, lines, say("cli.no_credentials", of=of_tenant(tenant))))
 
 
 def _day(moment: object) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from bot.commands.people import ROLES
-from bot.commands.terminal import Group, data_options, language, moment_of, note, run, show, table
+from bot.commands.terminal import Group, data_options, language, moment_of, note, of_tenant, run, show, table
 from core.texts import say
 
 
@@ -53,7 +53,7 @@ def key_list(tenant: str, as_json: bool) -> None:
         for k in found
     ]
     header = ("NAME", "ROLE", "PREFIX", "CREATED", "EXPIRES", "USED", "REVOKED")
-    show(as_json, [asdict(k) for k in found], table(header, lines, say("cli.no_keys")))
+    show(as_json, [asdict(k) for k in found], table(header, lines, say("cli.no_keys", of=of_tenant(tenant))))
 
 
 def _day(moment: datetime | None) -> str:

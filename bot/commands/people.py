@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bot.commands.terminal import Group, data_options, note, run, show, table
+from bot.commands.terminal import Group, data_options, note, of_tenant, run, show, table
 from bot.texts.visible import listed
 from core.settings import load_settings
 from core.texts import as_language, say
@@ -38,7 +38,7 @@ def user_add(name: str, role: str, language: str, tenant: str, as_json: bool) ->
 
 def _of(name: str, tenant: str) -> str:
     """Return the arguments that name a person, to be typed as they stand."""
-    return shlex.quote(name) + ("" if tenant == "default" else f" --tenant {shlex.quote(tenant)}")
+    return shlex.quote(name) + of_tenant(tenant)
 
 
 @user.command("link")
@@ -63,7 +63,11 @@ def user_list(tenant: str, as_json: bool) -> None:
     found = run(lambda: admin.users(tenant))
     rows = [{"name": u.name, "role": u.role, "language": u.language, "active": u.active} for u in found]
     lines = [(u.name, u.role, u.language, "yes" if u.active else "no") for u in found]
-    show(as_json, rows, table(("NAME", "ROLE", "LANGUAGE", "ACTIVE"), lines, say("cli.no_users")))
+    show(
+        as_json,
+        rows,
+        table(("NAME", "ROLE", "LANGUAGE", "ACTIVE"), lines, say("cli.no_users", of=of_tenant(tenant))),
+    )
 
 
 @user.command("change")

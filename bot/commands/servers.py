@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bot.commands.terminal import Group, data_options, fail, pairs, run, show, table, words_of
+from bot.commands.terminal import Group, data_options, fail, of_tenant, pairs, run, show, table, words_of
 from bot.texts.visible import visible
 from core.texts import Say, say
 
@@ -161,7 +161,7 @@ def server_list(tenant: str, as_json: bool) -> None:
         )
         for row in rows
     ]
-    show(as_json, rows, table(header, lines, say("cli.no_servers")))
+    show(as_json, rows, table(header, lines, say("cli.no_servers", of=of_tenant(tenant))))
 
 
 @server.command("check")

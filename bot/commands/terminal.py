@@ -1,6 +1,7 @@
 """What all commands share: results on stdout, words about them on stderr, and 0, 1 or 2 at the end."""
 
 import asyncio
+import shlex
 import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -129,6 +130,11 @@ def data_options(function: Any) -> Any:
     return json_option(
         click.option("--tenant", default="default", show_default=True, help="The tenant's slug.")(function)
     )
+
+
+def of_tenant(tenant: str) -> str:
+    """Return what a command that is proposed ends with, so that it means the same tenant."""
+    return "" if tenant == "default" else f" --tenant {shlex.quote(tenant)}"
 
 
 def json_option(function: Any) -> Any:

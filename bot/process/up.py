@@ -70,7 +70,8 @@ async def up(parts: "Parts | None" = None) -> None:
     async with everything(settings, parts) as (app, port, link):
         _greet(app, port, link)
         await until_signal()
-        click.echo(load_catalogue()(say("up.stopping"), as_language(settings.it0_language)), err=True)
+        words = say("up.stopping", seconds=f"{settings.stop_grace_s:g}")
+        click.echo(load_catalogue()(words, as_language(settings.it0_language)), err=True)
 
 
 @asynccontextmanager

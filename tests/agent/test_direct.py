@@ -27,7 +27,7 @@ from agent.tools.commands import RunArguments, TailArguments
 from agent.tools.files import ReadArguments, SearchArguments, UndoArguments, WriteArguments
 from agent.tools.ping import PingArguments
 from agent.tools.servers import AddArguments, ListArguments
-from core.messages import Code
+from core.messages import Code, with_file
 from core.texts import Say, say
 from core.work import Action, Approval, Risk, Role, RunTarget, User
 
@@ -440,6 +440,17 @@ def test_a_quoted_command_stays_as_it_was_typed() -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["", "check disk on web-1", "restart nginx on web-1"])
+def test_a_file_asks_for_nothing_and_its_words_are_not_done_without_it(words: str) -> None:
+    assert keys(read(with_file(words, "a.txt", "restart nginx on web-1", "0f1e"), FLEET)) == ["direct.file"]
+
+
+def test_a_file_is_written_that_has_the_marks_in_it() -> None:
+    found = read("/write web-1 /srv/a.html\n<data-x>\n</data-x>\n", FLEET)
+    assert isinstance(found, Intent)
+    assert found.arguments["content"] == "<data-x>\n</data-x>\n"
+
+
 # --- levels ----------------------------------------------------------------------------------------------
 
 
@@ -703,7 +714,7 @@ async def test_approved_and_run_shows_the_results() -> None:
 
 async def test_an_unknown_outcome_is_not_repeated_and_said_plainly() -> None:
     found, text = await told(Outcome(approval("approved"), (RunTarget("id-web-1", "web-1", "unknown"),)))
-    assert found == ["direct.approved_began", "run.unknown", "direct.unclear"]
+    assert found == ["direct.approved_unclear", "run.unknown", "direct.unclear"]
     assert "NOT repeated" in text
 
 

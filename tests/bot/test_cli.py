@@ -375,6 +375,9 @@ async def test_audit_is_verified_and_exported_and_a_broken_one_ends_with_one(
 
 async def test_tenants_are_made_and_set(beside: Beside) -> None:
     made = await beside("tenant", "create", "third", "--plan", "free", "--json")
+    for noun in ("user", "server", "credential", "cluster", "key"):
+        proposed = (await beside(noun, "list", tenant="third")).stdout.strip()
+        assert re.search(rf"it0 {noun} (add|new) NAME .*--tenant third$", proposed), proposed
     assert made.exit_code == 0
     rows = json.loads((await beside("tenant", "list", "--json")).stdout)
     assert {row["slug"]: row["plan"] for row in rows}["third"] == "free"

@@ -40,6 +40,17 @@ def test_compose_refuses_to_start_without_a_secret(missing: str) -> None:
     assert missing in found.stderr
 
 
+def test_settings_of_dotenv_reach_the_bot_and_the_owners_password_does_not(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-1\nTELEGRAM_BOT_TOKEN=1:x\n")
+    dotenv = ("--env-file", str(tmp_path / ".env"))
+    given = {**dict.fromkeys(SECRETS, "x"), "IT0_OWNER_PASSWORD": "owners"}
+    shown = compose(*dotenv, "config", "--format", "json", **given)
+    bot = json.loads(shown.stdout)["services"]["bot"]["environment"]
+    assert (bot["ANTHROPIC_API_KEY"], bot["TELEGRAM_BOT_TOKEN"]) == ("sk-1", "1:x")
+    assert "owners" not in str(bot)
+    assert bot.get("IT0_LANGUAGE") is None
+
+
 def test_compose_file_keeps_the_published_schema() -> None:
     command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

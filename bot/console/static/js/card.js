@@ -236,8 +236,9 @@ function undo({ code, conversation }) {
 /** How the approved act stands: under way, or what it came to. */
 function act({ kind, act: { state: how, exit_code: code, why } }) {
   const sign = how === 'running' ? h('span', { class: 'spinner' }) : icon(ACT_ICONS[how] || 'alert');
+  const words = how === 'exit' && kind === 'write' ? 'not_made' : how; // a failed write says why in the reply
   return h('p', { class: `act act-${how}` }, sign,
-    t(ACTS[kind] || 'console.act', { how: t(`status.${how}`, { code }) }), why && ` · ${why}`);
+    t(ACTS[kind] || 'console.act', { how: t(`status.${words}`, { code }) }), why && ` · ${why}`);
 }
 
 /** What the approved command came to, read when somebody opens it. */

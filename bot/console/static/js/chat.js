@@ -1,4 +1,5 @@
 /** The chat: the list of conversations, the open one's thread, and the composer. */
+import { wordsOf } from './attached.js';
 import { emit, on } from './bus.js';
 import { makeList, markSeen } from './chatlist.js';
 import { makeComposer } from './composer.js';
@@ -212,7 +213,7 @@ export function mountChat(root, scope) {
   function mySaid() {
     const mine = (thread?.events || []).filter((e) => e.kind === 'said' && e.user === state.me.user.name);
     const waits = outbox.entries().filter((e) => e.message.type === 'say').map((e) => e.message.text);
-    return [...mine.map((event) => event.body.text), ...waits];
+    return [...mine.map((event) => wordsOf(event.body.text)), ...waits];
   }
 
   function keepEnd() {

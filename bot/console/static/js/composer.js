@@ -62,7 +62,7 @@ export function makeComposer({ said, send }, scope) {
     file = next;
     attached.hidden = !file && !words;
     fill(attached, file
-      ? [h('span', null, icon('attach'), t('console.attached', { name: file.name })),
+      ? [h('span', { class: 'with-icon' }, icon('attach'), t('console.attached', { name: file.name })),
         button('', { look: 'ghost btn-small', icon: 'x', 'aria-label': t('console.detach', { name: file.name }), onclick: () => hold(null) })]
       : h('span', { class: 'bad' }, words));
   };

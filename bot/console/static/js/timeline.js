@@ -1,4 +1,5 @@
 /** Events to DOM: what was said, the steps of a turn, replies, cards. Draws each event once. */
+import { said as saidOf } from './attached.js';
 import { approvalCard, command } from './card.js';
 import { cutMark } from './code.js';
 import { button, h, icon } from './dom.js';
@@ -46,7 +47,7 @@ export class Timeline {
     const own = user === state.me.user.name;
     const node = h('div', { class: `entry said${own ? ' own' : ''}`, 'data-seq': seq },
       h('div', { class: 'meta' }, user || t('console.someone'), ' · ', when(at)),
-      h('div', { class: 'bubble' }, body.text),
+      h('div', { class: 'bubble' }, saidOf(body.text)),
       h('div', { class: 'steered-note' }, icon('check'), t('console.steered')));
     this.said.set(seq, node);
     return node;
@@ -59,7 +60,7 @@ export class Timeline {
     return h('div', { class: `entry spoken ${kind}` },
       h('div', { class: 'meta' }, 'it0 · ', when(at)),
       h('div', { class: 'prose' }, parts(body.parts)),
-      body.file && h('p', null, h('a', { class: 'btn', href: `/files/${encodeURIComponent(body.file.id)}`, download: body.file.name },
+      body.file && h('p', null, h('a', { class: 'btn btn-plain btn-small', href: `/files/${encodeURIComponent(body.file.id)}`, download: body.file.name },
         icon('down'), t('console.download', { name: body.file.name }))),
       buttons.length > 0 && h('div', { class: 'actions' }, buttons));
   }

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from agent.context import Call, Desk, Work
 from agent.engine import Answer
@@ -203,10 +204,19 @@ class Toolbox:
         ]
 
 
+class _Untitled(GenerateJsonSchema):
+    """Leaves out titles: a model has the names already, and each request would carry them."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Return False."""
+        return False
+
+
 @cache
 def _schema(arguments: type[BaseModel]) -> Mapping[str, Any]:
     """Return a JSON Schema, one for all turns: each of a thousand that wait would hold its own."""
-    return arguments.model_json_schema()
+    schema = arguments.model_json_schema(schema_generator=_Untitled)
+    return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 
 def _typed_first(rows: Sequence[Row | None], user_id: str) -> dict[int, str]:

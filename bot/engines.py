@@ -1,6 +1,6 @@
 """Which engines a process has, and which of them is the default."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from agent.engine import Engine
@@ -55,7 +55,12 @@ async def engines_of(
         await api.close()
 
 
-def default_of(settings: Settings, engines: Mapping[str, Engine]) -> str:
+def names_of(settings: Settings) -> Sequence[str]:
+    """Return the names of the engines that ``engines_of`` yields by itself."""
+    return PREFERRED if settings.anthropic_api_key is not None else PREFERRED[1:]
+
+
+def default_of(settings: Settings, engines: Collection[str]) -> str:
     """Return the engine of who has chosen none; raises SetupError when the one that is set is not there."""
     wanted = settings.it0_engine or next(name for name in PREFERRED if name in engines)
     if wanted not in engines:

@@ -1,6 +1,9 @@
 """All settings, from the environment, ``.env`` and ``it0.toml`` (in that order of precedence)."""
 
+import os
 import re
+from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
@@ -18,7 +21,7 @@ from pydantic_settings import (
 )
 
 from core.errors import SetupError
-from core.texts import Language
+from core.texts import Language, Say, as_language, say
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -50,9 +53,7 @@ def _web_address(value: str) -> str:
     except ValueError:
         good = False
     if value and (not good or re.search(r"[\s?#]", value)):
-        raise PydanticCustomError(
-            "web_address", "Input should be an http:// or https:// address without ? and #, or empty"
-        )
+        raise PydanticCustomError("web_address", "no web address")
     return value
 
 
@@ -60,9 +61,7 @@ def _origins(value: str) -> str:
     """Return ``value`` if each of its origins is exact: a scheme and a host, no path and no wildcard."""
     for origin in filter(None, map(str.strip, value.split(","))):
         if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", origin):
-            raise PydanticCustomError(
-                "origins", "Input should be origins such as https://ops.example.com, with commas between"
-            )
+            raise PydanticCustomError("origins", "no origins")
     return value
 
 
@@ -72,17 +71,42 @@ class _Toml(TomlConfigSettingsSource):
     def __call__(self) -> dict[str, Any]:
         unknown = sorted(set(self.toml_data) - set(self.settings_cls.model_fields))
         if unknown:
-            wrong = f"it0.toml: there is no setting {', '.join(unknown)} (all names are in lower case)"
-            raise SetupError("setup.bad_settings", wrong=wrong)
+            raise _refused(say("setting.unknown", names=", ".join(unknown)))
         return super().__call__()
 
 
-class Settings(BaseSettings):
-    """What an operator can set; the name in capitals is the environment's (SPEC 10, "Fixed names")."""
+class _Sourced(BaseSettings):
+    """Where settings come from; the TOML file counts least."""
 
     model_config = SettingsConfigDict(
         env_file=".env", toml_file="it0.toml", extra="ignore", env_ignore_empty=True, frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the TOML file last."""
+        return init_settings, env_settings, dotenv_settings, cls._toml(settings_cls)
+
+    @staticmethod
+    def _toml(settings: type[BaseSettings]) -> PydanticBaseSettingsSource:
+        return TomlConfigSettingsSource(settings)
+
+
+class _LanguageAlone(_Sourced):
+    """The language, to say in it what is wrong with the rest."""
+
+    it0_language: str = "en"
+
+
+class Settings(_Sourced):
+    """What an operator can set; the name in capitals is the environment's (SPEC 10, "Fixed names")."""
 
     it0_home: Path = Path("~/.it0")
     it0_http_host: str = "127.0.0.1"
@@ -182,7 +206,7 @@ class Settings(BaseSettings):
     def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``true`` for a number, as TOML can say it: it would count as 1."""
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
-            raise PydanticCustomError("not_a_truth", "Input should not be true or false")
+            raise PydanticCustomError("not_a_truth", "true or false")
         return value
 
     @property
@@ -207,17 +231,9 @@ class Settings(BaseSettings):
         """Return CORS_ORIGINS one by one."""
         return [each.strip() for each in self.cors_origins.split(",") if each.strip()]
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the TOML file last."""
-        return init_settings, env_settings, dotenv_settings, _Toml(settings_cls)
+    @staticmethod
+    def _toml(settings: type[BaseSettings]) -> PydanticBaseSettingsSource:
+        return _Toml(settings)
 
 
 def _check_dotenv(path: Path) -> None:
@@ -230,8 +246,7 @@ def _check_dotenv(path: Path) -> None:
         # Empty lines before it belong to a statement.
         empty = [each.string[: -len(each.string.lstrip())].count("\n") for each in wrong_ones]
         lines = ", ".join(str(each.line + more) for each, more in zip(wrong_ones, empty, strict=True))
-        wrong = f".env, line {lines}: it is not NAME=value, or a quote is not closed"
-        raise SetupError("setup.bad_settings", wrong=wrong)
+        raise _refused(say("setting.dotenv_line", lines=lines))
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -243,12 +258,51 @@ def load_settings(**overrides: Any) -> Settings:
         _check_dotenv(Path(".env"))
         return Settings(**overrides)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise SetupError("setup.bad_settings", wrong=wrong) from None
+        wrong = [
+            say(
+                "setting.of", name=".".join(map(str, e["loc"])).upper(), why=_why(e["type"], e.get("ctx", {}))
+            )
+            for e in error.errors()
+        ]
+        raise _refused(*wrong) from None
     except TOMLDecodeError as error:
-        raise SetupError("setup.bad_settings", wrong=f"it0.toml: {error}") from None
+        raise _refused(say("setting.bad_toml", reason=str(error))) from None
     except UnicodeDecodeError:
-        raise SetupError("setup.bad_settings", wrong="it0.toml or .env: it is not UTF-8") from None
+        raise _refused(say("setting.not_utf8")) from None
     except OSError as error:
-        wrong = f"{error.filename}: {error.strerror}"
-        raise SetupError("setup.bad_settings", wrong=wrong) from None
+        raise _refused(say("setting.unreadable", path=error.filename, reason=error.strerror)) from None
+
+
+def language_alone() -> Language:
+    """Return the language that is set though other settings are wrong, English where none can be told."""
+    try:
+        return as_language(_LanguageAlone().it0_language)
+    except (ValueError, OSError):  # no TOML, no UTF-8, not to be read
+        return as_language(os.environ.get("IT0_LANGUAGE"))
+
+
+def _refused(*wrong: Say) -> SetupError:
+    return SetupError("setup.bad_settings", wrong=reduce(_both, wrong))
+
+
+def _both(one: Say, other: Say) -> Say:
+    return say("setting.both", one=one, other=other)
+
+
+def _why(kind: str, context: Mapping[str, Any]) -> Say:
+    """Return in words what pydantic finds wrong. kind, context: its error's; the value never stands there."""
+    match kind:
+        case "greater_than_equal":
+            return say("setting.too_small", least=context["ge"])
+        case "greater_than":
+            return say("setting.not_above", bound=f"{context['gt']:g}")
+        case "less_than_equal":
+            return say("setting.too_large", most=context["le"])
+        case "literal_error":
+            return say("setting.not_one_of", allowed=", ".join(re.findall("'([^']*)'", context["expected"])))
+        case "web_address" | "origins" | "not_a_truth":
+            return say(f"setting.{kind}")
+    for beginning in ("int", "float", "bool"):
+        if kind.startswith(f"{beginning}_"):
+            return say(f"setting.no_{beginning}")
+    return say("setting.no_text")

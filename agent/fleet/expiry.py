@@ -67,7 +67,7 @@ class Expiry:
         else:
             first = say("credential.expires_soon", **params, days=math.ceil(left / timedelta(days=1)))
         used = say("credential.used_by", servers=", ".join(servers)) if servers else say("credential.unused")
-        return [first, used, say("credential.how_to_rotate", credential=row["name"])]
+        return [first, used, say("credential.how_to_replace", credential=row["name"])]
 
 
 async def _owners(tx: Transaction, created_by: str | None) -> list[User]:

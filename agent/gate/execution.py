@@ -288,8 +288,8 @@ def _unasked(result: RunTarget) -> RunTarget:
 async def _clean(result: RunTarget, redact: Redact) -> RunTarget:
     """Return ``result`` without secrets; between servers others have their turn, as each may take 10 ms."""
     await asyncio.sleep(0)
-    error = without_secrets(result.error, redact)
-    return replace(result, stdout=redact(result.stdout), stderr=redact(result.stderr), error=error)
+    stdout, stderr = redact(result.stdout), redact(result.stderr)
+    return replace(result, stdout=stdout, stderr=stderr, error=without_secrets(result.error, redact))
 
 
 def _result(job: Job, results: Sequence[RunTarget]) -> Entry:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.context import Call
 from agent.engine import Answer
 from agent.fleet.servers import Fleet
+from agent.unreached import why_unreached
 from core.errors import BadInput, NotAllowed, Refused
 from core.tenant import Tenant
 from core.texts import say
@@ -142,7 +143,7 @@ class CheckTcp:
             async with asyncio.timeout(TIMEOUT_S):
                 _, writer = await asyncio.open_connection(address, arguments.port)
         except (OSError, TimeoutError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+            reason = why_unreached(error, TIMEOUT_S)
             return Answer("done", (say("check.tcp_closed", **where, reason=reason),), {"open": False})
         milliseconds = round((time.monotonic() - began) * 1000)
         writer.close()
@@ -176,7 +177,7 @@ class CheckHttp:
             async with asyncio.timeout(TIMEOUT_S):
                 status, size = await self._fetch(arguments.url, known)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = type(error).__name__
+            reason = why_unreached(error, TIMEOUT_S)
             return Answer(
                 "done", (say("check.http_down", url=arguments.url, reason=reason),), {"status": None}
             )

@@ -14,13 +14,13 @@ SECRET_LIMIT = 65_536
 
 @click.group(cls=Group)
 def credential() -> None:
-    """Credentials: add, list, revoke, rotate. A secret comes from a file or stdin, never as an argument."""
+    """Credentials: what opens servers. A secret comes from a file or stdin, never as an argument."""
 
 
-def secret_of(path: str, limit: int = SECRET_LIMIT) -> bytes:
+def secret_of(path: str, limit: int = SECRET_LIMIT, unreadable: str = "cli.file_unreadable") -> bytes:
     """Return what is in a file, or on standard input for ``-``; ends the command if it cannot be read.
 
-    limit: bytes; of what is longer one more is returned.
+    limit: bytes; of what is longer one more is returned; unreadable: the sentence for its end.
     """
     if path == "-":
         return sys.stdin.buffer.read(limit + 1)
@@ -29,7 +29,7 @@ def secret_of(path: str, limit: int = SECRET_LIMIT) -> bytes:
             return file.read(limit + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such user as in ~user
         reason = error.strerror if isinstance(error, OSError) else None
-        fail(say("cli.file_unreadable", path=path, reason=reason or str(error)))
+        fail(say(unreadable, path=path, reason=reason or str(error)))
 
 
 @credential.command("add")

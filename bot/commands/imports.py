@@ -65,7 +65,7 @@ def server_import(path: str, tenant: str, as_json: bool, yes: bool, dry_run: boo
 def _listing(path: str, kind: str) -> "Listing":
     from agent.fleet.inventory.reading import listing_of
 
-    text = bytes_of(path, limit=4_194_304).decode("utf-8", "replace")
+    text = bytes_of(path, 4_194_304, "import.unreadable").decode("utf-8", "replace")
     folder = None if path == "-" else Path(path).expanduser().resolve().parent
     try:
         return listing_of(text, path, kind, folder)

@@ -11,8 +11,8 @@ import click
 
 from bot.texts.catalogue import load_catalogue
 from bot.texts.visible import json_line, visible
-from core.errors import It0Error, SetupError
-from core.settings import load_settings
+from core.errors import It0Error
+from core.settings import language_alone
 from core.texts import Language, Say
 
 IN_OTHER_WORDS: Mapping[str, str] = {
@@ -55,10 +55,7 @@ def _first_sentence(command: click.Command) -> str:
 
 def language() -> Language:
     """Return the language of this terminal: IT0_LANGUAGE."""
-    try:
-        return load_settings().it0_language
-    except SetupError:
-        return "en"
+    return language_alone()
 
 
 def words_of(what: Say | Mapping[str, Any] | str) -> str:

@@ -60,6 +60,7 @@ class Child:
         self.pid = process.pid
         self.exited: asyncio.Task[int] = asyncio.create_task(process.wait())
         self._log_start = log_start
+        self._began = time.monotonic()
 
     @classmethod
     async def start(cls, command: Command) -> "Child":
@@ -121,8 +122,9 @@ class Child:
             await asyncio.wait({self.exited}, timeout=seconds)
         _forget(self.command.pid_file)
         code = self.exited.result() if self.exited.done() else None
-        took_s = round(time.monotonic() - began, 3)
-        log.info("child_stopped", child=self.command.name, pid=self.pid, code=code, took_s=took_s)
+        ran_s, stop_s = (round(time.monotonic() - since, 3) for since in (self._began, began))
+        name = self.command.name
+        log.info("child_stopped", child=name, pid=self.pid, code=code, ran_s=ran_s, stop_s=stop_s)
 
 
 async def stop_leftover(command: Command) -> int | None:

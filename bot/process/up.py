@@ -51,12 +51,21 @@ def check_given_keys(settings: Settings) -> None:
         parse_key(audit.get_secret_value(), "AUDIT_KEY")
 
 
+def check_engine(settings: Settings, parts: "Parts | None") -> None:
+    """Look whether the engine that is set is there; raises SetupError."""
+    if settings.it0_engine:
+        from bot.engines import default_of, names_of  # the model's adapter takes long to load
+
+        default_of(settings, [*names_of(settings), *(parts.engines if parts else ())])
+
+
 async def up(parts: "Parts | None" = None) -> None:
     """Run bot and worker in this process until a signal ends it."""
     settings = load_settings()
     # Refused before anything is made or started.
     urls(settings)
     check_given_keys(settings)
+    check_engine(settings, parts)
     set_up_logs(settings.log_level)
     async with everything(settings, parts) as (app, port, link):
         _greet(app, port, link)

@@ -1,6 +1,7 @@
 """The engine with a model: what it is told, what it may do, and how its turns end when things go wrong."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -293,3 +294,11 @@ async def test_list_servers_needs_no_server(store: Store) -> None:
         await place.replies(await place.send("which?"))
         assert "web" in content(double.last["messages"][-1], "tool_result")[0]["content"]
         await asyncio.sleep(0)
+
+
+async def test_tools_are_told_without_what_a_model_has_no_use_for(store: Store) -> None:
+    async with thinking(store, "ok") as (place, double):
+        await place.replies(await place.send("hi"))
+        told = {tool["name"]: tool["input_schema"] for tool in double.last["tools"]}
+        assert told["run_command"]["properties"]["command"]["description"]
+        assert '"title"' not in json.dumps(told)

@@ -62,7 +62,7 @@ def _json(body: Any) -> Any:
     return json.loads(body) if isinstance(body, str) else body
 
 
-SOON = ["credential.expires_soon", "credential.unused", "credential.how_to_rotate"]
+SOON = ["credential.expires_soon", "credential.unused", "credential.how_to_replace"]
 
 
 @pytest.fixture
@@ -87,16 +87,16 @@ async def test_owner_is_told_fourteen_and_three_days_before_once_each(yard: Yard
     assert (await actions(yard.tenant)).count("credential.warned") == 2
 
 
-async def test_words_have_the_days_the_servers_and_how_to_rotate_in_both_languages(yard: Yard) -> None:
+async def test_words_have_the_days_the_servers_and_how_to_replace_it_in_both_languages(yard: Yard) -> None:
     await yard.add(days=20)
     yard.store.clock.forward(days=6)
     await yard.sweep()
     rows = await yard.store.as_owner(f"SELECT body FROM {yard.tenant.schema}.event WHERE kind = 'notice'")
-    first, _, rotate = _json(rows[0]["body"])["parts"]
+    first, _, replace = _json(rows[0]["body"])["parts"]
     texts = load_catalogue()
     assert "key expires in 14 days" in texts(first, "en")
     assert "14 天" in texts(first, "zh")
-    assert "it0 credential add key" in texts(rotate, "zh")
+    assert "it0 credential add key" in texts(replace, "zh")
 
 
 @pytest.mark.parametrize("gone", ["active", "role"])

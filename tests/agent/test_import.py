@@ -310,6 +310,27 @@ def test_file_that_is_wrong_as_a_whole_is_refused(text: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "root:x:0:0:root:/root:/bin/bash\nlist:x:38:38:Mailing List Manager:/var/list:/usr/sbin/nologin\n",
+        "127.0.0.1 localhost\n",
+        "[project]\nname = 'it0'\nversion = '0.1.0'\n",
+        "services:\n  web:\n    image: nginx\n",
+        "\x7fELF\x02\0\0",
+    ],
+)
+def test_file_that_is_no_inventory_is_said_to_be_none_once(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        listing_of(text, "file")
+    assert caught.value.say.key == "import.no_inventory"
+
+
+@pytest.mark.parametrize("text", ["web1\nweb2 ansible_port=22\n", "[a]\nweb1\nweb2:2222\nwhat is this\n"])
+def test_inventory_with_a_line_too_many_is_one_all_the_same(text: str) -> None:
+    assert [host.name for host in listing_of(text, "file").hosts][:2] == ["web1", "web2"]
+
+
+@pytest.mark.parametrize(
     "pattern", ["w[9:1]", "w[1:99999]", "w[a:22]", "w[]", "w[1:2:0]", "w[1:2]x[1:2000]", "[0:0]" * 2000]
 )
 def test_range_that_is_none_is_said_by_its_line(pattern: str) -> None:

@@ -153,6 +153,7 @@ async def test_console_link_is_not_made_where_others_read_it(store: Store, place
 def test_menu_of_chats_has_commands_only_and_all_of_these_in_both_languages() -> None:
     assert set(MENU) <= set(COMMANDS)
     assert {"new", "conversations", "open", "usage", "engine", "console"} <= set(MENU)
+    assert {"tasks", "send", "undo"} <= set(MENU)
     assert all(set(words) == set(LANGUAGES) for words in menu(load_catalogue()).values())
 
 

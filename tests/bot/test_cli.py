@@ -807,4 +807,7 @@ async def test_inventory_of_which_nothing_can_be_taken_ends_with_one(beside: Bes
     assert refused.exit_code == 1
     assert "no credential is named for it" in refused.stdout
     assert (await beside("server", "import", "-", typed="# nothing\n")).exit_code == 1
+    gone = await beside("server", "import", "/nowhere/hosts")
+    assert "/nowhere/hosts cannot be read" in gone.stderr
+    assert "nothing was taken" in gone.stderr
     assert (await beside("server", "import", "-", "--yes", "--dry-run", typed="")).exit_code == 2

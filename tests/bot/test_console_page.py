@@ -534,6 +534,18 @@ async def test_what_is_wrong_with_a_server_is_said_where_it_can_be_seen(
     assert len(double.posts) == 1
 
 
+async def test_server_of_which_nothing_was_seen_says_so_beside_its_credential(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.servers = [{**each, "can": []} if each["name"] == "web-2" else each for each in double.servers]
+    page = await open_page("servers", viewport={"width": 1400, "height": 800})
+    access = page.locator(".access")
+    await expect(access.nth(1)).to_contain_text("is not known: Check asks")
+    for n, lines in ((0, "it0 may use"), (3, "fleet-key")):  # known; its key was not confirmed yet
+        await expect(access.nth(n)).to_contain_text(lines)
+        await expect(access.nth(n)).not_to_contain_text("not known")
+
+
 async def test_a_server_is_changed_hardened_and_checked(open_page: Open, double: ConsoleDouble) -> None:
     page = await open_page("servers")
     row, form = page.locator("tbody tr").nth(2), page.locator("dialog")
@@ -606,13 +618,13 @@ async def test_a_cluster_is_added_where_its_entry_is_wrong_it_says_so_there(
     await until(lambda: double.posts[-1] == ("DELETE clusters/shop", {}))
 
 
-async def test_a_credential_shows_its_end_is_rotated_and_leaves_no_secret_in_the_page(
+async def test_a_credential_shows_its_end_is_replaced_and_leaves_no_secret_in_the_page(
     open_page: Open, double: ConsoleDouble
 ) -> None:
     page = await open_page("credentials")
     await expect(page.locator("tbody .state-rejected")).to_have_text("2 days left")
     await expect(page.locator("tbody .state-pending")).to_have_text("10 days left")
-    await page.get_by_role("button", name="Rotate").nth(1).click()
+    await page.get_by_role("button", name="Replace").nth(1).click()
     secret, day = page.locator("dialog [name=secret]:enabled"), page.locator("dialog [name=expires_at]")
     handle = await secret.element_handle()
     assert handle
@@ -730,6 +742,24 @@ async def test_sentences_are_never_markup(open_page: Open, double: ConsoleDouble
     await expect(said.nth(1).locator("strong")).to_have_text("bold")
     await expect(said.nth(1).locator("a")).to_have_count(1)
     await expect(page.locator(".entry.reply pre")).to_have_count(0)
+
+
+async def test_change_of_a_file_is_shown_line_by_line(open_page: Open, double: ConsoleDouble) -> None:
+    lines = ["write_file /srv/motd sha256 1 -> 2", "--- /srv/motd", "+++ /srv/motd", "@@ -1,2 +1,2 @@"]
+    lines += [" Hello", "--- old", "+++ new\u202e", "+\ttab"]
+    asked = double.make_approval("c1", kind="write", command="\n".join(lines))
+    double.append("c1", "card", {"approval": asked}, "t1")
+    page = await open_page("chat/c1")
+    box = page.locator(".command-box")
+    await expect(box).to_contain_text("The whole change")
+    await expect(box.locator(".diff-old")).to_have_text("--- old")
+    await expect(box.locator(".diff-new")).to_have_text(["+++ new\\u202e", "+\\ttab"])
+    await expect(box.locator(".diff-line")).to_have_count(len(lines))
+    await page.locator("[data-press=approve]").click()
+    await expect(page.locator(".outcome-approved")).to_be_visible()
+    await double.perform(str(asked["id"]), "done", 0)
+    await expect(page.locator(".act-done")).to_contain_text("The change: done")
+    await expect(page.locator("[data-press=undo]")).to_be_visible()
 
 
 async def test_long_command_is_approved_only_after_its_end_was_in_view(

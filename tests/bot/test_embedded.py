@@ -24,6 +24,7 @@ from typing import Any
 import asyncpg
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 import bot.embedded.binaries as binaries
 import bot.embedded.child as child_module
@@ -613,6 +614,14 @@ async def test_stop_ends_what_ignores_its_signal(tmp_path: Path) -> None:
     await until(lambda: child.tail() == "up")
     await child.stop()
     assert await child.exited == -signal.SIGKILL
+
+
+async def test_log_tells_how_long_a_child_ran_that_ended_by_itself(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        child = await Child.start(make_command(tmp_path, "/bin/sh", "-c", "sleep 0.2"))
+        await child.exited
+        await child.stop()
+    assert [each["ran_s"] >= 0.2 for each in logs if each["event"] == "child_stopped"] == [True]
 
 
 async def test_log_keeps_to_its_cap_while_the_server_writes(

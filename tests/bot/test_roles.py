@@ -129,6 +129,12 @@ async def test_up_looks_at_its_keys_before_anything_is_made(tmp_path: Path, name
     assert not (tmp_path / "home").exists()
 
 
+async def test_up_looks_for_its_engine_before_anything_is_made(tmp_path: Path) -> None:
+    said = sentence(await it0(tmp_path, "up", IT0_ENGINE="claude_api"))
+    assert "IT0_ENGINE" in said
+    assert not (tmp_path / "home").exists()
+
+
 async def test_host_that_is_not_ours_is_a_sentence(tmp_path: Path) -> None:
     assert "192.0.2.1" in sentence(await it0(tmp_path, "up", IT0_HTTP_HOST="192.0.2.1"))
 

@@ -30,6 +30,7 @@ FILES = (
     "kube",
     "pages",
     "risk",
+    "settings",
     "setup",
     "shell",
 )

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bot.texts.catalogue import load_catalogue
 from core.errors import SetupError
-from core.settings import Settings, load_settings
+from core.settings import Settings, language_alone, load_settings
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name.upper() for name in Settings.model_fields]
@@ -20,6 +21,12 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def words(error: SetupError) -> list[str]:
+    """Return an error's sentence in English and in Chinese."""
+    texts = load_catalogue()
+    return [texts(error.say, language) for language in ("en", "zh")]
 
 
 def test_without_any_source_the_defaults_hold() -> None:
@@ -86,8 +93,9 @@ def test_wrong_value_is_refused_by_the_settings_name_and_not_shown(
         load_settings()
     error = caught.value
     assert error.say.key == "setup.bad_settings"
-    assert name in error.say.params["wrong"]
-    assert not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", error.say.params["wrong"])
+    for wrong in words(error):
+        assert name in wrong
+        assert not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", wrong)
     assert error.__cause__ is None
     assert error.__suppress_context__
 
@@ -95,9 +103,13 @@ def test_wrong_value_is_refused_by_the_settings_name_and_not_shown(
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("IT0_LANGUAGE", "'en' or 'zh'"),
-        ("LOG_LEVEL", "'DEBUG', 'INFO', 'WARNING'"),
+        ("IT0_LANGUAGE", "en, zh"),
+        ("LOG_LEVEL", "DEBUG, INFO, WARNING"),
         ("PUBLIC_URL", "https://"),
+        ("CORS_ORIGINS", "https://ops.example.com"),
+        ("IT0_HTTP_PORT", "it takes a whole number"),
+        ("STOP_GRACE_S", "it takes a number"),
+        ("TELEGRAM_WEBHOOK", "it takes true or false"),
     ],
 )
 def test_what_is_allowed_stands_beside_what_is_wrong(
@@ -106,7 +118,48 @@ def test_what_is_allowed_stands_beside_what_is_wrong(
     monkeypatch.setenv(name, "nonsense")
     with pytest.raises(SetupError) as caught:
         load_settings()
-    assert allowed in caught.value.say.params["wrong"]
+    assert allowed in words(caught.value)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [
+        ("IT0_HTTP_PORT", "99999", "65535"),
+        ("DATABASE_POOL", "1", "2 or more"),
+        ("SWEEP_S", "0", "more than 0."),
+    ],
+)
+def test_bound_stands_beside_what_is_beyond_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, bound: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    assert bound in words(caught.value)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["{}", "[-1]", "1979-05-27"])
+def test_no_english_of_a_library_stands_in_the_chinese(nowhere: Path, name: str, value: str) -> None:
+    (nowhere / "it0.toml").write_text(f"{name.lower()} = {value}")
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    chinese = load_catalogue()(caught.value.say, "zh")
+    assert re.search(f"{name}：(应为|不得|必须|只能|不接受)", chinese)
+    assert not re.search("(?i)input|should|valid ", chinese)
+
+
+def test_language_is_known_though_other_settings_are_wrong(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nowhere / "it0.toml").write_text("fan_uot = 3\nit0_language = 'zh'")
+    assert language_alone() == "zh"
+    (nowhere / "it0.toml").write_text("it0_language = ")
+    assert language_alone() == "en"
+    monkeypatch.setenv("IT0_LANGUAGE", "zh")
+    assert language_alone() == "zh"
+    monkeypatch.setenv("IT0_LANGUAGE", "klingon")
+    assert language_alone() == "en"
 
 
 @pytest.mark.parametrize("level", ["debug", "Info", "WARNING"])
@@ -142,7 +195,7 @@ def test_name_or_type_that_means_nothing_in_the_toml_file_is_refused(
     with pytest.raises(SetupError) as caught:
         load_settings()
     assert caught.value.say.key == "setup.bad_settings"
-    assert named in caught.value.say.params["wrong"]
+    assert all(named in wrong for wrong in words(caught.value))
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +203,7 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SWEEP_S", "never")
     with pytest.raises(SetupError) as caught:
         load_settings()
-    assert {"FAN_OUT", "SWEEP_S"} <= set(re.findall(r"[A-Z_0-9]{4,}", caught.value.say.params["wrong"]))
+    assert {"FAN_OUT", "SWEEP_S"} <= set(re.findall(r"[A-Z_0-9]{4,}", words(caught.value)[0]))
 
 
 @pytest.mark.parametrize("name", ["it0.toml", ".env"])
@@ -168,7 +221,7 @@ def test_file_that_is_no_toml_is_said_to_be_none(nowhere: Path, text: str) -> No
     (nowhere / "it0.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(SetupError) as caught:
         load_settings()
-    assert "it0.toml" in caught.value.say.params["wrong"]
+    assert all("it0.toml" in wrong for wrong in words(caught.value))
     assert "geheim" not in str(caught.value)
 
 
@@ -181,7 +234,7 @@ def test_line_of_dotenv_that_says_nothing_is_refused_with_its_number(
     (nowhere / ".env").write_text(text)
     with pytest.raises(SetupError) as caught:
         load_settings()
-    assert f".env, line {line}:" in str(caught.value)
+    assert f".env, line {line}:" in words(caught.value)[0]
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,22 @@ def while_it_ends(double: TelegramDouble, model: ModelDouble, tap: Tap) -> Calla
 MOMENTS = (while_it_thinks, while_its_words_are_shown, once_its_command_ran, while_it_ends)
 
 
+OFTEN = ((once_its_command_ran, GROUP),)
+CASES = [
+    pytest.param(
+        moment,
+        chat,
+        id=f"{moment.__name__}-{name}",
+        marks=() if (moment, chat) in OFTEN else pytest.mark.long,
+    )
+    for moment in MOMENTS
+    for chat, name in ((ANN, "private"), (GROUP, "group"))
+]
+"""Those that are not run each time belong to the long ones."""
+
+
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("chat", [ANN, GROUP], ids=["private", "group"])
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
+@pytest.mark.parametrize(("moment", "chat"), CASES)
 async def test_a_kill_in_a_models_turn_loses_no_answer_and_repeats_no_command(
     yard, double, model, chat, moment: Moment
 ):

@@ -120,6 +120,7 @@ class ConsoleDouble:
         self.titles: dict[str, str] = {}
         self.running: dict[str, str] = {}
         self.approvals: dict[str, Json] = {}
+        self.servers = SERVERS
         self.settle_clicks = True
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -297,7 +298,7 @@ class ConsoleDouble:
                 found = [a for a in self.approvals.values() if not status or a["status"] == status]
                 return web.json_response({"approvals": found[::-1], "next": None})
             case ["servers"]:
-                return web.json_response({"servers": SERVERS, "next": None})
+                return web.json_response({"servers": self.servers, "next": None})
             case ["servers", _, "hardening"]:
                 return web.json_response(
                     {"script": "#!/bin/sh\n# sh harden.sh read-only\nset -eu\n", "kinds": []}

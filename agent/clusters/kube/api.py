@@ -14,6 +14,7 @@ from yarl import URL
 
 from agent.clusters.kube.kubeconfig import Kubeconfig
 from agent.clusters.kube.tls import context_of
+from agent.unreached import why_unreached
 from core.texts import Say, say
 
 KEPT_S = 240.0
@@ -69,7 +70,7 @@ class ApiError(Exception):
 class Unreached(Exception):
     """No connection, so nothing was asked. reason: why, in words."""
 
-    def __init__(self, reason: Say | str) -> None:
+    def __init__(self, reason: Say) -> None:
         super().__init__()
         self.reason = reason
 
@@ -206,7 +207,7 @@ class Api:
         except aiohttp.ClientConnectorCertificateError:
             raise Unreached(say("cluster.api_other_certificate")) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Unreached(_reason(error)) from None
+            raise Unreached(why_unreached(error, self._connect_s)) from None
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError):
             raise Lost from None
 
@@ -251,13 +252,6 @@ def _parsed(data: bytes) -> Any:
         return json.loads(data)
     except RecursionError:
         raise ValueError from None
-
-
-def _reason(error: Exception) -> Say | str:
-    if isinstance(error, TimeoutError):
-        return say("cluster.api_silent")
-    found = getattr(error, "os_error", None)
-    return (found.strerror if found else None) or say("cluster.api_no_tls")
 
 
 def _invalid(told: Mapping[str, Any]) -> str:

@@ -209,7 +209,7 @@ def _cut_off(api: Api, name: str) -> Went:
     return Went("stopped", error=say("cluster.api_stopped", cluster=name))
 
 
-def _unreached(name: str, reason: Say | str) -> ServerUnreachable:
+def _unreached(name: str, reason: Say) -> ServerUnreachable:
     return ServerUnreachable(server=name, reason=reason)
 
 

@@ -14,6 +14,7 @@ KINDS = ("ssh_config", "ansible-ini", "ansible-yaml")
 _SSH = re.compile(r"^\s*(host|match|include)[\s=]+\S", re.I | re.M)
 _SECTION = re.compile(r"^\s*\[[^\]]+\]\s*$", re.M)
 _MAPPING = re.compile(r"^[A-Za-z_][\w.-]*:\s*(#.*)?$", re.M)
+_HOST = re.compile(r"[\w.:%-]+")
 _COMMENT = re.compile(r"^\s*[#;].*$", re.M)
 
 
@@ -27,11 +28,15 @@ def listing_of(text: str, name: str, kind: str = "", folder: Path | None = None)
         raise BadInput("import.too_large")
     if text.lstrip().startswith("$ANSIBLE_VAULT"):
         raise BadInput("import.vault_file")
-    kind = kind or kind_of(text, name)
-    if kind == "ssh_config":
+    if "\0" in text:
+        raise BadInput("import.no_inventory", file=name)
+    told = kind or kind_of(text, name)
+    if told == "ssh_config":
         return ssh_config.parse(text, name, lambda pattern: _included(pattern, folder))
-    parse = ansible_yaml.parse if kind == "ansible-yaml" else ansible_ini.parse
-    return _beside(parse(text, name), name, folder)
+    listing = (ansible_yaml.parse if told == "ansible-yaml" else ansible_ini.parse)(text, name)
+    if not kind and _is_none(listing):
+        raise BadInput("import.no_inventory", file=name)
+    return _beside(listing, name, folder)
 
 
 def kind_of(text: str, name: str) -> str:
@@ -44,6 +49,14 @@ def kind_of(text: str, name: str) -> str:
     if _SSH.search(plain):
         return "ssh_config"
     return "ansible-yaml" if _MAPPING.search(plain) else "ansible-ini"
+
+
+def _is_none(listing: Listing) -> bool:
+    """Return whether most lines of what was taken for Ansible's mean nothing there."""
+    odd = {each.spot for each in listing.notes.values() if each.why.key == "import.not_understood"}
+    odd |= {host.spot for host in listing.hosts if not _HOST.fullmatch(host.name)}
+    good = {host.spot for host in listing.hosts} - odd
+    return len(odd) > len(good)
 
 
 def _included(pattern: str, folder: Path | None) -> Sequence[tuple[str, str]]:

@@ -5,11 +5,14 @@ import { button, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
 import { countdown, listed, short, t, tOr, when } from './i18n.js';
 import { codeBlock, copier } from './code.js';
+import { diff } from './diff.js';
 import * as outbox from './outbox.js';
 import { isQuiet, press, say, state, withdraw } from './store.js';
 
 const SETTLE_MS = 400;
 const NEAR_PX = 4;
+const TITLES = { trust: 'console.card_what', write: 'console.card_change' };
+const ACTS = { trust: 'console.act_trust', write: 'console.act_write' };
 const ACT_ICONS = { done: 'check', stopped: 'stop', timeout: 'clock', refused: 'ban', failed: 'x' };
 const cards = new Set();
 
@@ -117,10 +120,10 @@ function subject(approval) {
   return h('div', { class: 'card-body' },
     h('div', { class: 'command-box' },
       h('div', { class: 'command-bar' },
-        h('span', null, t(approval.kind === 'trust' ? 'console.card_what' : 'console.card_command'),
+        h('span', null, t(TITLES[approval.kind] || 'console.card_command'),
           long && ` · ${t('console.card_size', { characters: [...approval.command].length, lines })}`),
         copier(() => approval.command)),
-      command(approval.command)),
+      approval.kind === 'write' ? diff(approval.command) : command(approval.command)),
     h('dl', { class: 'facts' },
       h('dt', null, t('console.card_servers', { count: approval.servers.length })),
       h('dd', null, h('ul', { class: 'targets' }, approval.servers.map(target))),
@@ -234,7 +237,7 @@ function undo({ code, conversation }) {
 function act({ kind, act: { state: how, exit_code: code, why } }) {
   const sign = how === 'running' ? h('span', { class: 'spinner' }) : icon(ACT_ICONS[how] || 'alert');
   return h('p', { class: `act act-${how}` }, sign,
-    t(kind === 'trust' ? 'console.act_trust' : 'console.act', { how: t(`status.${how}`, { code }) }), why && ` · ${why}`);
+    t(ACTS[kind] || 'console.act', { how: t(`status.${how}`, { code }) }), why && ` · ${why}`);
 }
 
 /** What the approved command came to, read when somebody opens it. */

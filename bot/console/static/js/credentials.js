@@ -31,7 +31,7 @@ export function mountCredentials(root) {
       one.revoked
         ? h('span', { class: 'badge state state-cancelled' }, t('status.revoked'))
         : h('div', { class: 'row-actions' },
-          button(t('console.credential_rotate'), { look: 'plain btn-small', onclick: async () => { if (await rotate(one)) again(); } }),
+          button(t('console.credential_replace'), { look: 'plain btn-small', onclick: async () => { if (await replace(one)) again(); } }),
           button(t('console.credential_revoke'), { look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => revoke(one, again)) })),
     ]));
   }
@@ -101,13 +101,13 @@ export async function addCredential() {
 }
 
 /** Put another secret in a credential's place. */
-async function rotate(one) {
+async function replace(one) {
   const secret = secretFields(one.kind);
   try {
-    const done = await formDialog(t('console.credential_rotate_title', { name: one.name }), [
-      h('p', null, t('console.credential_rotate_text', { name: one.name })), secret.nodes,
+    const done = await formDialog(t('console.credential_replace_title', { name: one.name }), [
+      h('p', null, t('console.credential_replace_text', { name: one.name })), secret.nodes,
       dayField(t('console.credential_until'), t('console.credential_until_hint')),
-    ], t('console.credential_rotate'), (v) =>
+    ], t('console.credential_replace'), (v) =>
       post(`credentials/${encodeURIComponent(one.name)}/rotate`, { secret: v.secret, expires_at: endOf(v.expires_at) }));
     if (done) toast(t('console.saved'));
     return done;

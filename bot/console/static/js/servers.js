@@ -48,14 +48,17 @@ function cells(server, servers, admin, again) {
       server.description && h('p', { class: 'muted clamp' }, server.description), tags(server.tags)),
     local ? t('console.server_local') : h('code', null, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
     environmentBadge(server.environment),
-    h('div', null, login(server.credential), server.read_user && h('p', { class: 'muted' }, t('console.server_reads_as', { user: server.read_user, credential: server.read_credential })),
+    h('div', { class: 'access' }, login(server.credential), server.read_user && h('p', { class: 'muted' }, t('console.server_reads_as', { user: server.read_user, credential: server.read_credential })),
       server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump })), tags(server.ssh_options),
-      server.can.map((words) => h('p', { class: 'muted clamp' }, words))),
+      server.can.map((words) => h('p', { class: 'muted clamp' }, words)), !local && isUnseen(server) && h('p', { class: 'muted clamp' }, t('console.server_unseen'))),
     h('div', null, stateBadge(server),
       server.fingerprint && server.status === 'active' && h('code', { class: 'fingerprint-small', title: server.fingerprint }, server.fingerprint)),
     h('div', null, h('div', { class: 'row-actions' }, actions(server, servers, admin, again, outcome)), outcome),
   ];
 }
+
+/** Whether nobody knows yet, or any more, what it0 can do there: its login may be refused. */
+const isUnseen = (server) => server.status === 'active' && !server.can.length;
 
 const login = (credential) => credential && h('span', { class: 'with-icon' }, icon('key'), credential);
 

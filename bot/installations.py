@@ -185,15 +185,19 @@ class DatabaseInstallations:
         return not self._silence or self._clock() - found["updated_at"] < self._silence
 
     async def moved(self, installation_id: str, old: str, new: str) -> None:
-        """Let conversations whose thread begins with ``old`` go on under ``new``."""
+        """Let conversations whose thread begins with ``old`` go on under ``new``.
+
+        Somebody may have written there before we hear of it: then that conversation stays the open one.
+        """
         async with self._database.reading() as db:
             row = await db.one(people.INSTALLATION, id=installation_id)
         if row is None:
             return
         tenant = await self._tenants.by_id(row["tenant_id"])
         async with tenant.transaction() as tx:
-            await tx.run(log.MOVE, installation_id=installation_id, old=old, new=new)
-            await tx.run(quiet.MOVE, installation_id=installation_id, old=old, new=new)
+            for step in (log.GIVE_WAY, log.MOVE):
+                await tx.run(step, installation_id=installation_id, old=old, new=new)
+            await quiet.move(tx, installation_id, old, new)
 
 
 def _default_id(channel: str) -> str:

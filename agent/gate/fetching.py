@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from functools import partial
 
 from agent.context import Call, Desk, Work
 from agent.engine import Answer, outputs
@@ -10,7 +11,7 @@ from agent.files.scripts import Found, found_in, read_command
 from agent.fleet.servers import Fleet
 from agent.gate.answers import refuse_unfit
 from agent.gate.execution import Errand, Executor
-from agent.gate.jobs import job_of, owned, still_allowed, unasked
+from agent.gate.jobs import job_of, not_stopped, owned, still_allowed, unasked
 from agent.redaction.redact import Redact
 from core.errors import BadInput, NotAllowed, Refused
 from core.store.runs import Run
@@ -100,5 +101,6 @@ class Fetching:
         action = Action("run", run.command, (server.id,), ("",), (server.ssh_user,), timeout_s=LIMIT_S)
         errand = Errand(read_command(path, most), keep_bytes=most * 7 // 5 + 16_384)
         check, digest = owned(self._desk, work), approval.digest if approval else ""
-        job = job_of(work, run, action, ways, check, step, still_allowed(work), digest, errand)
+        may_start = partial(not_stopped, tenant=work.tenant) if approval else still_allowed(work)
+        job = job_of(work, run, action, ways, check, step, may_start, digest, errand)
         return (await self._executor.run(work.tenant, job))[0]

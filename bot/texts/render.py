@@ -186,7 +186,7 @@ class Renderer:
                 place(servers, server_id, user)
                 for server_id, user in zip(approval.action.server_ids, approval.action.os_users, strict=True)
             ],
-            "reasons": [self._texts(reason, self.language) for reason in approval.reasons],
+            "reasons": [self._texts(in_one_line(reason), self.language) for reason in approval.reasons],
             "part": approval.part,
             "requester": names.get(approval.requester_id, "?"),
             "created_at": approval.created_at.isoformat(),

@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    and_,
     bindparam,
     column,
+    exists,
     func,
     insert,
     literal_column,
@@ -60,15 +62,31 @@ OPEN = Statement(
     .on_conflict_do_nothing()
     .returning(C.c.id)
 )
-MOVE = Statement(
+_moves = and_(
+    of_tenant(C),
+    C.c.installation_id == param("installation_id"),
+    C.c.thread.startswith(param("old"), autoescape=False),
+)
+_moved = param("new").op("||")(func.substr(C.c.thread, func.length(param("old")) + 1))
+_there = C.alias("there")
+GIVE_WAY = Statement(
     update(C)
     .where(
-        of_tenant(C),
-        C.c.installation_id == param("installation_id"),
-        C.c.thread.startswith(param("old"), autoescape=False),
+        _moves,
+        C.c.status == "open",
+        exists(
+            select(_there.c.id).where(
+                _there.c.tenant_id == C.c.tenant_id,
+                _there.c.installation_id == C.c.installation_id,
+                _there.c.thread == _moved,
+                _there.c.status == "open",
+            )
+        ),
     )
-    .values(thread=param("new").op("||")(func.substr(C.c.thread, func.length(param("old")) + 1)))
+    .values(status="closed")
 )
+"""Closes what would move to a place where another conversation is open by then."""
+MOVE = Statement(update(C).where(_moves).values(thread=_moved))
 """Lets conversations go on at another place, as those of a group do that became a supergroup."""
 SET_ENGINE = Statement(update(C).where(of_tenant(C), C.c.id == param("id")).values(engine=param("engine")))
 TITLE = Statement(

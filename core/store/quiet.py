@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.messages import Address
@@ -26,13 +26,21 @@ BE_QUIET = Statement(
     .on_conflict_do_nothing()
 )
 SPEAK_AGAIN = Statement(delete(Q).where(*_here))
-MOVE = Statement(
-    update(Q)
-    .where(of_tenant(Q), Q.c.installation_id == param("installation_id"))
-    .where(Q.c.thread.startswith(param("old"), autoescape=False))
-    .values(thread=param("new").op("||")(func.substr(Q.c.thread, func.length(param("old")) + 1)))
+_moves = and_(
+    of_tenant(Q),
+    Q.c.installation_id == param("installation_id"),
+    Q.c.thread.startswith(param("old"), autoescape=False),
 )
-"""Lets places go on under another name, as those of a group do that became a supergroup."""
+_moved = param("new").op("||")(func.substr(Q.c.thread, func.length(param("old")) + 1))
+ARRIVE = Statement(
+    upsert(Q)
+    .from_select(
+        [Q.c.tenant_id, Q.c.installation_id, Q.c.thread],
+        select(Q.c.tenant_id, Q.c.installation_id, _moved).where(_moves),
+    )
+    .on_conflict_do_nothing()
+)
+LEAVE = Statement(delete(Q).where(_moves))
 
 
 def _place(address: Address) -> dict[str, Any]:
@@ -47,3 +55,10 @@ async def is_quiet(tx: Transaction, address: Address) -> bool:
 async def put(tx: Transaction, address: Address, *, quiet: bool) -> bool:
     """Set whether a place is quiet; return False if it was so before."""
     return await tx.run(BE_QUIET if quiet else SPEAK_AGAIN, **_place(address)) > 0
+
+
+async def move(tx: Transaction, installation_id: str, old: str, new: str) -> None:
+    """Let places whose thread begins with ``old`` go on under ``new``, where they may be quiet already."""
+    names = {"installation_id": installation_id, "old": old}
+    await tx.run(ARRIVE, **names, new=new)
+    await tx.run(LEAVE, **names)

@@ -275,6 +275,10 @@ async def test_description_tells_state_and_events_and_no_secret_value(api: KubeD
     template["containers"][0]["env"] = [{"name": "DB_PASSWORD", "value": "hunter2-of-the-shop"}]
     deployment = (await ours("describe deploy web", api.kubeconfig())).stdout
     assert ("DB_PASSWORD" in deployment, "hunter2" in deployment) == (True, False)
+    cart = next(each for (_, plural, *_), each in api.objects.items() if plural == "carts")
+    cart["spec"] = {"runner": {"env": [{"name": "KEY", "value": "hunter2"}], "x": 1}}
+    custom = (await ours(f"describe crt {cart['metadata']['name']}", api.kubeconfig())).stdout
+    assert ("KEY" in custom, "hunter2" in custom) == (True, False)
     nobody = await ours("describe deploy/nobody", api.kubeconfig())
     assert (nobody.exit_code, "NotFound" in nobody.stderr) == (1, True)
 

@@ -151,3 +151,16 @@ async def test_stored_it_shows_its_kind_and_a_fingerprint_and_its_token_is_redac
     assert (await actions(tenant))[-2:] == ["credential.add", "credential.add"]
     written = await store.as_owner(f"SELECT detail::text AS detail FROM {tenant.schema}.audit")
     assert not any("token-of-it" in each["detail"] or ADMIN in each["detail"] for each in written)
+
+
+def test_mappings_that_multiply_are_refused_and_not_taken_in() -> None:
+    lines = [f"a{n}: &a{n} {{<<: [{','.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 30)]
+    with pytest.raises(BadInput) as caught:
+        read_kubeconfig("\n".join(["a0: &a0 {k: v}", *lines]).encode())
+    assert caught.value.say.key == "kubeconfig.not_read"
+
+
+@pytest.mark.parametrize("sign", ["[", "{a: ", "- ", "? ", "!x [", "&a ["])
+def test_nesting_without_end_is_refused(sign: str) -> None:
+    with pytest.raises(BadInput):
+        read_kubeconfig((sign * (60_000 // len(sign))).encode())

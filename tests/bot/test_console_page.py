@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 from support.console_double import ConsoleDouble
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -155,6 +155,68 @@ async def test_data_stays_data(open_page: Open, double: ConsoleDouble) -> None:
     assert "\u202e" not in await page.evaluate("document.body.textContent + document.title")
     assert await page.locator("#app img, #app script").count() == 0
     assert "owned" not in await page.title()
+
+
+OWNED = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+EVIL = f"{OWNED}'\"`}}{{{{x}}}}\u202e\x1b[2J\u2066\u200bjavascript:alert(1)"
+ITS_OWN = (
+    *(
+        "id",
+        "csrf",
+        "language",
+        "languages",
+        "role",
+        "status",
+        "level",
+        "kind",
+        "environment",
+        "seq",
+        "file_bytes",
+    ),
+    *("connection", "engine", "channel", "shell", "state", "plan", "slug"),
+)
+"""Fields that hold one of a few words, which the server itself has checked."""
+
+
+def poisoned(value: Any, name: str = "") -> Any:
+    """Return an answer in which every text that people or servers may have written is hostile."""
+    match value:
+        case dict():
+            return {key: poisoned(each, key) for key, each in value.items()}
+        case list():
+            return [poisoned(each, name) for each in value]
+        case str() if name not in ITS_OWN and not re.match(r"\d{4}-\d\d-\d\d", value):
+            return value + EVIL
+    return value
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_whatever_stands_in_any_field_stays_data_on_every_page(
+    open_page: Open, double: ConsoleDouble, view: str
+) -> None:
+    file = {"id": f"f/../{EVIL}", "name": EVIL, "size": 9}
+    double.append("c1", "notice", {"parts": [{"text": EVIL, "plain": True}], "buttons": [], "file": file})
+    double.append("c1", "card", {"approval": double.make_approval("c1", command=EVIL)}, "t1")
+
+    async def poison(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json=poisoned(await answer.json()))
+
+    page = await open_page("chat/c1")
+    await expect(page.locator(".card")).to_be_visible()
+    await page.route(re.compile(r"/api/v1/(?!texts|me)"), poison)
+    await page.goto(f"{double.url}/#/{'chat/c1' if view == 'chat' else view}")
+    await expect(page.locator("main")).to_contain_text(
+        {"usage": "UTC", "channels": "telegram-4242"}.get(view, "onerror")
+    )
+    for summary in await page.locator("main summary:visible").all():
+        await summary.click()
+    shown = await page.evaluate("document.body.textContent + document.title")
+    assert [sign for sign in ("\u202e", "\x1b", "\u2066", "\u200b") if sign in shown] == []
+    assert await page.locator("main img, main script, a[href^='javascript:']").count() == 0
+    assert await page.title() != "owned"
+    hrefs = await page.evaluate("[...document.querySelectorAll('a[href]')].map((a) => a.href)")
+    assert [each for each in hrefs if not each.startswith(f"{double.url}/")] == []
 
 
 async def test_what_was_not_acknowledged_is_sent_again_and_shown_once(

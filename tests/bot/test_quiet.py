@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from fakes.engine import ScriptedEngine
 from support.chat import Chat, chat_at
-from support.place import Place, at_work
+from support.place import Place, at_work, settings_for
 from support.store import Store, add_user
 
+from bot.installations import DatabaseInstallations
 from core.work import Role
 
 
@@ -65,3 +66,26 @@ async def test_other_words_and_the_console_change_nothing(chat: Chat) -> None:
     on_console = await chat.place.send("/quiet on")
     assert await chat.place.replies(on_console) == [["quiet.on_console"]]
     assert await recorded(chat.place) == []
+
+
+async def test_a_group_moves_also_to_where_people_wrote_and_were_quiet_before_it_was_heard_of(
+    chat: Chat,
+) -> None:
+    place, ann = chat.place, chat.place.ann
+    settings = settings_for(place.store)
+    bots = DatabaseInstallations("me", place.store.database, place.store.tenants, settings, place.store.clock)
+    for thread in ("-5:0", "-5:7", "-1005:0"):
+        await chat.ask(ann, "/quiet on", thread)
+    await chat.ask(ann, "/quiet on", "-55:0")
+    for _ in range(2):
+        await bots.moved(chat.installation, "-5:", "-1005:")
+    schema = place.tenant.schema
+    rows = await place.store.as_owner(f"SELECT thread, status FROM {schema}.conversation ORDER BY 1, 2")
+    assert [tuple(row) for row in rows if row["thread"].startswith("-")] == [
+        ("-1005:0", "closed"),
+        ("-1005:0", "open"),
+        ("-1005:7", "open"),
+        ("-55:0", "open"),
+    ]
+    for thread, answer in (("-5:0", "off"), ("-1005:0", "on"), ("-1005:7", "on"), ("-55:0", "on")):
+        assert await chat.ask(ann, "/quiet", thread) == [f"quiet.is_{answer}"]

@@ -19,8 +19,22 @@ from core.errors import BadInput
 
 FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
+MERGE = "tag:yaml.org,2002:merge"
 _TOKEN = re.compile(r"[!-~]+")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class _Plain(yaml.SafeLoader):  # type: ignore[misc]
+    """Takes no mapping into another one: a few lines of that would multiply beyond measure.
+
+    Not its brother in C, which dies of deep nesting, and the process with it.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse what would be taken in."""
+        if any(key.tag == MERGE for key, _ in node.value):
+            raise yaml.YAMLError
+        super().flatten_mapping(node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ def read_kubeconfig(secret: bytes) -> Kubeconfig:
 
 def _parsed(secret: bytes) -> Any:
     try:
-        return yaml.safe_load(secret.decode())
+        return _Plain(secret.decode()).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError):
         raise BadInput("kubeconfig.not_read") from None
 

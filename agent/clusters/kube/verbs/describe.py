@@ -130,11 +130,11 @@ def _other(now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_values(of: Any) -> Any:
-    """Return JSON in which a container's environment is its names alone."""
+    """Return JSON in which an environment is its names alone, wherever a custom resource has one."""
     match of:
-        case {"name": _, "env": list(env), **rest}:
+        case {"env": list(env), **rest}:
             names = [each.get("name") for each in env if isinstance(each, Mapping)]
-            return {"name": of["name"], **_without_values(rest), "env": names}
+            return {**_without_values(rest), "env": names}
         case Mapping():
             return {key: _without_values(value) for key, value in of.items()}
         case list():

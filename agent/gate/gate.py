@@ -22,6 +22,7 @@ from core.errors import BadInput, It0Error, NotAllowed, Refused
 from core.ports import Classifier
 from core.store import clusters, preferences, runs
 from core.store.database import Transaction
+from core.store.fleet import VaultState
 from core.store.runs import Run
 from core.tenant import Tenant
 from core.texts import Say, say
@@ -109,9 +110,9 @@ class Gate:
         )
         return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
 
-    async def redact(self, tenant: Tenant) -> Redact:
+    async def redact(self, tenant: Tenant, state: VaultState | None = None) -> Redact:
         """Return what takes the tenant's secrets out of whatever is shown or stored."""
-        return await self._executor.redact(tenant)
+        return await self._executor.redact(tenant, state)
 
     def judge(self, command: str, servers: Sequence[Server]) -> Verdict:
         """Return the level of ``command`` on all of ``servers``: the strictest environment counts."""

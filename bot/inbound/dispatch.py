@@ -20,7 +20,7 @@ from bot.inbound.front import STOP_WORDS
 from bot.inbound.withheld import Withheld
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, command_word
-from core.store import inbox, log, preferences
+from core.store import inbox, log, openings
 from core.store.database import Row
 from core.tenant import Tenants
 from core.texts import Say, say
@@ -69,6 +69,17 @@ def errors_are_said(desk: Desk) -> Middleware:
     return wrap
 
 
+def opened(inner: Handle) -> Handle:
+    """Wrap a handler so that it gets the work with its user, and with all that holds as it begins."""
+
+    async def handle(work: Work, event: Mapping[str, Any]) -> None:
+        async with work.tenant.reading() as db:
+            opening = await openings.read(db, work.conversation_id, event["user_id"])
+        await inner(replace(work, user=opening.user or work.user, opening=opening), event)
+
+    return handle
+
+
 def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) -> Middleware:
     """Return the middleware that lets only active users of active, running tenants through.
 
@@ -91,11 +102,9 @@ def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) 
             if not work.user.active and not is_ours and kind != "withheld":
                 return await turn_away(work, say("approval.not_yours_removed"))
             if kind == "said" and not work.is_control:
-                async with work.tenant.reading() as db:
-                    wishes = await preferences.load(db)
-                if wishes.halted_by and command_word(event["body"]["text"]) != NEW:
+                halted_by = work.opening.wishes.halted_by
+                if halted_by and command_word(event["body"]["text"]) != NEW:
                     return await turn_away(work, say("error.halted"))
-                work = replace(work, wishes=wishes)
             return await inner(work, event)
 
         return handle

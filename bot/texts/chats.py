@@ -48,19 +48,20 @@ class Chats:
 
     async def message(self, sending: Sending) -> Message:
         """Return an outbound in its reader's words; raises NotFound for an approval that is gone."""
-        if not sending.conversation_id:
-            return self._spoken(sending.body, sending.language)
+        body, language = sending.body, sending.language
+        approval_id = body.get("approval_id")
+        if language and approval_id is None and not body.get("file"):
+            return self._spoken(body, language)
         tenant = await self._tenants.by_id(sending.tenant_id)
         async with tenant.reading() as db:
-            language = await self._language(db, sending.conversation_id)
-            approval_id = sending.body.get("approval_id")
+            language = language or await self._language(db, sending.conversation_id)
             if approval_id is None:
-                return await self._with_file(db, self._spoken(sending.body, language), sending.body, language)
+                return await self._with_file(db, self._spoken(body, language), body, language)
             approval = await approvals.get(db, approval_id)
             if approval is None:
                 raise NotFound("approval.unknown")
             edits = None
-            if "status" in sending.body:
+            if "status" in body:
                 edits = await _card_of(db, sending, approval_id)
             return await self._card(db, approval, edits, language)
 
@@ -75,7 +76,7 @@ class Chats:
             return self._texts(what, await self._language(db, conversation_id))
 
     async def _language(self, db: Transaction, conversation_id: str) -> Language:
-        return as_language(await db.value(people.READER, conversation=conversation_id))
+        return as_language(await db.value(people.LANGUAGE, conversation=conversation_id))
 
     def _spoken(self, body: Mapping[str, Any], language: Language) -> Message:
         parts = [self._part(part_from_json(each), language) for each in body["parts"]]

@@ -34,7 +34,7 @@ from bot.console.pages import Pages
 from bot.engines import default_of, pick_engine
 from bot.inbound.admission import Admission
 from bot.inbound.beginnings import Beginnings
-from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_people
+from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, opened, tenants_and_people
 from bot.inbound.front import Front
 from bot.inbound.shares import Shares
 from bot.inbound.workers import Workers
@@ -213,7 +213,7 @@ def _workers(
         ground.tenants,
         channels,
         ground.bus,
-        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
+        fold(dispatch, [opened, errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
         SetAside(desk, ground.tenants, hands.acts),
         shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
         acts_at_once=settings.acts_at_once,

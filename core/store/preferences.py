@@ -59,7 +59,11 @@ class Preferences:
 
 async def load(tx: Transaction) -> Preferences:
     """Return the tenant's settings; what it never set has its default."""
-    stored: Mapping[str, Any] = {row["key"]: row["value"] for row in await tx.all(ALL)}
+    return of({row["key"]: row["value"] for row in await tx.all(ALL)})
+
+
+def of(stored: Mapping[str, Any]) -> Preferences:
+    """Return settings by their names as a tenant's; what is not among them has its default."""
     return Preferences(**{name: stored[name] for name in Preferences.__slots__ if name in stored})
 
 

@@ -11,13 +11,14 @@ import structlog
 
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
-from bot.inbound.beginnings import Beginnings
+from bot.inbound.beginnings import CONSOLE, Beginnings, Begun
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
 from core.ids import Ids
 from core.messages import (
     Accepted,
+    Address,
     Body,
     Click,
     Inbound,
@@ -29,7 +30,7 @@ from core.messages import (
     command_word,
 )
 from core.store import inbox, people
-from core.store.database import Database, Row
+from core.store.database import Database, Row, Transaction
 from core.store.inbox import Arrival, Repeat, Taken
 from core.store.log import Event
 from core.tenant import Tenant, Tenants
@@ -79,7 +80,8 @@ class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
     start: takes the accepted work on in this process. knock: tells admins of a stranger; returns whether
-    there is anybody to tell. beginnings: finds a message's conversation.
+    there is anybody to tell. beginnings: finds a message's conversation. say_in: has something said, in the
+    transaction that is open.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Front:
         start: Callable[[Arrived], None],
         knock: Callable[[Tenant, Inbound], Awaitable[bool]],
         beginnings: Beginnings,
+        say_in: Callable[[Transaction, Tenant, str, Address, Outbound], Awaitable[int]],
     ) -> None:
         self._me = me
         self._database = database
@@ -101,6 +104,7 @@ class Front:
         self._start = start
         self._knock = knock
         self._beginnings = beginnings
+        self._say_in = say_in
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
         self._wrong_codes = Rate(WRONG_CODES_A_MINUTE)
 
@@ -143,6 +147,8 @@ class Front:
                 tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
             )
             taken = await inbox.accept(tx, arrival, self._me)
+            if laned and taken is None and address.channel != CONSOLE:
+                await self._say_that_it_waits(tx, tenant, begun, address)
             if begun.entry is not None:
                 await tenant.audit.append_in(tx, begun.entry, now)
         if taken is not None:
@@ -152,6 +158,14 @@ class Front:
         return Accepted(
             tenant.id, taken.id if taken else 0, conversation_id, seq, taken.fence if taken else None
         )
+
+    async def _say_that_it_waits(
+        self, tx: Transaction, tenant: Tenant, begun: Begun, address: Address
+    ) -> None:
+        """Say of the first message that waits for a turn's end that it does; the console's page shows it."""
+        if await inbox.waiting(tx, tenant.id, begun.conversation_id) == [begun.seq]:
+            words = Outbound("notice", [say("message.waits")])
+            await self._say_in(tx, tenant, begun.conversation_id, address, words)
 
     async def _repeated(self, inbound: Inbound) -> Accepted:
         async with self._database.reading() as db:

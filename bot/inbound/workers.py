@@ -15,13 +15,14 @@ from agent.context import Work
 from bot.inbound.front import Arrived
 from bot.inbound.shares import Shares
 from core.errors import Fenced, It0Error, StoreUnavailable
-from core.messages import Address
+from core.messages import Address, Progress
 from core.ports import Bus, Channel
 from core.store import inbox, log, preferences
 from core.store.database import Database, Row, Transaction
 from core.store.inbox import Taken
 from core.store.lost import Lost
 from core.tenant import Tenants
+from core.texts import say
 from core.work import Role, User
 
 logger = structlog.get_logger()
@@ -206,6 +207,8 @@ class Workers:
             self._running[task] = work
         structlog.contextvars.bind_contextvars(turn=turn_id)
         try:
+            if taken.laned and self._shares.is_full(tenant.id, event["user_id"] or ""):
+                await live.update(Progress("state", say("message.queued").as_json()))
             async with self._place(work, event):
                 await self._handle(work, event)
         finally:

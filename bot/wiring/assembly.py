@@ -16,6 +16,7 @@ from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
+from agent.speech import speak
 from agent.tools import all_tools
 from agent.turns import Turns
 from bot.api.resources.approvals import ApprovalDesk
@@ -98,6 +99,7 @@ def assemble(ground: Ground) -> App:
         workers.start,
         admission.knock,
         Beginnings(new_id, settings.conversation_silence_hours),
+        partial(speak, desk),
     )
     heads = Heads(settings.home / "audit")
     entrance = Entrance(front, Console(ground.bus), ground.bus)

@@ -77,7 +77,7 @@ class Gate:
         if not work.user.role.covers(Role.OPERATOR):
             raise NotAllowed("error.operators_only")
         redact = await self.redact(work.tenant)
-        if redact(command) != command:
+        if redact.known(command) != command:
             return await self._refuse_secret(work, redact, command, names)
         servers = await self._servers(work, names)
         verdict = self.judge(command, servers)
@@ -227,7 +227,7 @@ class Gate:
             return await self.sending.deliver(work, approval, servers[0])
         redact = await self.redact(work.tenant)
         # The secret was stored since this was asked for.
-        if redact(action.command) != action.command or holds_secret(action.edit, redact):
+        if redact.known(action.command) != action.command or holds_secret(action.edit, redact):
             return say("gate.secret_in_command")
         ways = Ways(await self._fleet.targets(work.tenant, servers))  # raises for one that cannot be used
         run = Run(

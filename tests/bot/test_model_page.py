@@ -45,6 +45,7 @@ async def house(model: ModelDouble, tmp_path_factory: pytest.TempPathFactory) ->
     """Yield a running it0 with a model."""
     home = tmp_path_factory.mktemp("model") / "home"
     running = House(home, ANTHROPIC_API_KEY="sk-secret-of-ours", ANTHROPIC_BASE_URL=model.url)
+    running.is_cold = True
     running.start()
     try:
         yield running

@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import Browser, expect
 from support.house import House
 from support.model_double import Fault, ModelDouble, Status, Thought, run_on, serving
-from test_two_people import browser, enter, pytestmark, say
+from test_two_people import enter, pytestmark, say
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["pytestmark"]
 
 REPORT = """**Done.** What I found:
 
@@ -45,7 +45,6 @@ async def house(model: ModelDouble, tmp_path_factory: pytest.TempPathFactory) ->
     """Yield a running it0 with a model."""
     home = tmp_path_factory.mktemp("model") / "home"
     running = House(home, ANTHROPIC_API_KEY="sk-secret-of-ours", ANTHROPIC_BASE_URL=model.url)
-    running.is_cold = True
     running.start()
     try:
         yield running

@@ -96,7 +96,7 @@ def user_change(
 @click.argument("name")
 @data_options
 def user_forget_totp(name: str, tenant: str, as_json: bool) -> None:
-    """Remove a person's second factor, such as of a lost phone; they are told so."""
+    """Remove a person's second factor."""
     from bot.admin import people as admin
 
     run(lambda: admin.take_away_factor(tenant, name))

@@ -6,12 +6,14 @@ from typing import Any
 
 from bot.chat.controls import described, words_for
 from bot.texts.catalogue import Catalogue
+from bot.texts.effects import LONG, bytes_of, effects_of, hash_of, rationale_of
 from bot.texts.visible import in_one_line, listed
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Document, Label, Message
 from core.store import approvals, clusters, files, log, outbox, people
 from core.store.database import Transaction
+from core.store.rationales import rationales
 from core.tenant import Tenants
 from core.texts import LANGUAGES, Language, Say, as_language, say
 from core.work import Approval, Risk, User
@@ -131,17 +133,19 @@ class Chats:
         )
         own = await words_for(db, approval, reader, "chat.card_words") if reader else []
         votes = await _votes(db, approval, names)
-        said = (head, *votes, *described(approval, servers, names, "chat.card_about"), *own)
-        parts = [self._part(part, language) for part in said]
+        about = described(approval, servers, names, "chat.card_about")
+        more = await _beside(db, approval) if approval.status == "pending" else []
+        parts = [self._part(part, language) for part in (head, *votes, *about, *more, *own)]
         if approval.status != "pending":
             return Message(parts, edits=edits)
         buttons = (
             Label(self._texts(say("console.approve"), language), f"approve:{approval.id}", "primary"),
             Label(self._texts(say("console.reject"), language), f"reject:{approval.id}", "danger"),
         )
-        return Message(
-            parts, buttons, self._texts(say("chat.rest"), language), edits, approval.level >= Risk.L1
-        )
+        is_new = edits is None and len(approval.action.shown) > LONG
+        file = Document(_file_of(approval), bytes_of(approval.action)) if is_new else None
+        rest = self._texts(say("chat.rest"), language)
+        return Message(parts, buttons, rest, edits, approval.level >= Risk.L1, file=file)
 
 
 async def _alone(db: Transaction, sending: Sending) -> User | None:
@@ -161,6 +165,23 @@ async def _votes(db: Transaction, approval: Approval, names: Mapping[str, str]) 
     voters = (await approvals.approvers(db, [approval.id])).get(approval.id, [])
     given = listed([names.get(each, "?") for each in voters])
     return [say("chat.card_votes", names=given, missing=approval.needed - approval.approvals)]
+
+
+async def _beside(db: Transaction, approval: Approval) -> list[Part]:
+    """Return what a decision is helped by, below what is decided about."""
+    parts: list[Part] = []
+    if len(approval.action.shown) > LONG:
+        about = {"name": _file_of(approval), "hash": hash_of(approval.action)}
+        parts.append(say("chat.card_file", characters=len(approval.action.shown), **about))
+    if effects := effects_of(approval):
+        parts.append(say("chat.card_effect", effects=listed(effects)))
+    if words := (await rationales(db, [approval.id])).get(approval.id):
+        parts.append(say("chat.card_model", words=rationale_of(words)))
+    return parts
+
+
+def _file_of(approval: Approval) -> str:
+    return f"{approval.code}.txt"
 
 
 async def _card_of(db: Transaction, sending: Sending, approval_id: str) -> Any:

@@ -19,6 +19,8 @@ from core.store import approvals as store
 from core.store.database import Transaction
 from core.work import Approval, User
 
+LONGEST = 80
+"""Characters, with spaces around: longer texts decide nothing."""
 RECENT = timedelta(days=1)
 """For so long a code still finds what was decided, to say who was first."""
 
@@ -53,7 +55,7 @@ def read(text: str) -> Words | None:
 
     A bare verb for approval is none without a slash: it is a yes like any other, and approves nothing.
     """
-    plain = unicodedata.normalize("NFKC", text).strip().rstrip(" .!。")
+    plain = unicodedata.normalize("NFKC", text).strip().rstrip(" .!。") if len(text) <= LONGEST else ""
     found = _DECISION.fullmatch(plain)
     if found is None:
         return None
@@ -68,7 +70,7 @@ def read(text: str) -> Words | None:
 
 def is_yes(text: str) -> bool:
     """Return whether ``text`` says no more than yes."""
-    return unicodedata.normalize("NFKC", text).strip().strip(" .!。").casefold() in _YES
+    return len(text) <= LONGEST and unicodedata.normalize("NFKC", text).strip(" .!。\n").casefold() in _YES
 
 
 def own_code(approval_id: str, nonce: str, user_id: str) -> str:

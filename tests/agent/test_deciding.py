@@ -50,6 +50,7 @@ def test_decision_is_read_in_both_languages(text: str, words: Words) -> None:
         "approve A7-49",
         "I approve A7-493",
         "不批准 A7-493",
+        "approve A7-493" + " " * 100,
         "…\n\n<data-1>\napprove A7-493\n</data-1>",
     ],
 )

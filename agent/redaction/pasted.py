@@ -36,6 +36,7 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
         ),
         "token": (
             r"\bit0_[0-9a-f]{8}_[\w-]{20}",
+            r"\botpauth://[^\s]{0,300}[?&]secret=[A-Za-z2-7]{16}",
             r"\bgh[pousr]_[A-Za-z0-9]{36}",
             r"\bgithub_pat_[A-Za-z0-9_]{22}",
             r"\bglpat-[\w-]{20}",
@@ -99,6 +100,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     "cloud_key": ("akia", "asia", "aws", "aiza"),
     "token": (
         "it0_",
+        "otpauth:",
         *(f"gh{kind}_" for kind in "pousr"),
         "github_pat_",
         "glpat-",

@@ -231,6 +231,7 @@ async def test_typed_code_is_kept_nowhere_and_taken_back(
     code = room.code(room.ann)
     assert await room.said(room.ann, f"/totp {code}", kind="notice") == ["totp.right"]
     assert await tables_with(room.place, code) == []
+    assert await tables_with(room.place, room.secrets["ann"]) == []
     assert code not in caplog.text + "".join(capfd.readouterr())
     assert await room.said(room.ann, f"/totp {code}", kind="notice") == ["totp.used"]
 

@@ -9,13 +9,15 @@ import structlog
 
 from agent.acts import Acts
 from agent.context import Desk, Work
-from agent.gate.approvals import Approvals
 from agent.gate.approvals import Click as Decision
+from agent.gate.deciding import is_yes
+from agent.gate.deciding import read as read_decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.chat.controls import Controls
 from bot.inbound.admission import VERB, Admission
 from bot.inbound.beginnings import NEW
+from bot.inbound.decisions import Decisions
 from bot.inbound.front import STOP_WORDS
 from bot.inbound.withheld import Withheld
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
@@ -128,7 +130,7 @@ class Dispatch:
         desk: Desk,
         turns: Turns,
         acts: Acts,
-        approvals: Approvals,
+        decisions: Decisions,
         controls: Controls,
         admission: Admission,
     ) -> None:
@@ -137,7 +139,7 @@ class Dispatch:
         self._admission = admission
         self._turns = turns
         self._acts = acts
-        self._approvals = approvals
+        self._decisions = decisions
         self._controls = controls
 
     async def __call__(self, work: Work, event: Mapping[str, Any]) -> None:
@@ -145,9 +147,11 @@ class Dispatch:
         body = event["body"]
         match event["kind"]:
             case "said":
-                await self._said(work, body["text"])
+                await self._said(work, body["text"], event)
             case "clicked":
                 await self._clicked(work, body["button"], event)
+            case "withheld" if "outcome" in body:
+                await self._decisions.proved(work, body, event)
             case "withheld":
                 await self._withheld(work, body)
             case "act":
@@ -157,7 +161,11 @@ class Dispatch:
             case kind:
                 raise NotFound("error.bad_input", kind=kind)
 
-    async def _said(self, work: Work, text: str) -> None:
+    async def _said(self, work: Work, text: str, event: Mapping[str, Any]) -> None:
+        if (decision := read_decision(text)) is not None:
+            return await finish(self._desk, work, await self._decisions.said(work, decision, event))
+        if is_yes(text) and await self._decisions.waits_here(work):
+            return await finish(self._desk, work, [say("approval.yes_is_no_vote")])
         command = self._controls.find(text)
         words = text.split()[1:] if command else ()  # of a long text they would be kept as long as its turn
         may_hold_secret = command is None or words  # a bare /stop waits for nothing
@@ -181,8 +189,7 @@ class Dispatch:
             event["event_id"],
             event["ip"],
         )
-        await self._approvals.decide(work.tenant, work.user, click)
-        await finish(self._desk, work, [])
+        await finish(self._desk, work, await self._decisions.clicked(work, click))
 
 
 class SetAside:

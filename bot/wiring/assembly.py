@@ -12,6 +12,7 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.gate.stepup import StepUp
 from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.redaction.redactions import Redactions
@@ -25,6 +26,7 @@ from bot.api.resources.credentials import CredentialDesk
 from bot.api.resources.fleet import FleetDesk
 from bot.api.resources.page import PageDesk
 from bot.api.resources.records import RecordsDesk
+from bot.api.resources.stepup import StepUpDesk
 from bot.api.resources.talk import Talk
 from bot.api.resources.tenant import TenantDesk
 from bot.api.service import Api, Resource
@@ -35,6 +37,7 @@ from bot.console.pages import Pages
 from bot.engines import default_of, pick_engine
 from bot.inbound.admission import Admission
 from bot.inbound.beginnings import Beginnings
+from bot.inbound.decisions import Decisions
 from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, opened, tenants_and_people
 from bot.inbound.front import Front
 from bot.inbound.shares import Shares
@@ -89,7 +92,9 @@ def assemble(ground: Ground) -> App:
     staff = Staff(clock, settings.pairing_code_minutes)
     keys = ApiKeys(clock)
     admission = Admission(desk, staff)
-    workers = _workers(ground, desk, hands, controls, admission, channels)
+    step_up = StepUp(desk, settings.step_up_minutes)
+    decisions = Decisions(desk, hands.approvals, step_up)
+    workers = _workers(ground, desk, hands, decisions, controls, admission, channels)
     front = Front(
         ground.me,
         ground.database,
@@ -100,6 +105,7 @@ def assemble(ground: Ground) -> App:
         admission.knock,
         Beginnings(new_id, settings.conversation_silence_hours),
         partial(speak, desk),
+        step_up,
     )
     heads = Heads(settings.home / "audit")
     entrance = Entrance(front, Console(ground.bus), ground.bus)
@@ -113,6 +119,7 @@ def assemble(ground: Ground) -> App:
         CredentialDesk(hands.fleet.credentials),
         people_desk_of(ground, callers, sessions, staff, keys, desk),
         RecordsDesk(doctor, heads, ground.texts, clock),
+        StepUpDesk(step_up, staff),
         TenantDesk(controls, installations, ground.engines.keys(), desk.changed, clock),
         PageDesk(ground.texts),
     ]
@@ -133,6 +140,7 @@ def assemble(ground: Ground) -> App:
         fleet=hands.fleet,
         probing=hands.gate.probing,
         staff=staff,
+        step_up=step_up,
         keys=keys,
         sessions=sessions,
         shell=ground.shell,
@@ -202,12 +210,13 @@ def _workers(
     ground: Ground,
     desk: Desk,
     hands: Hands,
+    decisions: Decisions,
     controls: Controls,
     admission: Admission,
     channels: Mapping[str, Channel],
 ) -> Workers:
     settings = ground.settings
-    dispatch = Dispatch(desk, hands.turns, hands.acts, hands.approvals, controls, admission)
+    dispatch = Dispatch(desk, hands.turns, hands.acts, decisions, controls, admission)
     return Workers(
         ground.me,
         ground.role,

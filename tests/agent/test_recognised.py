@@ -35,6 +35,7 @@ SAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("{}", "github_pat_" + "a1" * 20),
     ),
     "gitlab_token": (("remote uses {}", "glpat-" + "x9" * 10),),
+    "second_factor": (("otpauth://totp/it0:ann?secret={}&issuer=it0", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),),
     "slack_token": (("slack: {}", "xoxb-123456789012-abcdef"), ("{}", "xapp-1-A111-222-abc")),
     "chat_webhook": (
         (

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyotp
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
+from support.browser import CHROMIUM
 from support.house import House, audit_of, running_house, signed_in
-from test_console_page import ARGS, CHROMIUM
 from test_two_people import enter, photograph, say
 
 pytestmark = pytest.mark.skipif(
@@ -23,15 +23,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Yield a running it0."""
     with running_house(tmp_path_factory.mktemp("stepup") / "home") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield a real browser."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        yield chromium
-        await chromium.close()
 
 
 async def command(house: House, *words: str) -> None:

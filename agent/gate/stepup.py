@@ -118,7 +118,7 @@ class StepUp:
         async with tenant.transaction() as tx:
             if await tx.one(store.BEGIN, user=user.id, sealed=sealed, now=now) is None:
                 raise Refused("totp.enrolled_already")
-            await _note(tx, tenant, now, "totp.begin", user, user.id)
+            await note(tx, tenant, now, "totp.begin", user, "user", user.id, {})
         return await asyncio.to_thread(totp.enrolment, secret, user.name, f"it0 {tenant.row.slug}")
 
     async def confirm(self, tenant: Tenant, user: User, code: str) -> None:
@@ -129,7 +129,7 @@ class StepUp:
                 raise Refused("totp.enrolled_already")
             outcome = await self._look(tx, tenant, row, code)
             if outcome == "right":
-                await _note(tx, tenant, self._desk.clock(), "totp.enrol", user, user.id)
+                await note(tx, tenant, self._desk.clock(), "totp.enrol", user, "user", user.id, {})
         _check(outcome)
         self._desk.changed(tenant.id, "people")
 
@@ -185,7 +185,7 @@ class StepUp:
             outcome: Outcome = await self._look(tx, tenant, row, code) if _is_confirmed(row) else "none"
             if outcome == "right":
                 await tx.one(store.REMOVE, user=user.id)
-                await _note(tx, tenant, self._desk.clock(), "totp.remove", user, user.id)
+                await note(tx, tenant, self._desk.clock(), "totp.remove", user, "user", user.id, {})
         _check(outcome)
         self._desk.changed(tenant.id, "people")
 
@@ -201,7 +201,8 @@ class StepUp:
             if await tx.one(store.REMOVE, user=user.id) is None:
                 raise Refused("totp.not_enrolled", name=user.name)
             await self._tell(tx, tenant, user, words)
-            await _note(tx, tenant, self._desk.clock(), "totp.take_away", by, user.id, user.name)
+            named = {"name": user.name}
+            await note(tx, tenant, self._desk.clock(), "totp.take_away", by, "user", user.id, named)
         self._desk.changed(tenant.id, "people")
 
     async def reseal(self, tenant: Tenant) -> int:
@@ -262,15 +263,3 @@ def _asked_within(row: Row | None, span: timedelta, now: datetime) -> bool:
 def _check(outcome: Outcome) -> None:
     if outcome != "right":
         raise NotAllowed(f"totp.{outcome}", minutes=int(LOCKED.total_seconds() // 60))
-
-
-async def _note(
-    tx: Transaction,
-    tenant: Tenant,
-    at: datetime,
-    action: str,
-    by: User | None,
-    user_id: str,
-    name: str = "",
-) -> None:
-    await note(tx, tenant, at, action, by, "user", user_id, {"name": name} if name else {})

@@ -313,8 +313,8 @@ def test_a_schema_is_a_database_to_mysql_only() -> None:
 # What the checker accepts, told to a real database.
 
 PIECES = """SELECT a FROM t WHERE b = 'x' ; , ( ) * 1 t.a AS x WITH ( SELECT 1 ) INSERT INTO t VALUES
-DELETE UPDATE SET REPLACE ( a , 'b' , 'c' ) count(*) abs(1) ORDER BY LIMIT 2 UNION ALL DROP TABLE "a" `b` [c] --
-CREATE PRAGMA user_version table_info(t) journal_mode = delete writable_schema ATTACH EXPLAIN VACUUM
+DELETE UPDATE SET REPLACE ( a , 'b' , 'c' ) count(*) abs(1) ORDER BY LIMIT 2 UNION ALL DROP TABLE "a" `b` [c]
+-- CREATE PRAGMA user_version table_info(t) journal_mode = delete writable_schema ATTACH EXPLAIN VACUUM
 load_extension('x') randomblob(9) || RETURNING a"""
 soups = st.lists(st.sampled_from(PIECES.split()), min_size=2, max_size=14).map(" ".join)
 READING = {

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,9 @@ def judged(line: str) -> list[tuple[str, ...]] | None:
             return None
         # An empty argument would look like the end of a call.
         if "" in argv or len(argv[0].encode()) > 200 or any(fed.text != "/etc/passwd" for fed in part.inputs):
+            return None
+        # "bash -c -x" takes it for a flag; what a glob finds on this machine is not what was typed.
+        if argv[0][0] == "-" or any(word.glob and glob(word.text) for word in words):
             return None
         found.append(argv)
     return found

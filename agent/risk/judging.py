@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from agent.risk.crosscheck import agrees
 from agent.risk.forbidden import scan
 from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
 from agent.risk.options import judge_use
@@ -42,6 +43,8 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
     found_all = [(part.text, finding) for part in parts for finding in _judge_part(part)]
     found_all += _elsewhere(parts)
+    if all(finding.level < Risk.L2 for _, finding in found_all) and not agrees(text, parts):
+        found_all.append((_short(text), Finding(Risk.L2, say("risk.parsers_differ"))))
     return _verdict(_raised(found_all, environment, count))
 
 

@@ -30,9 +30,6 @@ _FORMS = {
     "pgsetting": r"(?!all\Z|primary_conninfo|ssl_passphrase)[a-z_.]+",
     "memcached": r"(localhost|127\.0\.0\.1)(:\d{1,5})?",
     "memcachedverb": "display|stats|settings|sizes",
-    "rabbitlisted": "queues|exchanges|bindings|connections|channels|consumers|nodes|vhosts|policies"
-    "|permissions",
-    "rabbitshown": "overview",
     "mysqlverb": r"status|processlist|ping|version|extended-status|variables",
 }
 _ADDRESS = re.compile(rf"{_HERE}|{_SOCKET}")

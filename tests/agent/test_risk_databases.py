@@ -56,8 +56,6 @@ READS = [
     'mongosh --eval \'printjson(db.getSiblingDB("app").o.aggregate([{$group: {_id: "$s", n: {$sum: 1}}}]))\'',
     "mongosh --eval 'db.adminCommand({replSetGetStatus: 1})'",
     "nodetool tablestats app.events",
-    "rabbitmqctl list_queues --vhost shop name messages -q",
-    "rabbitmqadmin list queues name messages",
     "memcached-tool 127.0.0.1:11211 stats",
 ]
 
@@ -137,9 +135,6 @@ ACTS = [
     "nodetool drain",
     "rabbitmqctl environment",
     "rabbitmqctl eval 'os:cmd(\"id\").'",
-    "rabbitmqadmin export /tmp/x",
-    "rabbitmqadmin list users",
-    "rabbitmqadmin -H evil list queues",
     "memcached-tool evil:11211 stats",
     "memcached-tool localhost:11211 dump",
     "pg_restore -l -f /tmp/x /var/backups/a.dump",

@@ -35,7 +35,7 @@ def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[W
         rest = _take(use, words)
         if rest is None:
             break
-        child = use.rule.sub.get(rest[0].text)
+        child = _child(use.rule, rest[0])
         if child is None:
             _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=rest[0].text))
             break
@@ -43,6 +43,13 @@ def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[W
     if not use.findings:
         _judge(use)
     return use.findings, use.inner
+
+
+def _child(rule: Rule, word: Word) -> Rule | None:
+    """Return the rule of the subcommand that ``word`` names, None when it names none."""
+    if word.glob:
+        return None
+    return rule.sub.get(word.text.upper() if rule.any_case and word.text.isascii() else word.text)
 
 
 def _ask(use: Use, why: Say) -> None:
@@ -55,7 +62,7 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     """Note the flags and operands of one level; return the words from the subcommand on, None without one."""
     use.shared |= use.rule.shared
     use.allowed = {**use.shared, **use.rule.flags}
-    if words and words[0].text in use.rule.sub and not words[0].glob:
+    if words and _child(use.rule, words[0]):
         return words
     if use.rule.first and not _begins(words, use.rule.first):
         _ask(use, say("risk.missing_option", program=use.program, option=sorted(use.rule.first)[0]))

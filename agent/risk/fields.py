@@ -6,6 +6,7 @@ Each reader follows every place that its text may print from. What it does not u
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from agent.risk.rules import listed
 
@@ -35,6 +36,18 @@ def harmless(fields: frozenset[str], path: Path) -> bool:
         return True
     ends = [at for at, char in enumerate(names) if char == "."] + [len(names)]
     return any(f"{names[:end]}.**" in fields for end in ends)
+
+
+@cache
+def _ways(fields: frozenset[str]) -> frozenset[str]:
+    """Return what the list ``fields`` goes through on its way to each field."""
+    return frozenset(name[:at] for name in fields for at, char in enumerate(name) if char == ".")
+
+
+def leads(fields: frozenset[str], path: Path) -> bool:
+    """Return whether ``path`` is harmless, or on the way to a field that is."""
+    names = ".".join(path[1:] if path[:1] == ("items",) else path)
+    return not names or names in _ways(fields) or harmless(fields, path)
 
 
 class _Beyond(Exception):
@@ -78,6 +91,9 @@ def _read_jsonpath(text: str, fields: frozenset[str]) -> None:
             raise _Beyond
         _jsonpath_action(action[1], contexts, fields)
         at = action.end()
+    # Behind a range that nothing ends, kubectl goes on with the whole object.
+    if len(contexts) > 1:
+        raise _Beyond
 
 
 def _jsonpath_action(text: str, contexts: list[Sequence[Path]], fields: frozenset[str]) -> None:
@@ -88,10 +104,12 @@ def _jsonpath_action(text: str, contexts: list[Sequence[Path]], fields: frozense
         if item is None:
             raise _Beyond
         at = item.end()
-        if item["word"] == "end" and len(contexts) > 1:
+        if item["word"] == "end":
             contexts.pop()
+            if not contexts:
+                raise _Beyond
         elif item["word"]:
-            ranging = item["word"] == "range"
+            ranging = True
         elif item["path"]:
             paths, at = _steps(text, item.start(), contexts)
             if ranging:
@@ -306,4 +324,4 @@ def go_template_is_harmless(text: str, fields: frozenset[str]) -> bool:
             at = action.end()
     except _Beyond:
         return False
-    return True
+    return len(reader.contexts) == 1

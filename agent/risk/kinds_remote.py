@@ -77,6 +77,12 @@ REMOTE_FORMS = {
 }
 """Kinds that a pattern says all of; ``clientkey``: a key that a client uses, and never shows."""
 
+WHOLE_OBJECTS = {
+    ("risk.reads_configuration", "-o json"): KUBERNETES,
+    **{("risk.reads_container", name): DOCKER for name in ("docker", "podman", "nerdctl")},
+}
+"""What is said of a whole object that is shown, with the first place in its words: what jq may pick of it."""
+
 _RAW_PATH = re.compile(
     r"/(metrics|healthz|livez|readyz|version)(/[\w/-]*)?(\?[\w=&-]*)?|/apis/metrics\.k8s\.io/v1beta1/[\w/-]+"
 )

@@ -36,7 +36,7 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     [aws.sub.ec2.sub."describe-*"]    subcommands of one form, where none is listed by its whole name
 
 ``changes.toml`` lists the programs that are known to change things, by reason; ``forbidden.toml`` is for the
-scan of what nobody may approve; ``languages.toml``, ``paths.toml`` and ``fields.toml`` have the checkers' words.
+scan of what nobody may approve; ``languages.toml``, ``paths.toml``, ``fields.toml`` list words for checkers.
 """
 
 import hashlib

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -562,7 +563,7 @@ UNASKED = [
     "ctr -n k8s.io containers ls -q",
     "docker inspect -f '{{.State.Status}} {{.RestartCount}}' web",
     "docker inspect -f '{{(index (index .NetworkSettings.Ports \"80/tcp\") 0).HostPort}}' web",
-    "docker inspect --format '{{range $n, $c := .NetworkSettings.Networks}}{{$n}} {{$c.IPAddress}}{{end}}' web",
+    "docker inspect --format '{{range $n, $c := .NetworkSettings.Networks}}{{$c.IPAddress}}{{end}}' web",
     "docker inspect web | jq '.[0].State.Health'",
     "docker image inspect -f '{{.RepoDigests}}' web:1",
     "docker-compose -f /srv/app/docker-compose.yml ps",
@@ -652,8 +653,11 @@ POD: dict[str, object] = {
     },
     "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
 }
-STEPS = """metadata name labels app annotations spec nodeName containers image command args env value livenessProbe
-httpGet path httpHeaders volumes csi status phase conditions type kind""".split()
+STEPS = re.findall(
+    r"\w+",
+    """metadata name labels app annotations spec nodeName containers image command args env value
+livenessProbe httpGet path httpHeaders volumes csi status phase conditions type kind""",
+)
 LISTS = frozenset(("containers", "command", "args", "env", "httpHeaders", "volumes", "conditions"))
 
 

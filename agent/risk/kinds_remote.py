@@ -67,6 +67,8 @@ REMOTE_FORMS = {
     "cloudquery": r"(?!\s*\w+://)[^-][\s\S]*",
     "awssetting": r"(?!.*(secret|token|key|passw|credential))[a-z][\w./-]*",
     "bucket": r"(s3|gs|oss|cos|obs)://[\w./*=+:-]*",
+    "awsbucket": r"(s3://)?[A-Za-z0-9][\w./=+:-]*",
+    "imageglob": r"[A-Za-z0-9*][\w.:/@*-]*",
     "rclonepath": r"[A-Za-z0-9][\w-]*[:/][\w./ -]*",
     "gcloudlevel": r"info|warning|error|critical|none",
     "azlogin": r"login",

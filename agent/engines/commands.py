@@ -273,6 +273,8 @@ _TABLE = (
     Command("cluster", "manage", Role.ADMIN, sample="add shop k8s entry={server} environment=prod"),
     Command("credential", "manage", Role.ADMIN),
     Command("approvals", "manage", Role.VIEWER),
+    Command("grants", "manage", Role.VIEWER),
+    Command("revoke", "manage", Role.OPERATOR, sample="A7-493"),
     Command("audit", "manage", Role.ADMIN, looking.audit, "server={server} since=24h"),
     Command("usage", "manage", Role.ADMIN, sample="30"),
     Command("doctor", "manage", Role.ADMIN),

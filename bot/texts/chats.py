@@ -6,10 +6,11 @@ from typing import Any
 
 from bot.chat.controls import described
 from bot.texts.catalogue import Catalogue
+from bot.texts.terms import grant_of, read_of
 from bot.texts.visible import in_one_line
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
-from core.ports import Document, Label, Message
+from core.ports import Document, Label, Message, Style
 from core.store import approvals, clusters, files, outbox, people
 from core.store.database import Transaction
 from core.tenant import Tenants
@@ -22,6 +23,8 @@ MENU = (
     "run",
     "tasks",
     "approvals",
+    "grants",
+    "revoke",
     "send",
     "undo",
     "stop",
@@ -114,28 +117,39 @@ class Chats:
         servers = await clusters.places_by_id(db, list(approval.action.server_ids))
         names = {user.id: user.name for user in await people.users(db)}
         who = names.get(approval.settled_by or "", "it0")
+        state = "went_ahead" if approval.went_ahead else approval.status
         head = say(
             "chat.card",
             code=approval.code,
             level=int(approval.level),
             risk=say(f"level.{int(approval.level)}"),
-            status=say(
-                f"chat.card_{approval.status}", who=who, approvals=approval.approvals, needed=approval.needed
-            ),
+            status=say(f"chat.card_{state}", who=who, approvals=approval.approvals, needed=approval.needed),
         )
+        more = filter(None, (read_of(approval, names), grant_of(approval, names)))
         parts = [
             self._part(part, language)
-            for part in (head, *described(approval, servers, names, "chat.card_about"))
+            for part in (head, *described(approval, servers, names, "chat.card_about"), *more)
         ]
         if approval.status != "pending":
             return Message(parts, edits=edits)
-        buttons = (
-            Label(self._texts(say("console.approve"), language), f"approve:{approval.id}", "primary"),
-            Label(self._texts(say("console.reject"), language), f"reject:{approval.id}", "danger"),
-        )
         return Message(
-            parts, buttons, self._texts(say("chat.rest"), language), edits, approval.level >= Risk.L1
+            parts,
+            self._buttons(approval, language),
+            self._texts(say("chat.rest"), language),
+            edits,
+            approval.level >= Risk.L1,
         )
+
+    def _buttons(self, approval: Approval, language: Language) -> list[Label]:
+        """Return what decides a request: yes, yes for some minutes where that is offered, and no."""
+        yes, no = say("console.approve"), say("console.reject")
+        minutes = say("console.grant", minutes=approval.grant_minutes)
+        rows: list[tuple[Say, str, Style]] = [(yes, "approve", "primary"), (no, "reject", "danger")]
+        if approval.grant_minutes:
+            rows.insert(1, (minutes, "grant", "plain"))
+        return [
+            Label(self._texts(words, language), f"{verb}:{approval.id}", look) for words, verb, look in rows
+        ]
 
 
 async def _card_of(db: Transaction, sending: Sending, approval_id: str) -> Any:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from bot.texts.catalogue import Catalogue
+from bot.texts.terms import read_of, then_of
 from bot.texts.visible import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
@@ -199,6 +200,10 @@ class Renderer:
             "why_not": self._why_not(refusal, approval),
             "conversation": approval.conversation_id,
             "digest": approval.digest,
+            "then": self._texts(then_of(approval), self.language),
+            "read": self._texts(read, self.language) if (read := read_of(approval, names)) else "",
+            "grant_minutes": approval.grant_minutes,
+            "went_ahead": approval.went_ahead,
         }
 
 

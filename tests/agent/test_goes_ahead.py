@@ -54,7 +54,8 @@ async def test_it_goes_ahead_only_where_the_tenant_opted_in_and_its_card_says_wh
         await prefer(place, l1_goes_ahead=opted_in)
         asked = await answered(place, f"/run web {RESTART}")
         words = ("goes ahead by itself", "自动执行") if opted_in else ("lapses", "逾期失效")
-        assert words[0] in await then(place, "en") and words[1] in await then(place, "zh")
+        assert words[0] in await then(place, "en")
+        assert words[1] in await then(place, "zh")
         settled = await over(place)
         await place.replies(asked)
         assert (settled["status"], settled["settled_by"]) == ("approved" if opted_in else "expired", None)
@@ -152,8 +153,8 @@ async def test_a_decision_before_the_time_counts_and_one_after_it_learns_what_ha
         assert ran(place) == 0
         await answered(place, f"/run web {RESTART}", thread="elsewhere")
         late = await over(place)
+        click = Click(late["id"], "reject", "console", new_id())
         with pytest.raises(Late) as refusal:
-            click = Click(late["id"], "reject", "console", new_id())
             await Approvals(place.app.desk).decide(place.tenant, place.ann, click)
         assert refusal.value.say.key == "approval.was_ahead"
 

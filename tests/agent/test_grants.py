@@ -91,7 +91,8 @@ async def test_granted_command_runs_again_unasked_and_is_said_and_recorded(
         assert (use["resource_id"], card["code"]) == (card["id"], code)
         assert await said(place, "grant.given") == await said(place, "grant.used") == 1
         notice = next(row["body"] for row in await place.events(again) if row["kind"] == "notice")
-        assert code in str(notice) and "UTC" in str(notice)
+        assert code in str(notice)
+        assert "UTC" in str(notice)
         (run,) = [row for row in await rows(place, "run", "started_at") if row["approval_id"] is None]
         assert (run["requester_id"], run["approver_id"]) == (place.ann.id, place.ann.id)
 

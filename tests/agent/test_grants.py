@@ -47,7 +47,7 @@ async def answered(place: Place, text: str, user: User | None = None, thread: st
     async def over() -> bool:
         return any(row["kind"] in ("reply", "card") for row in await place.events(asked))
 
-    await until(over, 30)
+    await until(over, 60)
     return asked
 
 

@@ -28,14 +28,22 @@ async def granted(yard) -> tuple[str, str]:
     return conversation, command
 
 
+async def again(yard, command: str) -> dict:
+    """Ask for a command that is granted, and return the reply: no card comes between."""
+    said = await yard.client.ask(f"/run local {command}", timeout_s=PATIENT_S)
+    await reply_in(yard.client, said["conversation"])
+    assert yard.client.of_kind(said["conversation"], "card") == []
+    return dict(yard.client.of_kind(said["conversation"], "reply")[0])
+
+
 @pytest.mark.parametrize("point", USED)
 async def test_a_kill_while_a_grant_is_used_runs_it_once_at_most_and_says_so_once(yard, point: str) -> None:
     _, command = await granted(yard)
     before = await audited(yard)
     yard.house.arm.write_text(f"die {point}")
     async with Kept(yard.house, yard.client) as kept:
-        answer = await yard.client.ask(f"/run local {command}", timeout_s=PATIENT_S)
-    assert (answer["kind"], kept.deaths) == ("reply", 1), answer
+        answer = await again(yard, command)
+    assert kept.deaths == 1
     begun = point != USED[1]
     assert yard.marks.count(command) == 1 + begun, words_of(answer)
     after = await audited(yard)
@@ -50,8 +58,8 @@ async def test_a_kill_while_a_grant_is_given_gives_it_once(yard) -> None:
     yard.house.arm.write_text("die inside:agent.gate.approvals.Approvals._vote@1")
     async with Kept(yard.house, yard.client) as kept:
         _, command = await granted(yard)
-        again = await yard.client.ask(f"/run local {command}", timeout_s=PATIENT_S)
-    assert (kept.deaths, again["kind"], yard.marks.count(command)) == (1, "reply", 2)
+        await again(yard, command)
+    assert (kept.deaths, yard.marks.count(command)) == (1, 2)
     assert (await audited(yard))["grant.given"] - before["grant.given"] == 1
 
 

@@ -184,7 +184,7 @@ class Approvals:
                 if row is None:
                     raise Late("approval.late")
                 if click.grants:
-                    await wish(tx, approval, user)
+                    await wish(tx, tenant, approval, user)
                 ballot = Ballot(approval, row["status"], row["approvals"], row["needed"])
                 if ballot.status != "pending":
                     await self._settled(tx, tenant, approval, ballot.status, user)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent.gate.jobs import not_stopped
+from agent.gate.jobs import is_stopped
 from agent.risk.judging import MANY_SERVERS
 from core.audit import Entry
-from core.errors import Halted, Refused
 from core.store import approvals as store
 from core.store import clusters, people, preferences
 from core.store.database import Transaction
@@ -47,9 +46,7 @@ async def settle_by_time(tx: Transaction, tenant: Tenant, approval: Approval, no
 
 
 async def _still_allowed(tx: Transaction, tenant: Tenant, approval: Approval) -> bool:
-    try:
-        await not_stopped(tx, tenant)
-    except (Halted, Refused):
+    if await is_stopped(tx, tenant):
         return False
     wishes = await preferences.load(tx)
     asker = await people.user(tx, approval.requester_id)

@@ -10,7 +10,7 @@ from agent.gate.jobs import job_of, never, owned, still_allowed, unasked
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
 from core.errors import Refused
-from core.store import approvals, clusters, runs, seen
+from core.store import approvals, clusters, log, runs, seen
 from core.store import grants as store
 from core.store.database import Transaction
 from core.store.grants import Grant
@@ -84,7 +84,12 @@ class Granted:
             await self._check(tx, call, grant, action)
             await self._grants.use(tx, work, grant, run.id)
 
-        check = owned(self._desk, work)
+        own = owned(self._desk, work)
+
+        async def check(tx: Transaction) -> None:
+            await tx.one(log.HOLD, id=work.conversation_id)  # the start is said in it
+            await own(tx)
+
         job = job_of(work, run, action, ways, check, call.step, may_start)
         try:
             return await self._executor.run(work.tenant, job)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.context import Desk, Work
+from agent.gate.jobs import is_stopped
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import BadInput, Late, NotAllowed, NotFound
@@ -14,6 +15,7 @@ from core.store import grants as store
 from core.store.database import Transaction
 from core.store.grants import Grant
 from core.store.preferences import Preferences
+from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
 from core.work import Action, Approval, Risk, Role, User, Verdict, may_decide
@@ -27,10 +29,14 @@ def minutes_offered(action: Action, level: Risk, wishes: Preferences) -> int:
     return wishes.grant_minutes if action.kind == "run" and level in (Risk.L1, Risk.L2) else 0
 
 
-async def wish(tx: Transaction, approval: Approval, user: User) -> None:
-    """Note that a vote just cast was for the grant, too; raises BadInput where none was offered."""
+async def wish(tx: Transaction, tenant: Tenant, approval: Approval, user: User) -> None:
+    """Note that a vote just cast was for the grant, too; raises BadInput where none was offered.
+
+    Until the transaction's end none is made void: what is given then was there to be ended, or is not given.
+    """
     if not approval.grant_minutes:
         raise BadInput("grant.not_offered", code=approval.code)
+    await _hold(tx, tenant)
     await tx.run(store.WISH, id=approval.id, user_id=user.id)
 
 
@@ -74,8 +80,13 @@ async def fallen(tx: Transaction, tenant: Tenant, grant: Grant) -> Say | None:
     return None
 
 
+async def _hold(tx: Transaction, tenant: Tenant) -> None:
+    await tx.run(LOCK, lock=f"grants {tenant.id}")
+
+
 async def void(tx: Transaction, tenant: Tenant, why: str, at: datetime, person: str = "") -> None:
     """End every grant that holds, or those that a person asked for or gave; each is audited."""
+    await _hold(tx, tenant)
     for row in await tx.all(store.VOID, now=at, person=person):
         detail = {"why": why}
         entry = Entry("grant.void", "system", None, None, "grant", row["approval_id"], detail=detail)
@@ -92,7 +103,7 @@ class Grants:
         """Give the grant with the approval that ``by`` has just settled, if every vote was for it."""
         votes = await tx.value(store.WISHES, id=approval.id)
         givers = (await approvals.approvers(tx, [approval.id])).get(approval.id, ())
-        if not approval.grant_minutes or votes < len(givers):
+        if not approval.grant_minutes or votes < len(givers) or await is_stopped(tx, tenant):
             return
         now = self._desk.clock()
         until = now + timedelta(minutes=approval.grant_minutes)

@@ -5,6 +5,7 @@ import unicodedata
 from datetime import datetime, timedelta
 
 from agent.fleet.changes import note
+from agent.gate.grants import void
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, Late, NotAllowed, NotFound, Refused
@@ -174,6 +175,8 @@ class Staff:
             if active and not user.active:
                 await _check_quota(tx, tenant)
             await tx.run(people.CHANGE, user=user.id, role=wanted, language=None, active=active)
+            if active is False or (wanted and not wanted.covers(user.role)):
+                await void(tx, tenant, "person", self._clock(), user.id)
             if active is False:
                 gone = {"tenant": tenant.id, "user_id": user.id, "now": self._clock()}
                 await tx.run(people.VOID_LINKS, **gone)

@@ -47,13 +47,16 @@ class Channel(Protocol):
         ...
 
 
+Style = Literal["primary", "danger", "plain"]
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A button in its reader's words."""
 
     label: str
     value: str
-    style: Literal["primary", "danger", "plain"] = "plain"
+    style: Style = "plain"
 
 
 @dataclass(frozen=True, slots=True)

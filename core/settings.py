@@ -195,6 +195,9 @@ class Settings(_Sourced):
     turns_per_tenant: int = Field(default=100, ge=1, description="of a process's turns at once")
     turns_per_user: int = Field(default=30, ge=1, description="of a tenant's turns at once")
     acts_at_once: int = Field(default=200, ge=1, description="approved commands, which never wait for turns")
+    approvals_per_user_per_hour: int = Field(
+        default=60, ge=1, description="requests that one person may make"
+    )
     stop_grace_s: float = Field(default=20, ge=0)
     heartbeat_s: float = Field(default=2, gt=0)
     dead_after_s: float = Field(default=10, gt=0)

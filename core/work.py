@@ -227,6 +227,9 @@ class Approval:
 
     needed: approvals that settle it; approvals: votes for it so far.
     four_eyes: the requester may not decide it.
+    seen: what its turn had read of data from outside when it asked, as ``core.store.seen`` names it.
+    grant_minutes: of the grant that may be given with it, 0 for none.
+    goes_ahead: it goes ahead when its time is over, instead of lapsing.
     """
 
     id: str
@@ -251,6 +254,14 @@ class Approval:
     settled_at: datetime | None = None
     settled_by: str | None = None
     settled_event: str | None = None
+    seen: tuple[str, ...] = ()
+    grant_minutes: int = 0
+    goes_ahead: bool = False
+
+    @property
+    def went_ahead(self) -> bool:
+        """Return whether nobody decided it: it was approved by the time-out rule."""
+        return self.status == "approved" and self.settled_by is None
 
 
 L1_WAIT = timedelta(minutes=5)

@@ -276,6 +276,8 @@ _TABLE = (
     Command("approve", "manage", Role.OPERATOR, sample="K3-512"),
     Command("reject", "manage", Role.OPERATOR, sample="K3-512"),
     Command("totp", "manage", Role.OPERATOR, sample="123456"),
+    Command("grants", "manage", Role.VIEWER),
+    Command("revoke", "manage", Role.OPERATOR, sample="A7-493"),
     Command("audit", "manage", Role.ADMIN, looking.audit, "server={server} since=24h"),
     Command("usage", "manage", Role.ADMIN, sample="30"),
     Command("doctor", "manage", Role.ADMIN),

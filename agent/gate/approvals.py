@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from agent.context import Desk, Work
+from agent.gate.goes_ahead import by_time, settle_by_time
+from agent.gate.grants import Grants, wish
 from agent.gate.jobs import still_allowed
+from agent.gate.offers import with_offers
 from agent.gate.stepup import check_proven
 from agent.speech import speak
 from core.audit import Entry
@@ -31,7 +34,7 @@ EXPIRY = "approval_expiry"
 class Click:
     """A decision as it came in. event_id: the platform's id of it, the same when it is delivered again.
 
-    typed: it was made in words.
+    typed: it was made in words. grants: it approves the command for the offered minutes, too.
     """
 
     approval_id: str
@@ -40,6 +43,7 @@ class Click:
     event_id: str
     ip: str | None = None
     typed: bool = False
+    grants: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,15 @@ def feed_address(installation_id: str, user_id: str) -> Address:
 
 
 class Approvals:
-    """Stored acts that wait for people."""
+    """Stored acts that wait for people, and the grants that come of them.
 
-    def __init__(self, desk: Desk) -> None:
+    a_hour: requests that one person may make within an hour.
+    """
+
+    def __init__(self, desk: Desk, a_hour: int = 60) -> None:
         self._desk = desk
+        self._a_hour = a_hour
+        self.grants = Grants(desk)
 
     async def ask(
         self, work: Work, step: int, action: Action, verdict: Verdict
@@ -76,7 +85,9 @@ class Approvals:
             deciders = await self._deciders(tx, work.user, verdict.level, wishes.four_eyes)
             approval = await store.of_step(tx, work.turn_id, step)
             if approval is None:
+                await self._check_rate(tx, work.user, at)
                 approval = _request(work, step, action, verdict, wishes, at)
+                approval = await with_offers(tx, work, approval, wishes)
                 await self._keep(tx, work, approval, deciders)
             if await inbox.check_fence(tx, work.taken, self._desk.me):
                 raise Refused("turn.stopped")
@@ -84,6 +95,12 @@ class Approvals:
             await work.tenant.audit.append_in(tx, _asked(work, approval), at)
         short = None if len(deciders) >= approval.needed else say("approval.nobody_can_decide")
         return approval, short
+
+    async def _check_rate(self, tx: Transaction, asker: User, at: datetime) -> None:
+        """Raise Refused when a person has asked for so much that nobody reads it any more (SECURITY A10)."""
+        since = at - timedelta(hours=1)
+        if await tx.value(store.ASKED_SINCE, user_id=asker.id, since=since) >= self._a_hour:
+            raise Refused("approval.too_many", limit=self._a_hour)
 
     async def _keep(self, tx: Transaction, work: Work, approval: Approval, deciders: Sequence[User]) -> None:
         """Store a request with the timer of its end and its cards."""
@@ -169,12 +186,16 @@ class Approvals:
                 )
                 if row is None:
                     raise Late("approval.late")
+                if click.grants:
+                    await wish(tx, tenant, approval, user)
                 ballot = Ballot(approval, row["status"], row["approvals"], row["needed"])
                 if ballot.status != "pending":
                     await self._settled(tx, tenant, approval, ballot.status, user)
                 else:
                     await self._progress(tx, tenant, approval, ballot)
                 await tenant.audit.append_in(tx, _voted(user, ballot, click), now)
+                if ballot.status == "approved":
+                    await self.grants.give(tx, tenant, replace(approval, settled_by=user.id), user)
         except Late:
             if (standing := await self._cast_before(tenant, approval, user, click)) is not None:
                 return standing
@@ -248,16 +269,16 @@ class Approvals:
             tx.after_commit.append(lambda: self._desk.post(parcel))
 
     async def expire(self, tenant: Tenant, approval_id: str) -> bool:
-        """Lapse a request whose time is over; return whether it lapsed now."""
+        """Settle a request whose time is over: it lapses or goes ahead; return whether it was settled now."""
         async with tenant.transaction() as tx:
-            lapsed = await tx.value(store.LAPSE, id=approval_id, now=self._desk.clock())
             approval = await store.get(tx, approval_id)
-            if approval is None or not lapsed:
+            if approval is None:
                 return False
-            await self._settled(tx, tenant, approval, "expired", None)
-            entry = Entry(
-                "approval.expired", "system", None, None, "approval", approval_id, detail=_detail(approval)
-            )
+            status = await settle_by_time(tx, tenant, approval, self._desk.clock())
+            if status is None:
+                return False
+            await self._settled(tx, tenant, approval, status, None)
+            entry = by_time(approval, status, _detail(approval))
             await tenant.audit.append_in(tx, entry, self._desk.clock())
         return True
 
@@ -286,7 +307,8 @@ class Approvals:
             return say("approval.time_over")
         when = (now.settled_at or now.expires_at).strftime("%H:%M:%S UTC")
         who = by.name if by else "it0"
-        return say(f"approval.was_{now.status}", who=who, when=when, code=now.code)
+        outcome = "ahead" if now.went_ahead else now.status
+        return say(f"approval.was_{outcome}", who=who, when=when, code=now.code)
 
     async def _refused(
         self, tenant: Tenant, user: User, approval: Approval | None, click: Click, why: Say
@@ -350,6 +372,8 @@ async def _check_right(tx: Transaction, tenant: Tenant, user: User, approval: Ap
 
 def _voted(user: User, ballot: Ballot, click: Click) -> Entry:
     detail = {**_detail(ballot.approval), "verdict": click.verdict, "status": ballot.status}
+    if click.grants:
+        detail["grants_minutes"] = ballot.approval.grant_minutes
     return Entry(
         f"approval.{click.verdict}",
         "user",

@@ -11,6 +11,7 @@ from agent.gate.answers import answer_of, duration, refuse_unfit
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.fetching import Fetching
+from agent.gate.granted import Granted
 from agent.gate.jobs import job_of, not_stopped, owned, still_allowed, unasked
 from agent.gate.probing import Probing
 from agent.gate.sending import Sending
@@ -60,6 +61,7 @@ class Gate:
         self._timeout_s = timeout_s
         self._timeout_max_s = timeout_max_s
         self._timeout_approved_s = timeout_approved_s
+        self._granted = Granted(desk, executor, self.judge)
         self.probing = Probing(desk, fleet, executor, classify)
         self.fetching = Fetching(desk, fleet, executor)
         self.writing = Writing(fleet, approvals, self.fetching, classify)
@@ -98,6 +100,9 @@ class Gate:
             return Answer("refused", (say("gate.only_reads", level=int(verdict.level), part=verdict.part),))
         if call.waits_for:
             return Answer("refused", (say("gate.not_run_waiting", code=call.waits_for),))
+        granted = await self._granted.run(call, action, servers, ways, verdict)
+        if granted is not None:
+            return answer_of(granted)
         return await self._ask(work, call.step, action, _warned(verdict, servers))
 
     async def _ask(self, work: Work, step: int, action: Action, verdict: Verdict) -> Answer:

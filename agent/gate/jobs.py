@@ -69,6 +69,15 @@ async def not_stopped(tx: Transaction, tenant: Tenant) -> None:
         raise Refused("error.tenant_suspended")
 
 
+async def is_stopped(tx: Transaction, tenant: Tenant) -> bool:
+    """Return whether a tenant is halted or suspended now."""
+    try:
+        await not_stopped(tx, tenant)
+    except (Halted, Refused):
+        return True
+    return False
+
+
 def still_allowed(work: Work) -> Check:
     """Return the check that whoever asked may still have anything run: a turn may be minutes old."""
 

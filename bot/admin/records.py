@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from agent.gate.approvals import Approvals, Click
+from agent.gate.grants import Grants
 from bot.admin.beside import OWNER, at, beside
+from bot.api.resources.grants import shown
 from bot.texts.render import Renderer
 from bot.texts.visible import json_line
 from bot.upkeep.doctor import Finding
@@ -19,7 +21,8 @@ from core.texts import Language
 
 TOLD_OF_APPROVALS = (
     "id", "code", "status", "level", "kind", "command", "servers", "requester", "reasons",
-    "created_at", "expires_at", "needed", "approvals", "voters", "settled_by", "settled_at",
+    "created_at", "expires_at", "then", "read", "grant_minutes", "needed", "approvals", "voters",
+    "went_ahead", "settled_by", "settled_at",
 )  # fmt: skip
 """Of what the console shows; whether the reader may decide is not for whoever names the one who does."""
 
@@ -43,8 +46,8 @@ async def approvals(slug: str, status: str, language: Language) -> list[dict[str
     return [{key: shown[approval.id][key] for key in TOLD_OF_APPROVALS} for approval in found]
 
 
-async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "reject"]) -> str:
-    """Cast ``name``'s vote; return the approval's status after it."""
+async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "reject"], grants: bool) -> str:
+    """Cast ``name``'s vote; return the approval's status after it. grants: it is for the grant, too."""
     async with at(slug) as (app, tenant):
         user = await app.staff.named(tenant, name)
         async with tenant.reading() as db:
@@ -52,9 +55,23 @@ async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "re
         found = next((a for a in pending if ref in (a.id, a.code)), None)
         if found is None:
             raise NotFound("approval.unknown")
-        click = Click(found.id, verdict, "command line", f"cli:{os.getpid()}:{new_id()}")
+        click = Click(found.id, verdict, "command line", f"cli:{os.getpid()}:{new_id()}", grants=grants)
         ballot = await Approvals(app.desk).decide(tenant, user, click)
         return ballot.status
+
+
+async def grants(slug: str) -> list[dict[str, Any]]:
+    """Return the grants that hold now."""
+    async with at(slug) as (app, tenant):
+        found = await shown(tenant, await Grants(app.desk).live(tenant))
+    return [each.model_dump(mode="json") for each in found]
+
+
+async def revoke(slug: str, name: str, ref: str) -> None:
+    """End a grant, by its id or code, in ``name``'s name."""
+    async with at(slug) as (app, tenant):
+        user = await app.staff.named(tenant, name)
+        await Grants(app.desk).revoke(tenant, user, ref, "command line")
 
 
 async def verify_audit(slug: str) -> tuple[int, list[Fault]]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import select, update
 
+from agent.gate.grants import void
 from bot.admin.beside import at, beside, tell
 from bot.process.first import DEFAULT_SLUG, make_tenant
 from core.audit import Entry
@@ -62,6 +63,8 @@ async def set_tenant_status(slug: str, status: TenantStatus, verb: str) -> str:
         async with tenant.transaction() as tx:
             if await tx.one(SET_STATUS, tenant=tenant.id, status=status) is None:
                 return status
+            if status != "active":
+                await void(tx, tenant, status, now)
             if status == "deleted":
                 for user in await people.users(tx):
                     gone = {"tenant": tenant.id, "user_id": user.id, "now": now}
@@ -77,9 +80,11 @@ async def set_preference(slug: str, key: str, value: str) -> None:
     """Change a tenant's plan or one of its settings; raises BadInput for a value that it does not take."""
     parsed: Any = value
     match key:
-        case "four_eyes" | "step_up" if value in ("on", "off"):
+        case "four_eyes" | "l1_goes_ahead" | "step_up" if value in ("on", "off"):
             parsed = value == "on"
         case "approvals_needed" if value.isdecimal() and 1 <= int(value) <= 20:
+            parsed = int(value)
+        case "grant_minutes" if value.isdecimal() and int(value) <= preferences.MOST_GRANT_MINUTES:
             parsed = int(value)
         case "language" if value in LANGUAGES:
             pass

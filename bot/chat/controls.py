@@ -8,11 +8,13 @@ from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
 from agent.gate.approvals import Approvals
 from agent.gate.deciding import own_code
+from agent.gate.grants import void
 from agent.people import set_language
 from bot.chat.about import CONSOLE, Command
 from bot.console.limits import Tally
 from bot.inbound.front import STOP_WORDS
 from bot.inbound.workers import CONTROL_TOPIC
+from bot.texts.terms import then_of
 from bot.texts.visible import in_one_line, listed, visible
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
@@ -157,11 +159,14 @@ class Controls:
         action = "tenant.halt" if halted else "tenant.resume"
         async with tenant.transaction() as tx:
             await preferences.put(tx, "halted_by", user.name if halted else None, now, user.id)
+            if halted:
+                await void(tx, tenant, "halted", now)
             await tenant.audit.append_in(tx, Entry(action, "user", user.id, channel=channel), now)
         if halted:
             self._stop_here(tenant.id, None)
             await self._desk.bus.publish(CONTROL_TOPIC, {"halt": tenant.id})
         self._desk.changed(tenant.id, "halt")
+        self._desk.changed(tenant.id, "grants")
 
     async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """List what waits for people, each with all that a decision needs."""
@@ -260,7 +265,7 @@ def described(
         servers=listed(places),
         requester=visible(names.get(approval.requester_id, "?")),
         reasons=listed([in_one_line(reason) for reason in approval.reasons]),
-        until=approval.expires_at.strftime("%H:%M:%S UTC"),
+        then=then_of(approval),
     )
     return words, Code(_shown(approval.action), approval.code)
 

@@ -12,6 +12,9 @@ from core.texts import say
 
 STATES = ("pending", "approved", "rejected", "expired", "cancelled")
 ALL = "all"
+GRANT = (
+    "Also let the requester run exactly this on these servers unasked, for the minutes that the card offers."
+)
 
 
 @click.group(cls=Group)
@@ -47,6 +50,8 @@ def _card(approval: Mapping[str, Any], now: datetime) -> str:
         ("asked by", f"{approval['requester']}, {_moment(approval['created_at'])}"),
         *(("reason", reason) for reason in approval["reasons"]),
         (lapses, _moment(approval["expires_at"])),
+        ("then", approval["then"]),
+        *([("read", approval["read"])] if approval["read"] else []),
         ("id", approval["id"]),
     ]
     return "\n".join(["  ".join(first), *(f"  {name:9} {visible(value)}" for name, value in fields)])
@@ -74,11 +79,14 @@ def _decide(verdict: Literal["approve", "reject"]) -> Any:
     @approval.command(verdict, help=f"{verdict.capitalize()} a request, by its id or code.")
     @click.argument("approval_id", metavar="ID")
     @click.option("--as", "name", required=True, metavar="USER", help="Who decides.")
+    @click.option("--grant", "grants", is_flag=True, hidden=verdict == "reject", help=GRANT)
     @data_options
-    def decide(approval_id: str, name: str, tenant: str, as_json: bool) -> None:
+    def decide(approval_id: str, name: str, grants: bool, tenant: str, as_json: bool) -> None:
         from bot.admin import records as admin
 
-        status = run(lambda: admin.decide(tenant, name, approval_id, verdict))
+        if grants and verdict == "reject":
+            raise click.UsageError("--grant goes with approve")
+        status = run(lambda: admin.decide(tenant, name, approval_id, verdict, grants))
         show(as_json, {"id": approval_id, "status": status}, f"{visible(approval_id)}: {status}")
 
     return decide
@@ -86,3 +94,38 @@ def _decide(verdict: Literal["approve", "reject"]) -> Any:
 
 _decide("approve")
 _decide("reject")
+
+
+@approval.command("grants")
+@data_options
+def approval_grants(tenant: str, as_json: bool) -> None:
+    """List what may be run again unasked, by whom, where and until when."""
+    from bot.admin import records as admin
+
+    found = run(lambda: admin.grants(tenant))
+    show(as_json, found, "\n\n".join(map(_grant, found)) or words_of(say("grants.none")))
+
+
+def _grant(grant: Mapping[str, Any]) -> str:
+    fields = [
+        ("command", grant["command"]),
+        *(("server", _place(each)) for each in grant["servers"]),
+        ("asked by", grant["requester"]),
+        ("given by", ", ".join(grant["givers"])),
+        ("ends", _moment(grant["ends_at"])),
+        ("id", grant["id"]),
+    ]
+    head = f"{grant['code']}  L{grant['level']}"
+    return "\n".join([head, *(f"  {name:9} {visible(value)}" for name, value in fields)])
+
+
+@approval.command("revoke")
+@click.argument("grant_id", metavar="CODE")
+@click.option("--as", "name", required=True, metavar="USER", help="Who ends it.")
+@data_options
+def approval_revoke(grant_id: str, name: str, tenant: str, as_json: bool) -> None:
+    """End a grant before its time, by its code or id."""
+    from bot.admin import records as admin
+
+    run(lambda: admin.revoke(tenant, name, grant_id))
+    show(as_json, {"id": grant_id, "status": "revoked"}, say("grant.ended", code=visible(grant_id)))

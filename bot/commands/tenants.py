@@ -46,7 +46,9 @@ def tenant_list(as_json: bool) -> None:
 @tenant.command("set")
 @click.argument(
     "key",
-    type=click.Choice(["plan", "four_eyes", "approvals_needed", "step_up", "language"]),
+    type=click.Choice(
+        ["plan", "four_eyes", "approvals_needed", "step_up", "l1_goes_ahead", "grant_minutes", "language"]
+    ),
     metavar="KEY",
 )
 @click.argument("value")
@@ -55,7 +57,7 @@ def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
     """Change a setting.
 
     plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20; step_up: on, off;
-    language: en, zh.
+    l1_goes_ahead: on, off; grant_minutes: 0 to 60; language: en, zh.
     """
     from bot.admin import tenants as admin
 

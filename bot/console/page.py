@@ -143,7 +143,7 @@ class Page:
     async def _check_button(self, button: str) -> None:
         """Record a button that no card ever had; it is answered as any that cannot be pressed."""
         verb, _, ref = button.partition(":")
-        if verb in ("approve", "reject"):
+        if verb in ("approve", "grant", "reject"):
             async with self._visitor.tenant.reading() as db:
                 if await approvals.get(db, ref) is not None:
                     return

@@ -180,14 +180,15 @@ class Dispatch:
         verb, _, ref = button.partition(":")
         if verb == VERB:
             return await finish(self._desk, work, await self._admission.admit(work, ref))
-        if verb not in ("approve", "reject") or not ref:
+        if verb not in ("approve", "grant", "reject") or not ref:
             raise NotFound("button.unknown")
         click = Decision(
             ref,
-            "approve" if verb == "approve" else "reject",
+            "reject" if verb == "reject" else "approve",
             work.address.channel,
             event["event_id"],
             event["ip"],
+            grants=verb == "grant",
         )
         await finish(self._desk, work, await self._decisions.clicked(work, click))
 

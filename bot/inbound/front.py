@@ -48,7 +48,7 @@ IDENTITY_S = 5.0
 WRONG_CODES_A_MINUTE = 3
 """So many of a stranger's are answered; of more nothing is said, and a right one still lets them in."""
 STOP_WORDS = ("stop", "停止")
-CONTROL = ("/stop", "/halt", "/resume")
+CONTROL = ("/stop", "/halt", "/resume", "/revoke")
 """What passes by a running turn (decision 3)."""
 
 

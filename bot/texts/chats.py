@@ -7,10 +7,11 @@ from typing import Any
 from bot.chat.controls import described, words_for
 from bot.texts.catalogue import Catalogue
 from bot.texts.effects import LONG, bytes_of, effects_of, hash_of, rationale_of
+from bot.texts.terms import grant_of, read_of
 from bot.texts.visible import in_one_line, listed
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
-from core.ports import Document, Label, Message
+from core.ports import Document, Label, Message, Style
 from core.store import approvals, clusters, files, log, outbox, people
 from core.store.database import Transaction
 from core.store.rationales import rationales
@@ -24,6 +25,8 @@ MENU = (
     "run",
     "tasks",
     "approvals",
+    "grants",
+    "revoke",
     "send",
     "undo",
     "stop",
@@ -123,30 +126,37 @@ class Chats:
         servers = await clusters.places_by_id(db, list(approval.action.server_ids))
         names = {user.id: user.name for user in await people.users(db)}
         who = names.get(approval.settled_by or "", "it0")
+        state = "went_ahead" if approval.went_ahead else approval.status
         head = say(
             "chat.card",
             code=approval.code,
             level=int(approval.level),
             risk=say(f"level.{int(approval.level)}"),
-            status=say(
-                f"chat.card_{approval.status}", who=who, approvals=approval.approvals, needed=approval.needed
-            ),
+            status=say(f"chat.card_{state}", who=who, approvals=approval.approvals, needed=approval.needed),
         )
         own = await words_for(db, approval, reader, "chat.card_words") if reader else []
         votes = await _votes(db, approval, names)
         about = described(approval, servers, names, "chat.card_about")
+        terms = filter(None, (read_of(approval, names), grant_of(approval, names)))
         more = await _beside(db, approval) if approval.status == "pending" else []
-        parts = [self._part(part, language) for part in (head, *votes, *about, *more, *own)]
+        parts = [self._part(part, language) for part in (head, *votes, *about, *terms, *more, *own)]
         if approval.status != "pending":
             return Message(parts, edits=edits)
-        buttons = (
-            Label(self._texts(say("console.approve"), language), f"approve:{approval.id}", "primary"),
-            Label(self._texts(say("console.reject"), language), f"reject:{approval.id}", "danger"),
-        )
         is_new = edits is None and len(approval.action.shown) > LONG
         file = Document(_file_of(approval), bytes_of(approval.action)) if is_new else None
-        rest = self._texts(say("chat.rest"), language)
+        rest, buttons = self._texts(say("chat.rest"), language), self._buttons(approval, language)
         return Message(parts, buttons, rest, edits, approval.level >= Risk.L1, file=file)
+
+    def _buttons(self, approval: Approval, language: Language) -> list[Label]:
+        """Return what decides a request: yes, yes for some minutes where that is offered, and no."""
+        yes, no = say("console.approve"), say("console.reject")
+        minutes = say("console.grant", minutes=approval.grant_minutes)
+        rows: list[tuple[Say, str, Style]] = [(yes, "approve", "primary"), (no, "reject", "danger")]
+        if approval.grant_minutes:
+            rows.insert(1, (minutes, "grant", "plain"))
+        return [
+            Label(self._texts(words, language), f"{verb}:{approval.id}", look) for words, verb, look in rows
+        ]
 
 
 async def _alone(db: Transaction, sending: Sending) -> User | None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
 from agent.gate.approvals import EXPIRY, Approvals
+from agent.gate.grants import GRANT_END
 from bot.upkeep.gone import Gone
 from bot.upkeep.heads import Heads
 from core.clock import Clock
@@ -44,6 +45,9 @@ def timer_handlers(
     async def expire(timer: Timer) -> None:
         await approvals.expire(await tenants.by_id(timer.tenant_id), timer.ref)
 
+    async def end_grant(timer: Timer) -> None:
+        await approvals.grants.expire(await tenants.by_id(timer.tenant_id), timer.ref)
+
     async def purge(_: Timer) -> datetime:
         before = clock() - max(KEPT, timedelta(hours=settings.session_hours))
         async with database.transaction() as tx:
@@ -62,4 +66,11 @@ def timer_handlers(
         return clock() + timedelta(minutes=settings.audit_head_minutes)
 
     gone = Gone(tenants, clock, settings.tenant_keep_days)
-    return {EXPIRY: expire, EXPIRES: expiry.warn, PURGE: purge, HEADS: write_heads, GONE: gone}
+    return {
+        EXPIRY: expire,
+        GRANT_END: end_grant,
+        EXPIRES: expiry.warn,
+        PURGE: purge,
+        HEADS: write_heads,
+        GONE: gone,
+    }

@@ -24,6 +24,7 @@ from bot.api.resources.approvals import ApprovalDesk
 from bot.api.resources.clusters import ClusterDesk
 from bot.api.resources.credentials import CredentialDesk
 from bot.api.resources.fleet import FleetDesk
+from bot.api.resources.grants import GrantDesk
 from bot.api.resources.page import PageDesk
 from bot.api.resources.records import RecordsDesk
 from bot.api.resources.stepup import StepUpDesk
@@ -114,6 +115,7 @@ def assemble(ground: Ground) -> App:
     resources: list[Resource] = [
         Talk(entrance, Talks(desk), ground.texts),
         ApprovalDesk(hands.approvals, ground.texts),
+        GrantDesk(hands.approvals.grants),
         FleetDesk(hands.fleet, hands.gate.probing, ground.texts),
         ClusterDesk(hands.fleet.clusters, hands.gate.probing, ground.texts),
         CredentialDesk(hands.fleet.credentials),
@@ -185,7 +187,8 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
     warn_days = sorted({settings.credential_warning_days, settings.credential_last_warning_days})
-    fleet, approvals = Fleet(shell, ground.clock, warn_days), Approvals(desk)
+    fleet = Fleet(shell, ground.clock, warn_days)
+    approvals = Approvals(desk, settings.approvals_per_user_per_hour)
     redactions = Redactions(fleet.credentials, installations.own_secrets)
     executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(

@@ -72,6 +72,11 @@ RECENT = Statement(
     .order_by(A.c.created_at.desc())
 )
 """What waits, and what was decided since, by which codes are found."""
+ASKED_SINCE = Statement(
+    select(func.count())
+    .select_from(A)
+    .where(of_tenant(A), A.c.requester_id == param("user_id"), A.c.created_at > param("since", MOMENT))
+)
 PENDING = Statement(select(func.count()).select_from(A).where(of_tenant(A), A.c.status == "pending"))
 _open = and_(
     of_tenant(A),
@@ -122,16 +127,20 @@ ASK_MORE = Statement(
     .values(needed=param("needed", INT))
 )
 """Raises the number of approvals that are needed, and never lowers it."""
-LAPSE = Statement(
+_over = and_(
+    of_tenant(A),
+    A.c.id == param("id"),
+    A.c.status == "pending",
+    A.c.expires_at <= param("now", MOMENT),
+)
+GO_AHEAD = Statement(
     update(A)
-    .where(
-        of_tenant(A),
-        A.c.id == param("id"),
-        A.c.status == "pending",
-        A.c.expires_at <= param("now", MOMENT),
-    )
-    .values(status="expired", settled_at=param("now", MOMENT))
+    .where(_over, A.c.goes_ahead)
+    .values(status="approved", settled_at=param("now", MOMENT))
     .returning(A.c.id)
+)
+LAPSE = Statement(
+    update(A).where(_over).values(status="expired", settled_at=param("now", MOMENT)).returning(A.c.id)
 )
 CANCEL = Statement(
     update(A)
@@ -161,6 +170,7 @@ def approval_of(row: Row) -> Approval:
     values["action"] = Action.from_json(row["action"])
     values["level"] = Risk(row["level"])
     values["reasons"] = tuple(row["reasons"])
+    values["seen"] = tuple(row["seen"])
     return Approval(**values)
 
 
@@ -174,6 +184,7 @@ def _columns(approval: Approval) -> Mapping[str, Any]:
     values["action"] = approval.action.as_json()
     values["level"] = int(approval.level)
     values["reasons"] = [dict(reason) for reason in approval.reasons]
+    values["seen"] = list(approval.seen)
     return values
 
 

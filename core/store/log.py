@@ -88,6 +88,8 @@ GIVE_WAY = Statement(
 """Closes what would move to a place where another conversation is open by then."""
 MOVE = Statement(update(C).where(_moves).values(thread=_moved))
 """Lets conversations go on at another place, as those of a group do that became a supergroup."""
+HOLD = Statement(select(C.c.id).where(of_tenant(C), C.c.id == param("id")).with_for_update())
+"""Keeps others from appending; whoever holds a lane as well takes this first, as they do who append."""
 SET_ENGINE = Statement(update(C).where(of_tenant(C), C.c.id == param("id")).values(engine=param("engine")))
 TITLE = Statement(
     update(C).where(of_tenant(C), C.c.id == param("id"), C.c.title == "").values(title=param("new_title"))

@@ -41,12 +41,17 @@ UNSET = Statement(delete(S).where(of_tenant(S), S.c.key == param("key")))
 HALTED_AT = Statement(select(S.c.changed_at).where(of_tenant(S), S.c.key == literal_column("'halted_by'")))
 
 
+MOST_GRANT_MINUTES = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """What a tenant decided for itself.
 
     four_eyes: an L2 needs somebody else than its requester; approvals_needed: N of M for L2.
     step_up: whoever approves an L2 proves a second factor, and may then do so in words, too.
+    l1_goes_ahead: an L1 that nobody decides goes ahead after its time where nothing speaks against it.
+    grant_minutes: how long a grant holds, 0 where none are given.
     halted_by: the user who called a halt, None while work goes on.
     engine: None for the installation's (IT0_ENGINE).
     """
@@ -57,6 +62,8 @@ class Preferences:
     halted_by: str | None = None
     language: str = "en"
     engine: str | None = None
+    l1_goes_ahead: bool = False
+    grant_minutes: int = 15
 
 
 async def load(tx: Transaction) -> Preferences:

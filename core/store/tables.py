@@ -422,6 +422,9 @@ approvals = _tenant_table(
     _may("settled_at", Moment),
     _may("settled_by", Text),
     _may("settled_event", Text),
+    _must("seen", JSONB, "'[]'"),
+    _must("grant_minutes", SmallInteger, "0"),
+    _must("goes_ahead", Boolean, "false"),
     _one_of("status", ["pending", "approved", "rejected", "expired", "cancelled"]),
     UniqueConstraint("turn_id", "step"),
     Index("ix_approval_pending", "expires_at", postgresql_where=text("status = 'pending'")),
@@ -437,8 +440,21 @@ votes = _tenant_table(
     _must("channel", Text),
     _must("event_id", Text),
     _must("at", Moment),
+    _must("grants", Boolean, "false"),
     PrimaryKeyConstraint("approval_id", "user_id"),
     _one_of("verdict", ["approve", "reject"]),
+)
+
+timed_grants = _tenant_table(
+    "timed_grant",
+    Column("approval_id", Text, ForeignKey(approvals.c.id), primary_key=True),
+    _must("given_at", Moment),
+    _must("ends_at", Moment),
+    _may("ended_at", Moment),
+    _may("ended_as", Text),
+    _may("ended_by", Text),
+    _one_of("ended_as", ["revoked", "expired", "void"]),
+    Index("ix_timed_grant_live", "ends_at", postgresql_where=text("ended_at IS NULL")),
 )
 
 approval_places = _tenant_table(

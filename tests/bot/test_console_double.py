@@ -5,6 +5,7 @@ from support import console_double as double
 
 from bot.api.models import base, clusters, fleet, people, records, talk, tenant
 
+GRANTED = double.ConsoleDouble().make_grant(double.ConsoleDouble().make_approval("c1"))
 ANSWERS = {
     "servers": (fleet.Servers, {"servers": double.SERVERS, "next": None}),
     "clusters": (clusters.Clusters, {"clusters": double.LISTS["clusters"], "next": None}),
@@ -15,6 +16,7 @@ ANSWERS = {
     "tenant": (tenant.Tenant, double.TENANT),
     "usage": (records.Usage, {"rows": double.USAGE, "next": None}),
     "approval": (talk.Approval, double.ConsoleDouble().make_approval("c1")),
+    "grants": (talk.Grants, {"grants": [GRANTED], "next": None}),
     "me": (people.Self, double.ConsoleDouble().me),
 }
 

@@ -681,6 +681,27 @@ async def test_people_are_paired_by_a_code_and_a_bots_token_is_refused_at_its_fi
     await expect(page.locator("tbody")).to_contain_text("telegram-4242")
 
 
+async def test_a_grant_is_given_by_its_button_listed_with_its_end_and_revoked(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.append("c1", "card", {"approval": double.make_approval("c1", read="It had read: db-1")}, "t1")
+    double.append("c1", "card", {"approval": double.make_approval("c1", grant_minutes=0)}, "t1")
+    page = await open_page("chat/c1")
+    first, second = page.locator(".card").first, page.locator(".card").last
+    await expect(first).to_contain_text("then it lapses")
+    await expect(first).to_contain_text("It had read: db-1")
+    await expect(second.locator("[data-press=grant]")).to_have_count(0)
+    await first.get_by_text("Approve + 15 min").click()
+    await expect(first.locator(".outcome-approved")).to_be_attached()
+    assert [button.split(":")[0] for button in double.clicked.values()] == ["grant"]
+    await page.goto(f"{double.url}/#/approvals")
+    await expect(page.locator(".grant")).to_contain_text("ends in")
+    await expect(page.locator(".grant .command")).to_have_text("sudo systemctl restart nginx")
+    await page.locator(".grant").get_by_role("button").click()
+    await expect(page.locator(".grant")).to_have_count(0)
+    assert double.grants == []
+
+
 @pytest.mark.parametrize(("language", "names"), [("en", "so far: ann and bob"), ("zh", "批准人：ann、bob")])
 async def test_a_card_names_who_approved_so_far(
     open_page: Open, double: ConsoleDouble, language: str, names: str

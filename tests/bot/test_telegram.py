@@ -82,7 +82,8 @@ async def test_a_change_is_a_card_with_buttons_and_runs_once_after_the_tap(desk:
     card = await desk.ask(f"/run local {command}")
     assert command in card.visible
     assert "waits for approval" in card.visible
-    assert [[label for label, _ in row] for row in card.buttons] == [["Approve", "Reject"]]
+    labels = [[label for label, _ in row] for row in card.buttons]
+    assert labels == [["Approve", "Approve + 15 min"], ["Reject"]]
     before = len(desk.double.messages(ANN))
     for _ in range(3):
         desk.double.click(card, "Approve", ANN)

@@ -21,6 +21,8 @@ class Yard:
     judge: Judge
 
 
+RATES = ("WEBSOCKET_OPENS_PER_MINUTE", "CONSOLE_MESSAGES_PER_MINUTE")
+
 Build = Callable[..., Awaitable[Yard]]
 
 
@@ -38,7 +40,7 @@ async def build(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Build
 
 async def yard_in(folder: Path, stack: AsyncExitStack, home: Path | None = None, **environment: str) -> Yard:
     """Start a house in ``folder``; ``stack`` ends it. home: its IT0_HOME, if that lies elsewhere."""
-    unlimited = dict.fromkeys(("WEBSOCKET_OPENS_PER_MINUTE", "CONSOLE_MESSAGES_PER_MINUTE"), "100000")
+    unlimited = dict.fromkeys((*RATES, "APPROVALS_PER_USER_PER_HOUR"), "100000")
     settings = {**unlimited, "LOG_LEVEL": "WARNING"}
     house = House(home or folder / "home", **settings, **environment)
     house.target = folder / "target"

@@ -120,6 +120,7 @@ class ConsoleDouble:
         self.titles: dict[str, str] = {}
         self.running: dict[str, str] = {}
         self.approvals: dict[str, Json] = {}
+        self.grants: list[Json] = []
         self.servers = SERVERS
         self.settle_clicks = True
         self.go_on = asyncio.Event()
@@ -217,11 +218,23 @@ class ConsoleDouble:
             "sha256": "51aa" * 16,
             "effects": [],
             "rationale": None,
+            "then": "until 14:30:00 UTC, then it lapses and nothing runs",
+            "read": "",
+            "grant_minutes": 15,
+            "went_ahead": False,
             "act": None,
             **changes,
         }
         self.approvals[str(approval["id"])] = approval
         return approval
+
+    def make_grant(self, approval: Json) -> Json:
+        """Return the grant that was given with an approval."""
+        same = ("id", "code", "command", "level", "servers", "requester", "conversation")
+        grant = {name: approval[name] for name in same}
+        grant |= {"givers": [self.me["user"]["name"]], "given_at": now(), "ends_at": now(-900)}
+        self.grants.append(grant)
+        return grant
 
     async def settle(self, approval_id: str, status: str, by: str | None) -> None:
         """Give an approval its outcome and show it."""
@@ -312,6 +325,8 @@ class ConsoleDouble:
                 return web.json_response({"rows": USAGE if self.filled else [], "next": None})
             case ["clusters" | "credentials" | "keys" | "channels" as name]:
                 return web.json_response({name: LISTS[name] if self.filled else [], "next": None})
+            case ["grants"]:
+                return web.json_response({"grants": self.grants, "next": None})
             case ["users"]:
                 return web.json_response({"users": PEOPLE, "next": None})
             case ["audit"]:
@@ -375,6 +390,8 @@ class ConsoleDouble:
             case ["clusters", _, "check"]:
                 checked = {"server": "web-1", "ok": True, "message": "web-1 answers in 18 ms.", "can": CAN}
                 return web.json_response({"checks": [checked]})
+            case ["DELETE grants", grant]:
+                self.grants = [each for each in self.grants if each["id"] != grant]
             case ["DELETE clusters", _]:
                 return web.json_response({"servers": []})
         return web.Response(status=204)
@@ -476,7 +493,9 @@ class ConsoleDouble:
         verdict, _, approval_id = button.partition(":")
         if first and self.settle_clicks and approval_id in self.approvals:
             await asyncio.sleep(self.pause_s)
-            status = "approved" if verdict == "approve" else "rejected"
+            if verdict == "grant":
+                self.make_grant(self.approvals[approval_id])
+            status = "rejected" if verdict == "reject" else "approved"
             await self.settle(approval_id, status, self.me["user"]["name"])
 
     async def _answer(self, conversation: str, text: str) -> None:
@@ -661,6 +680,8 @@ TENANT: Json = {
         "four_eyes": False,
         "approvals_needed": 1,
         "step_up": False,
+        "l1_goes_ahead": False,
+        "grant_minutes": 15,
         "language": "en",
         "engine": None,
     },

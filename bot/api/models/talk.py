@@ -134,6 +134,10 @@ class Approval(View):
     sha256: str = Field(description="Of `command`, as text in UTF-8.")
     effects: list[str] = Field(description="What comes of it and how it is taken back, where the rule knows.")
     rationale: str | None = Field(description="The model's own words for it while it waits; not checked.")
+    then: str = Field(description="What happens if nobody decides.")
+    read: str = Field(description="What its turn had read of data from outside, empty for none.")
+    grant_minutes: int = Field(description="Of the grant that may be given with it, 0 for none.")
+    went_ahead: bool = Field(description="Nobody decided it: it was approved by the time-out rule.")
     act: Act | None
 
 
@@ -157,6 +161,28 @@ class Vote(View):
     status: str
     approvals: int
     needed: int
+
+
+class Grant(View):
+    """A command that its requester may run again unasked. id, code: its approval's."""
+
+    id: str
+    code: str
+    command: str
+    level: int
+    servers: list[Place]
+    requester: str
+    givers: list[str]
+    given_at: datetime
+    ends_at: datetime
+    conversation: str
+
+
+class Grants(View):
+    """A page of grants."""
+
+    grants: list[Grant]
+    next: str | None
 
 
 class Run(View):

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from bot.api.models.base import Form, View
+from core.store.preferences import MOST_GRANT_MINUTES
 from core.texts import Language
 
 
@@ -15,6 +16,8 @@ class Preferences(View):
     four_eyes: bool = Field(description="Who asks for level 2 does not decide it.")
     approvals_needed: int = Field(description="How many people level 2 takes.")
     step_up: bool = Field(description="Who approves level 2 proves a second factor.")
+    l1_goes_ahead: bool = Field(description="A level 1 that nobody decides goes ahead after its 5 minutes.")
+    grant_minutes: int = Field(description="How long a grant holds, 0 where none are given.")
     language: Language
     engine: str | None
 
@@ -25,6 +28,8 @@ class PreferencesChange(Form):
     four_eyes: bool = False
     approvals_needed: int = Field(1, ge=1, le=20)
     step_up: bool = False
+    l1_goes_ahead: bool = False
+    grant_minutes: int = Field(15, ge=0, le=MOST_GRANT_MINUTES)
     language: Language = "en"
     engine: str | None = None
 

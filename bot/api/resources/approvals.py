@@ -34,6 +34,7 @@ class ApprovalDesk:
             endpoint("GET", "/approvals", self.list_approvals),
             endpoint("GET", "/approvals/{id}", self.show_approval),
             endpoint("POST", "/approvals/{id}/approve", self.approve),
+            endpoint("POST", "/approvals/{id}/grant", self.grant),
             endpoint("POST", "/approvals/{id}/reject", self.reject),
         ]
 
@@ -65,16 +66,25 @@ class ApprovalDesk:
         """Approve. What was approved runs exactly as it is shown."""
         return await self._decide(caller, id, "approve", once)
 
+    async def grant(self, caller: Caller, id: str, once: str) -> Vote:
+        """Approve; for the offered minutes the requester may run the same on these servers unasked."""
+        return await self._decide(caller, id, "approve", once, grants=True)
+
     async def reject(self, caller: Caller, id: str, once: str) -> Vote:
         """Reject; one rejection settles."""
         return await self._decide(caller, id, "reject", once)
 
     async def _decide(
-        self, caller: Caller, approval_id: str, verdict: Literal["approve", "reject"], once: str
+        self,
+        caller: Caller,
+        approval_id: str,
+        verdict: Literal["approve", "reject"],
+        once: str,
+        grants: bool = False,
     ) -> Vote:
         visitor = caller.visitor
         event_id = f"api:{visitor.user.id}:{once or new_id()}"
-        click = Click(approval_id, verdict, visitor.channel, event_id, visitor.ip)
+        click = Click(approval_id, verdict, visitor.channel, event_id, visitor.ip, grants)
         ballot = await self._gate.decide(caller.tenant, caller.user, click)
         return Vote(status=ballot.status, approvals=ballot.approvals, needed=ballot.needed)
 

@@ -5,6 +5,7 @@ import { approvalCard, levelBadge } from './card.js';
 import { add, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
 import { t, when } from './i18n.js';
+import { mountGrants } from './grants.js';
 import { emptyState, loading, page } from './page.js';
 import { refreshActs, refreshApprovals, state, takeApproval } from './store.js';
 
@@ -16,9 +17,11 @@ export function mountApprovals(root, scope) {
   const waiting = h('div', { class: 'cards' });
   const history = h('div', { class: 'history' });
   const heading = h('h2', null, t('console.approvals_pending'));
+  const grants = h('div');
   const shown = new Map();
   root.append(page(t('console.nav_approvals'), null,
     h('section', { 'aria-label': t('console.approvals_pending') }, heading, waiting),
+    grants,
     h('section', null, h('h2', null, t('console.approvals_history')), history)));
 
   /** Cards stay where they are when they are decided, until the page is opened again. */
@@ -37,6 +40,7 @@ export function mountApprovals(root, scope) {
   }
 
   scope.keep(on('approvals', draw));
+  mountGrants(grants, scope);
   const acts = setInterval(refreshActs, ACTS_MS);
   scope.keep(() => clearInterval(acts));
   draw();

@@ -139,8 +139,10 @@ function subject(approval) {
       approval.rationale && [
         h('dt', null, t('console.card_model')),
         h('dd', null, h('q', { class: 'rationale' }, approval.rationale))],
+      approval.status === 'pending' && [h('dt', null, t('console.card_then')), h('dd', null, approval.then)],
       h('dt', null, t('console.card_requester')),
-      h('dd', null, h('b', null, approval.requester), ' · ', when(approval.created_at, true))),
+      h('dd', null, h('b', null, approval.requester), ' · ', when(approval.created_at, true),
+        approval.read && h('p', { class: 'muted read' }, approval.read))),
     h('details', { class: 'digest' },
       h('summary', null, t('console.card_digest')),
       h('p', null, t('console.card_digest_hint')),
@@ -175,23 +177,26 @@ function addressOf({ user, host, port }) {
 
 function pending(approval, card) {
   const approve = `approve:${approval.id}`;
+  const grant = `grant:${approval.id}`;
   const reject = `reject:${approval.id}`;
-  const now = { approve: outbox.pressed(approve), reject: outbox.pressed(reject) };
-  const busy = now.approve || now.reject;
+  const now = { approve: outbox.pressed(approve), grant: outbox.pressed(grant), reject: outbox.pressed(reject) };
+  const busy = now.approve || now.grant || now.reject;
   const online = state.connection.state === 'open';
   const error = state.cardErrors.get(approval.id);
+  const minutes = { minutes: approval.grant_minutes, requester: approval.requester };
   const label = (which, key) => {
     if (now[which] === 'taken') return t('console.taken');
     if (now[which]) return t(online ? 'console.sending' : 'console.will_be_sent');
-    return t(key);
+    return t(key, minutes);
   };
   const halted = state.me.halted_by;
   const voted = approval.voters.includes(state.me.user.name);
   const one = (which, key, look, name) =>
     button(label(which, key), {
       look: `${look} btn-big`, icon: name, 'data-press': which,
-      disabled: Boolean(busy) || card.resting || (which === 'approve' && (Boolean(halted) || !card.read)),
-      'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code }),
+      disabled: Boolean(busy) || card.resting || (which !== 'reject' && (Boolean(halted) || !card.read)),
+      'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code, ...minutes }),
+      title: which === 'grant' ? t('console.grant_hint', minutes) : null,
       onclick: () => press(`${which}:${approval.id}`),
     });
   return [
@@ -202,6 +207,7 @@ function pending(approval, card) {
     approval.may_decide && !voted && card.long && h('p', { class: 'why-not unread' }, icon('alert'), t('console.card_unread')),
     approval.may_decide && !voted && h('div', { class: 'decide' },
       one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
+      approval.grant_minutes > 0 && one('grant', 'console.grant', 'plain', 'clock'),
       one('reject', 'console.reject', 'danger', 'x')),
     !approval.may_decide && h('p', { class: 'why-not' }, icon('people'), approval.why_not || t('console.card_not_yours')),
     !approval.may_decide && !card.away && withdrawal(approval),
@@ -230,7 +236,8 @@ function outcome(approval) {
   const names = { approved: 'check', rejected: 'x', expired: 'clock', cancelled: 'ban' };
   const at = approval.settled_at ? short(approval.settled_at, true) : '';
   const by = approval.settled_by;
-  const key = by ? `console.outcome_${approval.status}_by` : `console.outcome_${approval.status}`;
+  const status = approval.went_ahead ? 'went_ahead' : approval.status;
+  const key = by ? `console.outcome_${status}_by` : `console.outcome_${status}`;
   return [
     h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
     approval.act && act(approval),

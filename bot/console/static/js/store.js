@@ -204,7 +204,7 @@ export function deliver(entry) {
   emit('outbox');
 }
 
-const approvalOf = (value) => /^(?:approve|reject):(.+)$/.exec(value || '')?.[1];
+const approvalOf = (value) => /^(?:approve|grant|reject):(.+)$/.exec(value || '')?.[1];
 
 function connection(now) {
   state.connection = now;
@@ -250,6 +250,7 @@ function take(message) {
       return threads.get(message.conversation)?.takeLive(message);
     case 'changed':
       if (message.what === 'approvals') refreshApprovals();
+      else if (message.what === 'grants') emit('grants');
       else if (message.what === 'conversations') listSoon();
       else refreshMe();
       return undefined;

@@ -324,6 +324,25 @@ CREATE TABLE :"schema".file (
 CREATE INDEX ix_file_created_at ON :"schema".file (created_at);
 ALTER TABLE :"schema".file ADD CONSTRAINT ck_file_tenant CHECK (tenant_id = :'tenant_id');
 UPDATE :"schema".version SET version_num='0009' WHERE :"schema".version.version_num = '0008';
+ALTER TABLE :"schema".approval ADD COLUMN seen JSONB DEFAULT '[]' NOT NULL;
+ALTER TABLE :"schema".approval ADD COLUMN grant_minutes SMALLINT DEFAULT 0 NOT NULL;
+ALTER TABLE :"schema".approval ADD COLUMN goes_ahead BOOLEAN DEFAULT false NOT NULL;
+ALTER TABLE :"schema".vote ADD COLUMN grants BOOLEAN DEFAULT false NOT NULL;
+CREATE TABLE :"schema".timed_grant (
+    tenant_id TEXT NOT NULL,
+    approval_id TEXT NOT NULL,
+    given_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    ended_as TEXT,
+    ended_by TEXT,
+    CONSTRAINT pk_timed_grant PRIMARY KEY (approval_id),
+    CONSTRAINT ck_timed_grant_ended_as CHECK (ended_as IN ('revoked', 'expired', 'void')),
+    CONSTRAINT fk_timed_grant_approval_id FOREIGN KEY(approval_id) REFERENCES :"schema".approval (id)
+);
+CREATE INDEX ix_timed_grant_live ON :"schema".timed_grant (ends_at) WHERE ended_at IS NULL;
+ALTER TABLE :"schema".timed_grant ADD CONSTRAINT ck_timed_grant_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0011' WHERE :"schema".version.version_num = '0009';
 CREATE TABLE :"schema".totp (
     tenant_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
@@ -339,4 +358,4 @@ CREATE TABLE :"schema".totp (
     CONSTRAINT pk_totp PRIMARY KEY (user_id)
 );
 ALTER TABLE :"schema".totp ADD CONSTRAINT ck_totp_tenant CHECK (tenant_id = :'tenant_id');
-UPDATE :"schema".version SET version_num='0012' WHERE :"schema".version.version_num = '0009';
+UPDATE :"schema".version SET version_num='0012' WHERE :"schema".version.version_num = '0011';

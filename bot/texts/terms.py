@@ -1,0 +1,36 @@
+"""What a request offers and what follows from waiting, in sentences: the same on every card and list."""
+
+from collections.abc import Iterable, Mapping
+
+from bot.texts.visible import listed
+from core.texts import Say, say
+from core.work import Approval
+
+
+def then_of(approval: Approval) -> Say:
+    """Return until when a request waits, and what happens then."""
+    until = approval.expires_at.strftime("%H:%M:%S UTC")
+    if approval.status != "pending":
+        return say("approval.until", until=until)
+    return say("approval.then_ahead" if approval.goes_ahead else "approval.then_lapses", until=until)
+
+
+def read_of(approval: Approval, names: Mapping[str, str]) -> Say | None:
+    """Return what the turn that asked had read of data from outside, None for nothing. names: by user id."""
+    if not approval.seen:
+        return None
+    return say("approval.read", sources=listed(list(dict.fromkeys(_sources(approval.seen, names)))))
+
+
+def grant_of(approval: Approval, names: Mapping[str, str]) -> Say | None:
+    """Return what the button with the grant means, None where there is none."""
+    if not approval.grant_minutes or approval.status != "pending":
+        return None
+    requester = names.get(approval.requester_id, "?")
+    return say("approval.grant_means", requester=requester, minutes=approval.grant_minutes)
+
+
+def _sources(seen: Iterable[str], names: Mapping[str, str]) -> Iterable[Say]:
+    for source in seen:
+        kind, _, name = source.partition(":")
+        yield say(f"seen.{kind}", name=names.get(name, name))

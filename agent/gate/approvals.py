@@ -1,7 +1,7 @@
 """Approvals: asked for by the gate, decided by people at a click, settled once, and shown everywhere."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -42,8 +42,8 @@ class Click:
     channel: str
     event_id: str
     ip: str | None = None
-    typed: bool = False
-    grants: bool = False
+    typed: bool = field(default=False, kw_only=True)
+    grants: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ async def test_a1_the_card_is_made_of_the_stored_request_and_shows_all_of_it(sto
         assert "\u202e" not in text
         for shown in (card["code"], "L2", "web", "ann", "UTC", "lapses"):
             assert shown in text
-        assert "trust me" not in text
+        ours, _, models = text.partition("which it0 has not checked: ")
+        assert ("trust me" in ours, "trust me" in models) == (False, True)
 
 
 @pytest.mark.parametrize("changed", ["account", "host key", "command", "server", "level", "rules"])

@@ -155,13 +155,17 @@ class Verdict:
     """What the classifier says of a command.
 
     reasons: sentences in both languages; part: the piece of the command that decided;
-    rules: version of the rule set.
+    rules: version of the rule set; policy: of the tenant's policy, 0 for none; entry: of that, the one that
+    decided, "" for none; hosts: that the command names.
     """
 
     level: Risk
     reasons: tuple[Say, ...]
     part: str
     rules: str
+    policy: int = 0
+    entry: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +230,7 @@ class Approval:
     """A request that waits for people, or waited.
 
     needed: approvals that settle it; approvals: votes for it so far.
-    four_eyes: the requester may not decide it.
+    four_eyes: the requester may not decide it. policy: version of the tenant's, as ``rules`` of the rules.
     """
 
     id: str
@@ -251,6 +255,7 @@ class Approval:
     settled_at: datetime | None = None
     settled_by: str | None = None
     settled_event: str | None = None
+    policy: int = 0
 
 
 L1_WAIT = timedelta(minutes=5)

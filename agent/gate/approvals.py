@@ -382,6 +382,7 @@ def _request(
         status="pending",
         created_at=at,
         expires_at=approval_expiry(verdict.level, at),
+        policy=verdict.policy,
     )
 
 
@@ -392,6 +393,8 @@ def _detail(approval: Approval) -> dict[str, object]:
         "level": int(approval.level),
         "digest": approval.digest,
         "rules": approval.rules,
+        "policy": approval.policy,
+        "kind": approval.action.kind,
         "servers": list(approval.action.server_ids),
     }
 

@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agent.risk.forbidden import scan
+from agent.risk.hosts import hosts_in
 from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
 from agent.risk.options import judge_use
+from agent.risk.policy import NONE, Policy
+from agent.risk.policy.own import judge_own
+from agent.risk.policy.tightening import tightened
 from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Finding
 from core.texts import Say, say
 from core.work import Risk, Verdict
@@ -22,14 +27,24 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _HARMLESS_ASSIGNMENT = re.compile(r"(?:(?:LC_ALL|LANG)=[\w.@-]*|TZ=(?:\w[\w/+-]*)?)")
 
 
-def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
+def classify(command: str, environment: str = "dev", count: int = 1, policy: Policy = NONE) -> Verdict:
     """Return the level of a command line with its reasons; it never raises, whatever the text.
 
     command: as the shell would get it.
     environment: dev, staging or prod; any other name counts as prod.
     count: servers it would run on; a low-risk change on three or more needs an admin.
+    policy: the tenant's; it raises, and knows programs that the rules do not.
     """
     text = command.strip(" \t\n")
+    verdict = _by_rules(text, environment, count, policy)
+    own = (why.params["program"] for why in verdict.reasons if why.key == "policy.own_use")
+    verdict = replace(verdict, hosts=hosts_in(text, policy), entry=next(own, ""))
+    raised = tightened(verdict, text, policy, environment, count)
+    return raised if raised.part == verdict.part else replace(raised, part=_short(raised.part))
+
+
+def _by_rules(text: str, environment: str, count: int, policy: Policy) -> Verdict:
+    """Return what the rules say, and of programs that they do not know the policy."""
     if found := scan(text):
         return _verdict([(found.part, Finding(Risk.L3, found.why))])
     if problem := _unreadable(text):
@@ -39,7 +54,7 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.unparseable", near=parts.near)))])
     if len(parts) > MOST_PARTS:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
-    found_all = [(part.text, finding) for part in parts for finding in _judge_part(part)]
+    found_all = [(part.text, finding) for part in parts for finding in _judge_words(part.words, 0, policy)]
     found_all += _elsewhere(parts)
     return _verdict(_raised(found_all, environment, count))
 
@@ -66,12 +81,7 @@ def _unreadable(text: str) -> Say | None:
     return say("risk.hidden_character", shown=_escaped(char)) if char else None
 
 
-def _judge_part(part: Part) -> list[Finding]:
-    """Return what one simple command adds."""
-    return _judge_words(part.words, 0)
-
-
-def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
+def _judge_words(words: Sequence[Word], depth: int, policy: Policy) -> list[Finding]:
     """Return what a program with its arguments adds, and with it the command that it wraps."""
     if depth > _DEEPEST:
         return [Finding(Risk.L2, say("risk.too_deep"))]
@@ -86,11 +96,12 @@ def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
         words = (words[0], Word(script[1]), *words[1:])
     if program in CHANGES:
         return [Finding(Risk.L2, say(f"risk.{CHANGES[program]}", program=program))]
-    rule = RULES.get(program)
+    rule, own = RULES.get(program), judge_own(policy, program, words[1:])
     if rule is None:
-        return [Finding(Risk.L2, say("risk.unknown_program", program=program))]
+        return own or [Finding(Risk.L2, say("risk.unknown_program", program=program))]
     findings, inner = judge_use(rule, words[1:])
-    return findings if inner is None else findings + _judge_words(inner, depth + 1)
+    findings = findings + own  # since the entry was made, the rules have come to know the program
+    return findings if inner is None else findings + _judge_words(inner, depth + 1, policy)
 
 
 def _program(word: Word) -> str | Finding:

@@ -14,6 +14,7 @@ from agent.gate.execution import Executor
 from agent.gate.gate import Gate
 from agent.keys import ApiKeys
 from agent.people import Staff
+from agent.policy.policies import Policies
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
 from agent.tools import all_tools
@@ -23,6 +24,7 @@ from bot.api.resources.clusters import ClusterDesk
 from bot.api.resources.credentials import CredentialDesk
 from bot.api.resources.fleet import FleetDesk
 from bot.api.resources.page import PageDesk
+from bot.api.resources.policy import PolicyDesk
 from bot.api.resources.records import RecordsDesk
 from bot.api.resources.talk import Talk
 from bot.api.resources.tenant import TenantDesk
@@ -112,6 +114,7 @@ def assemble(ground: Ground) -> App:
         people_desk_of(ground, callers, sessions, staff, keys, desk),
         RecordsDesk(doctor, heads, ground.texts, clock),
         TenantDesk(controls, installations, ground.engines.keys(), desk.changed, clock),
+        PolicyDesk(hands.policies, hands.gate.judging, ground.texts, clock),
         PageDesk(ground.texts),
     ]
     api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
@@ -130,6 +133,8 @@ def assemble(ground: Ground) -> App:
         clock=clock,
         fleet=hands.fleet,
         probing=hands.gate.probing,
+        judging=hands.gate.judging,
+        policies=hands.policies,
         staff=staff,
         keys=keys,
         sessions=sessions,
@@ -193,7 +198,8 @@ def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> 
     turns = Turns(
         desk, gate, fleet, all_tools(gate, fleet, desk.clock), ground.engines, pick, settings.turn_timeout_s
     )
-    return Hands(fleet, approvals, executor, gate, turns, Acts(desk, gate))
+    policies = Policies(ground.clock, gate.redact)
+    return Hands(fleet, approvals, executor, gate, turns, Acts(desk, gate), policies)
 
 
 def _workers(

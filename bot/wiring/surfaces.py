@@ -9,6 +9,7 @@ from bot.api.caller import Callers
 from bot.api.resources.people import PeopleDesk
 from bot.chat.about import About, Command
 from bot.chat.clusters import ClusterCommands
+from bot.chat.policy import PolicyCommands
 from bot.chat.quiet import Quiet
 from bot.chat.talks import Talks
 from bot.console.auth import Sessions
@@ -55,6 +56,7 @@ def more_commands_of(ground: Ground, desk: Desk, sessions: Sessions, hands: Hand
         **Talks(desk).commands(),
         **ClusterCommands(hands.fleet, hands.gate.probing).commands(),
         **Quiet(desk).commands(),
+        **PolicyCommands(hands.policies, hands.gate.judging, desk.clock).commands(),
     }
 
 

@@ -422,6 +422,7 @@ approvals = _tenant_table(
     _may("settled_at", Moment),
     _may("settled_by", Text),
     _may("settled_event", Text),
+    _must("policy", Integer, "0"),
     _one_of("status", ["pending", "approved", "rejected", "expired", "cancelled"]),
     UniqueConstraint("turn_id", "step"),
     Index("ix_approval_pending", "expires_at", postgresql_where=text("status = 'pending'")),
@@ -566,6 +567,15 @@ secret_forms = _tenant_table(
     _may("used_at", Moment),
     _may("secret_expires_at", Moment),
 )
+
+policies = _tenant_table(
+    "policy",
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _must("document", JSONB),
+    _must("changed_at", Moment),
+    _may("changed_by", Text),
+)
+"""Every version of the tenant's policy; the newest holds."""
 
 audit = _tenant_table(
     "audit",

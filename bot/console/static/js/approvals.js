@@ -7,6 +7,7 @@ import { visible } from './escape.js';
 import { t, when } from './i18n.js';
 import { emptyState, loading, page } from './page.js';
 import { refreshActs, refreshApprovals, state, takeApproval } from './store.js';
+import { tabs } from './views.js';
 
 const ACTS_MS = 3000;
 const PAST = 50; // so many at least are read, if there are as many
@@ -17,7 +18,7 @@ export function mountApprovals(root, scope) {
   const history = h('div', { class: 'history' });
   const heading = h('h2', null, t('console.approvals_pending'));
   const shown = new Map();
-  root.append(page(t('console.nav_approvals'), null,
+  root.append(page(t('console.nav_approvals'), null, tabs('approvals'),
     h('section', { 'aria-label': t('console.approvals_pending') }, heading, waiting),
     h('section', null, h('h2', null, t('console.approvals_history')), history)));
 

@@ -13,13 +13,13 @@ from core.texts import Say, say
 
 @click.group(cls=Group)
 def policy() -> None:
-    """The tenant's policy: what it raises above it0's rules, and programs of its own."""
+    """The tenant's policy: show, set, remove, simulate."""
 
 
 @policy.command("show")
 @data_options
 def policy_show(tenant: str, as_json: bool) -> None:
-    """Show the policy as `it0 policy set` takes it: TOML, or JSON with --json."""
+    """Show the policy, as `it0 policy set` takes it."""
     from agent.policy.documents import as_toml
     from bot.admin import policies as admin
 

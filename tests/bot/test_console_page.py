@@ -27,6 +27,7 @@ VIEWS = (
     "clusters",
     "credentials",
     "approvals",
+    "policy",
     "audit",
     "usage",
     "people",
@@ -788,3 +789,16 @@ async def test_long_command_is_approved_only_after_its_end_was_in_view(
         await expect(card.locator(".unread")).to_have_count(0)
         await approve.click()
         await expect(card.locator(".outcome-approved")).to_be_visible()
+
+
+async def test_the_policys_entries_are_shown_and_removed(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page("policy")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(3)
+    await expect(rows.first).to_contain_text("systemctl restart")
+    await expect(rows.first).to_contain_text("prod · ≥ 2")
+    await expect(rows.last).to_contain_text("L0–L2")
+    await expect(rows.last).to_contain_text("acmectl deploy name (L2)")
+    await rows.nth(1).get_by_role("button", name="Remove").click()
+    await page.locator("dialog [data-yes]").click()
+    await until(lambda: double.posts[-1] == ("DELETE policy/this-report", {}))

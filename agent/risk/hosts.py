@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from agent.risk.lexer import Word
+from agent.risk.lexer import LONGEST, Word
 from agent.risk.loose import HOLE, Loose
 from agent.risk.options import values_of
 from agent.risk.policy import NONE, Policy
@@ -142,10 +142,10 @@ _KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """How a program names hosts; the fields are told in hosts.toml."""
+    """How a program names hosts; the fields are told in hosts.toml. valued: every flag with a value."""
 
     named: Mapping[str, str]
-    takes: frozenset[str]
+    valued: frozenset[str]
     args: tuple[str, ...]
     unless: str = ""
 
@@ -158,12 +158,9 @@ def _entries() -> dict[str, _Entry]:
     found: dict[str, _Entry] = {}
     for name, raw in HOSTS.items():
         if isinstance(raw, dict):
-            entry = _Entry(
-                _pairs(raw.get("named", "")),
-                frozenset(raw.get("takes", "").split()),
-                tuple(raw["args"].split()),
-                raw.get("unless", ""),
-            )
+            named = _pairs(raw.get("named", ""))
+            valued = frozenset((*named, *raw.get("takes", "").split()))
+            entry = _Entry(named, valued, tuple(raw["args"].split()), raw.get("unless", ""))
             if unknown := {*entry.named.values(), *entry.args} - _KINDS.keys() - {"-"}:
                 raise ValueError(f"hosts.toml: {name}: unknown kinds {sorted(unknown)}")
             found |= dict.fromkeys([name, *raw.get("also", "").split()], entry)
@@ -179,7 +176,11 @@ _UNQUOTED = str.maketrans("", "", "'\"\\\n$")
 
 
 def named_in(text: str, policy: Policy = NONE) -> list[tuple[str, str]]:
-    """Return each host that ``text`` names, in lower case, with the command that names it."""
+    """Return each host that ``text`` names, in lower case, with the command that names it.
+
+    What is longer than a person can check is looked at as far as that.
+    """
+    text = text[:LONGEST]
     found: dict[str, str] = {}
     if not _MAY_NAME.search(text.translate(_UNQUOTED)) and not any(own.program in text for own in policy.own):
         return []
@@ -239,14 +240,13 @@ def _flag(entry: _Entry, args: Sequence[str], at: int) -> tuple[str | None, str,
     if not text.startswith("-") or text == "-":
         return None, text, 1
     name, equals, value = text.partition("=")
-    with_value = entry.named.keys() | entry.takes
-    if equals and (name in with_value or name.startswith("--")):
+    if equals and (name in entry.valued or name.startswith("--")):
         return name, value, 1
-    if text in with_value:
+    if text in entry.valued:
         return text, following, 2
     if not text.startswith("--"):
         for place, letter in enumerate(text[1:], 1):
-            if f"-{letter}" in with_value:
+            if f"-{letter}" in entry.valued:
                 rest = text[place + 1 :]
                 return f"-{letter}", rest or following, 1 if rest else 2
     return text, "", 1

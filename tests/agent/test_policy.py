@@ -1,6 +1,7 @@
 """A tenant's policy, judged: it raises, it knows what the rules do not, and it never lowers anything."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,11 @@ RESTART = {"program": "systemctl", "subcommand": "restart"}
         ({**RESTART, "level": 3}, "systemctl -H x restart nginx", 3),
         ({"program": "docker", "subcommand": "compose ps"}, "docker compose ps", 2),
         ({"program": "docker", "subcommand": "compose ps"}, "docker ps", 0),
+        ({"program": "kubectl", "subcommand": "get nodes"}, "kubectl get nodes", 2),
+        ({"program": "kubectl", "subcommand": "get nodes"}, "kubectl get pods", 0),
+        ({"program": "kubectl", "subcommand": "delete", "level": 3}, "kubectl -n shop delete pod x", 3),
+        ({"program": "kubectl", "subcommand": "delete", "level": 3}, "kubectl get pods delete", 0),
+        ({"program": "git", "subcommand": "push", "level": 3}, "git -C /srv/app push --force", 3),
         ({"command": "systemctl restart nginx", "level": 3}, "systemctl  restart 'nginx'", 3),
         ({"command": "systemctl restart nginx", "level": 3}, "systemctl restart nginx.service", 1),
         ({"command": "df -h | head", "level": 1}, "df -h  |  head", 1),
@@ -232,15 +238,8 @@ def test_program_that_is_known_or_runs_others_gets_no_entry(name: str) -> None:
 
 
 def test_kinds_of_own_programs_are_all_told_in_the_docs() -> None:
-    page = (load_docs() / "policy.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text("utf-8")
     assert [kind for kind in sorted(KINDS_OF_OWN) if f"`{kind}`" not in page] == []
-
-
-def load_docs() -> Any:
-    """Return the folder of the docs."""
-    from pathlib import Path
-
-    return Path(__file__).parents[2] / "docs"
 
 
 def test_document_survives_toml_and_comes_back_as_it_was() -> None:

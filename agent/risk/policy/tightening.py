@@ -1,6 +1,5 @@
 """What a policy adds to the verdict of the rules: it may rise, and never fall."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -79,12 +78,11 @@ def _argv(part: Part) -> Use:
     return program(part.words[0].text), tuple(word.text for word in part.words[1:])
 
 
-_FLAG = re.compile(r"-.*", re.DOTALL)
-
-
 def _is_sub(entry: Tightening, rule: Rule | None, args: Sequence[str]) -> bool:
     """Return whether the arguments use the subcommand, or may: where they are not understood, loosely."""
-    if rule is not None and (path := subcommand_of(rule, [Word(arg) for arg in args])) is not None:
-        return path[: len(entry.subcommand)] == entry.subcommand
-    left = iter(arg for arg in args if not _FLAG.fullmatch(arg))
+    path = subcommand_of(rule, [Word(arg) for arg in args]) if rule is not None else None
+    known = (path or ())[: len(entry.subcommand)]
+    if known != entry.subcommand[: len(known)]:
+        return False
+    left = iter(arg for arg in args if not arg.startswith("-"))
     return all(word in left for word in entry.subcommand)

@@ -3,6 +3,7 @@
 import gc
 import json
 import sys
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from bot.commands import (
     imports,
     keys,
     people,
+    policies,
     servers,
     tenants,
 )
@@ -87,12 +89,14 @@ def doctor(as_json: bool) -> None:
 
 
 @main.command()
-def classify() -> None:
+@click.option("--tenant", default="", help="Judge by this tenant's policy and servers; needs its database.")
+@click.option("--policy", "file", type=click.File("r", encoding="utf-8"), help="Judge by this policy.")
+def classify(tenant: str, file: Any) -> None:
     """Judge commands by their risk. One JSON value per line on stdin, one JSON object per line on stdout."""
-    from agent.risk import classify as judge
+    from bot.commands.classifying import judge_of
     from bot.texts.catalogue import load_catalogue
 
-    texts, wrong = load_catalogue(), 0
+    judge, texts, wrong = judge_of(tenant, file), load_catalogue(), 0
     for line in filter(bytes.strip, sys.stdin.buffer):
         asked = _asked(line)
         if asked is None:
@@ -106,6 +110,9 @@ def classify() -> None:
             "reasons": [texts(reason, "en") for reason in verdict.reasons],
             "part": verdict.part,
             "rules": verdict.rules,
+            "policy": verdict.policy,
+            "entry": verdict.entry,
+            "hosts": list(verdict.hosts),
         }
         click.echo(json.dumps(found))  # in ASCII: any terminal takes it, and a half surrogate too
     if wrong:
@@ -139,5 +146,6 @@ for group in (
     approvals.approval,
     tenants.tenant,
     audit.audit,
+    policies.policy,
 ):
     main.add_command(group)

@@ -8,7 +8,6 @@ from agent.engines.claude_api import ClaudeApi, Limits
 from agent.engines.direct import Direct
 from agent.engines.fallback import WithFallback
 from agent.engines.messages_api import MessagesApi
-from agent.risk import classify
 from bot.texts.catalogue import Catalogue
 from core.clock import Clock
 from core.errors import Refused, SetupError
@@ -29,7 +28,7 @@ async def engines_of(
 
     more: others by name, which come before ours.
     """
-    direct = Direct(classify)
+    direct = Direct()
     if settings.anthropic_api_key is None:
         yield {"direct": direct, **more}
         return

@@ -155,13 +155,17 @@ class Verdict:
     """What the classifier says of a command.
 
     reasons: sentences in both languages; part: the piece of the command that decided;
-    rules: version of the rule set.
+    rules: version of the rule set; policy: of the tenant's policy, 0 for none; entry: of that, the one that
+    decided, "" for none; hosts: that the command names.
     """
 
     level: Risk
     reasons: tuple[Say, ...]
     part: str
     rules: str
+    policy: int = 0
+    entry: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,7 @@ class Approval:
     seen: what its turn had read of data from outside when it asked, as ``core.store.seen`` names it.
     grant_minutes: of the grant that may be given with it, 0 for none.
     goes_ahead: it goes ahead when its time is over, instead of lapsing.
+    policy: version of the tenant's, as ``rules`` of the rules.
     """
 
     id: str
@@ -257,6 +262,7 @@ class Approval:
     seen: tuple[str, ...] = ()
     grant_minutes: int = 0
     goes_ahead: bool = False
+    policy: int = 0
 
     @property
     def went_ahead(self) -> bool:

@@ -11,11 +11,12 @@ from agent.engines.targets import (
     Intent,
     Reading,
     Suggestion,
-    Why,
+    Targets,
     example,
     named,
     nearest,
     only,
+    select,
     shown,
 )
 from agent.engines.words import TOPICS, Topic, environment_of
@@ -32,6 +33,7 @@ SAMPLES = ("disk", "status", "logs", "restart", "run", "tail", "search", "port",
 _OPTION = re.compile(r"--(\w+)(?:=| +|$)(\S*)\s*")
 _SPAN = re.compile(r"(\d{1,6})(s|m|h)?", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_ON = re.compile(r"(.*\S)\s+(?:on|在)\s+(\S.*?)\s*上?", re.DOTALL)
 _SLASH = re.compile(r"[/／]|、(?=[A-Za-z])")  # a Chinese keyboard gives 、 or ／ for the key with the slash
 
 
@@ -200,7 +202,15 @@ def _checked(arguments: dict[str, Any]) -> Reading:
 
 
 def _why(rest: str, servers: Sequence[Server]) -> Reading:
-    return Why(_bare(rest)) if rest else usage("why")
+    """Read ``COMMAND [on SERVERS]``; what follows "on" and names no servers belongs to the command."""
+    if not rest:
+        return usage("why")
+    found = _ON.fullmatch(rest)
+    targets = select(found[2], servers) if found else None
+    if found is None or not isinstance(targets, Targets):
+        return Intent("explain_command", {"command": _bare(rest)})
+    arguments = {"command": _bare(found[1].strip()), "servers": list(targets.names)}
+    return Intent("explain_command", arguments, targets.notes)
 
 
 def _help(rest: str, servers: Sequence[Server]) -> Reading:
@@ -278,6 +288,7 @@ _TABLE = (
     Command("totp", "manage", Role.OPERATOR, sample="123456"),
     Command("grants", "manage", Role.VIEWER),
     Command("revoke", "manage", Role.OPERATOR, sample="A7-493"),
+    Command("policy", "manage", Role.ADMIN, sample="remove prod-restarts"),
     Command("audit", "manage", Role.ADMIN, looking.audit, "server={server} since=24h"),
     Command("usage", "manage", Role.ADMIN, sample="30"),
     Command("doctor", "manage", Role.ADMIN),

@@ -4,7 +4,7 @@ The same text and servers always come to the same call, so a turn that is run ag
 the very step that stands in the journal.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from agent.engine import (
     ApprovalRequired,
@@ -19,51 +19,30 @@ from agent.engine import (
 )
 from agent.engines import commands, grammar
 from agent.engines.changing import written
-from agent.engines.targets import Intent, Reading, Suggestion, Why, example, listed, only, shown
+from agent.engines.targets import Intent, Reading, Suggestion, example, listed, only, shown
 from agent.fleet.accounts import told
 from core.messages import DATA, Part
 from core.texts import Say, say
-from core.work import Approval, Risk, Role, RunTarget, Server, User, Verdict
+from core.work import Approval, Role, RunTarget, Server, User
 
 STEP = 0
 
 
 class Direct:
-    """Runs what it understands, and says plainly what it does not.
-
-    judge: the classifier, asked by ``/why``: (command, environment, count of servers).
-    """
+    """Runs what it understands, and says plainly what it does not."""
 
     name = "direct"
-
-    def __init__(self, judge: Callable[[str, str, int], Verdict]) -> None:
-        self._judge = judge
 
     async def turn(self, request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
         """Do the one thing that the text asks for, or say why nothing was done."""
         match read(request.text, await tools.servers()):
             case Suggestion(parts):
                 yield Completed(parts)
-            case Why(command):
-                yield Completed(tuple(self._why(command)))
             case Intent() as intent if (refusal := _refusal(intent, request.user)) is not None:
                 yield Completed((refusal,))
             case Intent() as intent:
                 async for event in _perform(intent, tools):
                     yield event
-
-    def _why(self, command: str) -> Iterator[Say]:
-        """Yield how a command is judged, and where it would be judged more strictly."""
-        verdict = self._judge(command, "dev", 1)
-        level = int(verdict.level)
-        yield say(f"direct.why_{level}", part=shown(verdict.part))
-        for reason in verdict.reasons:
-            yield say("direct.bullet", text=reason)
-        in_prod = self._judge(command, "prod", 1).level
-        if in_prod > verdict.level:
-            yield say("direct.why_raised", level=int(in_prod))
-        if verdict.level == Risk.L1:
-            yield say("direct.why_by_operator")
 
     async def resume(self, request: Request, outcome: Outcome, tools: Tools) -> AsyncIterator[EngineEvent]:
         """Say what was decided and what came of it."""
@@ -117,7 +96,7 @@ async def _perform(intent: Intent, tools: Tools) -> AsyncIterator[EngineEvent]:
 
 def _header(intent: Intent) -> tuple[Part, ...]:
     """Return a line that tells what ran where, for calls that ran something."""
-    if "servers" not in intent.arguments:
+    if "servers" not in intent.arguments or intent.tool == "explain_command":
         return intent.notes
     what = shown(_what(intent))
     servers = intent.arguments["servers"]

@@ -195,6 +195,21 @@ def _run(sentence: Sentence) -> Reading:
     return _on_servers(sentence, sentence.quoted, "run")
 
 
+def _why(sentence: Sentence) -> Reading:
+    """Read "why `systemctl restart nginx` on web-1": how the quoted command is judged."""
+    if others := sentence.of("other"):
+        return stray(sentence, others)
+    if not sentence.quoted or not sentence.has_only("why", "mark", "ask", *SERVERS):
+        return not_understood(sentence)
+    arguments: dict[str, object] = {"command": sentence.quoted}
+    if not sentence.of(*SERVERS):
+        return Intent("explain_command", arguments)
+    targets = targets_of(sentence, "run")
+    if isinstance(targets, Suggestion):
+        return targets
+    return Intent("explain_command", {**arguments, "servers": list(targets.names)}, targets.notes)
+
+
 def _url(sentence: Sentence) -> Reading:
     """Read "check https://example.com"."""
     urls = sentence.of("url")
@@ -264,8 +279,9 @@ _READERS: Mapping[frozenset[str], Callable[[Sentence], Reading]] = {
     frozenset({"quoted"}): with_quotes,
     frozenset({"run"}): with_quotes,
     frozenset({"run", "quoted"}): _run,
+    frozenset({"why", "quoted"}): _why,
 }
 _ACTS = (
     *("topic", "change", "run", "tail", "list", "ping", "reboot", "path", "url"),
-    *("range", "search", "touched", "harden"),
+    *("range", "search", "touched", "harden", "why"),
 )

@@ -35,6 +35,7 @@ class Intent:
             "list_servers": Role.VIEWER,
             "list_clusters": Role.VIEWER,
             "list_tasks": Role.VIEWER,
+            "explain_command": Role.VIEWER,
             "add_server": Role.ADMIN,
             "harden_server": Role.ADMIN,
             "ask_audit": Role.ADMIN,
@@ -47,13 +48,6 @@ class Suggestion:
     """What is said instead of running anything: an answer, a question, or a sentence to type."""
 
     parts: tuple[Say, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Somebody wants to know how ``command`` would be judged."""
-
-    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +66,7 @@ class Unknown:
     near: str
 
 
-Reading = Intent | Suggestion | Why
+Reading = Intent | Suggestion
 
 
 def only(what: Say) -> Suggestion:

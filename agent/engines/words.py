@@ -156,6 +156,7 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("ping", "ping"),
     ("search", "search;search for;search in;搜索;查找;搜"),
     ("touched", "who touched;who changed;who worked on;谁动过;谁改过;谁动了;谁改了;谁操作过"),
+    ("why", "why;explain;为什么;为何;解释"),
     ("harden", "harden;lock down;加固;收紧"),
     ("when", "today;yesterday;今天;昨天"),
     ("reboot", "reboot;shutdown;shut down;poweroff;power off;关机;重启服务器;重启机器"),
@@ -195,7 +196,7 @@ _PLAIN_WORDS: Sequence[tuple[str, str]] = (
     ("de", "的"),
     ("all", "all;all servers;all the servers;every server;each server;all hosts;all machines;everywhere"),
     ("all", "所有;全部;所有服务器;全部服务器;所有的服务器;所有机器;全部机器;每台服务器;所有主机;各服务器"),
-    ("stop", "not;no;never;dont;cannot;cant;maybe;if;when;unless;except;without;but;or;then;why;should;must"),
+    ("stop", "not;no;never;dont;cannot;cant;maybe;if;when;unless;except;without;but;or;then;should;must"),
     (
         "stop",
         "it;them;they;that;this;these;those;i;we;you;my;everything;nothing;later;tomorrow;tonight",

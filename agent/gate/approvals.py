@@ -412,6 +412,7 @@ def _request(
         status="pending",
         created_at=at,
         expires_at=approval_expiry(verdict.level, at),
+        policy=verdict.policy,
     )
 
 
@@ -422,6 +423,8 @@ def _detail(approval: Approval) -> dict[str, object]:
         "level": int(approval.level),
         "digest": approval.digest,
         "rules": approval.rules,
+        "policy": approval.policy,
+        "kind": approval.action.kind,
         "servers": list(approval.action.server_ids),
     }
 

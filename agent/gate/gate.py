@@ -13,6 +13,7 @@ from agent.gate.execution import Executor
 from agent.gate.fetching import Fetching
 from agent.gate.granted import Granted
 from agent.gate.jobs import job_of, not_stopped, owned, still_allowed, unasked
+from agent.gate.judging import Judge, Judging
 from agent.gate.probing import Probing
 from agent.gate.sending import Sending
 from agent.gate.writing import Writing, errand_of, holds_secret
@@ -20,7 +21,6 @@ from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
 from core.errors import BadInput, It0Error, NotAllowed, Refused
-from core.ports import Classifier
 from core.store import clusters, preferences, runs
 from core.store.database import Transaction
 from core.store.fleet import VaultState
@@ -47,7 +47,7 @@ class Gate:
         fleet: Fleet,
         approvals: Approvals,
         executor: Executor,
-        classify: Classifier,
+        classify: Judge,
         timeout_s: int,
         timeout_max_s: int,
         timeout_approved_s: int,
@@ -57,11 +57,11 @@ class Gate:
         self._fleet = fleet
         self._approvals = approvals
         self._executor = executor
-        self._classify = classify
+        self.judging = Judging(classify, fleet)
         self._timeout_s = timeout_s
         self._timeout_max_s = timeout_max_s
         self._timeout_approved_s = timeout_approved_s
-        self._granted = Granted(desk, executor, self.judge)
+        self._granted = Granted(desk, executor, self.judging.judge_in)
         self.probing = Probing(desk, fleet, executor, classify)
         self.fetching = Fetching(desk, fleet, executor)
         self.writing = Writing(fleet, approvals, self.fetching, classify)
@@ -82,7 +82,7 @@ class Gate:
         if redact.known(command) != command:
             return await self._refuse_secret(work, redact, command, names)
         servers = await self._servers(work, names)
-        verdict = self.judge(command, servers)
+        verdict = await self.judging.judge(work.tenant, command, servers)
         if verdict.level >= Risk.L3:
             return await self._refuse(work, command, servers, verdict)
         if (foreign := self._foreign(command, servers)) is not None:
@@ -119,11 +119,6 @@ class Gate:
         """Return what takes the tenant's secrets out of whatever is shown or stored."""
         return await self._executor.redact(tenant, state)
 
-    def judge(self, command: str, servers: Sequence[Server]) -> Verdict:
-        """Return the level of ``command`` on all of ``servers``: the strictest environment counts."""
-        strictest = max((s.environment for s in servers), key=("dev", "staging", "prod").index)
-        return self._classify(command, strictest, len(servers))
-
     async def _servers(self, work: Work, names: Sequence[str]) -> list[Server]:
         if not names:
             raise BadInput("gate.no_servers")
@@ -157,6 +152,7 @@ class Gate:
             "servers": [server.name for server in servers],
             "reasons": [reason.key for reason in verdict.reasons],
             "rules": verdict.rules,
+            "policy": verdict.policy,
         }
         await self._note_refusal(work, detail)
         return Answer("refused", (say("gate.forbidden", part=verdict.part), *verdict.reasons))
@@ -223,7 +219,9 @@ class Gate:
             return None
         if halted:
             return say("error.halted")
-        if (refusal := self._changed(work, approval, known)) is not None:
+        async with work.tenant.reading() as db:
+            refusal = await self._changed(db, work, approval, known)
+        if refusal is not None:
             return refusal
         servers = [known[server_id] for server_id in action.server_ids]
         if action.kind == "trust":
@@ -251,7 +249,7 @@ class Gate:
             """Look again with the servers held: nobody removes or distrusts one until the row stands."""
             await not_stopped(tx, work.tenant)
             held = await clusters.places_by_id(tx, list(action.server_ids), hold=True)
-            if (refusal := self._changed(work, approval, held)) is not None:
+            if (refusal := await self._changed(tx, work, approval, held)) is not None:
                 raise Refused(refusal.key, **refusal.params)
 
         check = owned(self._desk, work)
@@ -325,7 +323,9 @@ class Gate:
         await self.probing.learn(work.tenant, work.user, trusted, work.address.channel)
         return None
 
-    def _changed(self, work: Work, approval: Approval, known: Mapping[str, Server]) -> Say | None:
+    async def _changed(
+        self, tx: Transaction, work: Work, approval: Approval, known: Mapping[str, Server]
+    ) -> Say | None:
         """Return what has changed since the approval, if anything has. known: the servers that are left."""
         if any(server_id not in known for server_id in approval.action.server_ids):
             return say("gate.server_gone")
@@ -342,8 +342,10 @@ class Gate:
             return self.sending.changed(approval, servers[0])
         if now.kind == "run" and (foreign := self._foreign(now.command, servers)) is not None:
             return foreign
-        if now.kind == "run" and self.judge(now.command, servers).level > approval.level:
-            return say("gate.level_rose", code=approval.code)
+        if now.kind == "run":
+            verdict = await self.judging.judge_in(tx, now.command, servers)
+            if verdict.level > approval.level:
+                return say("gate.level_rose", code=approval.code)
         return None
 
 

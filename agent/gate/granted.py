@@ -1,6 +1,6 @@
 """Running a command under a grant: looked at again at the very moment that it begins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agent.context import Call, Desk
 from agent.fleet.servers import Ways
@@ -17,7 +17,7 @@ from core.store.grants import Grant
 from core.store.runs import Run
 from core.work import Action, RunTarget, Server, Verdict
 
-Judge = Callable[[str, Sequence[Server]], Verdict]
+Judge = Callable[[Transaction, str, Sequence[Server]], Awaitable[Verdict]]
 
 
 class Over(Refused):
@@ -109,7 +109,7 @@ class Granted:
         users = tuple(server.ssh_user for server in servers)
         if (keys, users) != (action.host_keys, action.os_users):
             raise Over
-        if self._judge(action.command, servers).level > grant.approval.level:
+        if (await self._judge(tx, action.command, servers)).level > grant.approval.level:
             raise Over
         if await fallen(tx, call.work.tenant, grant) is not None:
             raise Over

@@ -6,15 +6,19 @@ What it does not know is L2. ``forbidden`` looks apart from all this for what no
 It is the first layer, not the boundary: what runs unasked also runs on an account without rights.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.risk.policy import NONE, Policy
 from core.work import Risk, Verdict
 
 
-def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
+def classify(command: str, environment: str = "dev", count: int = 1, policy: Policy = NONE) -> Verdict:
     """Return how ``command`` is judged on ``count`` servers of ``environment``; implements the port."""
     # Reading the rules takes 60 ms, which a start need not wait for.
     from agent.risk.judging import classify as judge
 
-    return judge(command, environment, count)
+    return judge(command, environment, count, policy)
 
 
 def level_of_reading(path: str) -> Risk:
@@ -23,3 +27,17 @@ def level_of_reading(path: str) -> Risk:
 
     finding = judge_path(path)
     return finding.level if finding else Risk.L0
+
+
+def check_policy(document: Any) -> Mapping[str, Any]:
+    """Return a policy's document, checked and in its one form; raises BadInput saying what is wrong where."""
+    from agent.risk.policy.checking import checked
+
+    return checked(document)
+
+
+def named_hosts(command: str, policy: Policy = NONE) -> Sequence[tuple[str, str]]:
+    """Return each host that ``command`` names, with the piece that names it."""
+    from agent.risk.hosts import named_in
+
+    return named_in(command.strip(" \t\n"), policy)

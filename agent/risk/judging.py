@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from agent.risk.crosscheck import agrees
 from agent.risk.filters import jq_is_harmless
 from agent.risk.forbidden import scan
+from agent.risk.hosts import hosts_in
 from agent.risk.kinds import judge_value
 from agent.risk.kinds_remote import WHOLE_OBJECTS
 from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
 from agent.risk.options import judge_use
 from agent.risk.paths import judge_path
+from agent.risk.policy import NONE, Policy
+from agent.risk.policy.own import judge_own
+from agent.risk.policy.tightening import tightened
 from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Finding
 from core.texts import Say, say
 from core.work import Risk, Verdict
@@ -32,14 +37,24 @@ _JQ_FLAG = re.compile(
 )
 
 
-def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
+def classify(command: str, environment: str = "dev", count: int = 1, policy: Policy = NONE) -> Verdict:
     """Return the level of a command line with its reasons; it never raises, whatever the text.
 
     command: as the shell would get it.
     environment: dev, staging or prod; any other name counts as prod.
     count: servers it would run on; a low-risk change on three or more needs an admin.
+    policy: the tenant's; it raises, and knows programs that the rules do not.
     """
     text = command.strip(" \t\n")
+    verdict = _by_rules(text, environment, count, policy)
+    own = (why.params["program"] for why in verdict.reasons if why.key == "policy.own_use")
+    verdict = replace(verdict, hosts=hosts_in(text, policy), entry=next(own, ""))
+    raised = tightened(verdict, text, policy, environment, count)
+    return raised if raised.part == verdict.part else replace(raised, part=_short(raised.part))
+
+
+def _by_rules(text: str, environment: str, count: int, policy: Policy) -> Verdict:
+    """Return what the rules say, and of programs that they do not know the policy."""
     if found := scan(text):
         return _verdict([(found.part, Finding(Risk.L3, found.why))])
     if problem := _unreadable(text):
@@ -49,7 +64,8 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.unparseable", near=parts.near)))])
     if len(parts) > MOST_PARTS:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
-    found_all = [(part.text, finding) for part, findings in _judged(text, parts) for finding in findings]
+    judged = _judged(text, parts, policy)
+    found_all = [(part.text, finding) for part, findings in judged for finding in findings]
     found_all += _elsewhere(parts)
     if all(finding.level < Risk.L2 for _, finding in found_all) and not agrees(text, parts):
         found_all.append((_short(text), Finding(Risk.L2, say("risk.parsers_differ"))))
@@ -83,7 +99,7 @@ def _unreadable(text: str) -> Say | None:
     return say("risk.hidden_character", shown=_escaped(char)) if char else None
 
 
-def _judge_part(part: Part) -> list[Finding]:
+def _judge_part(part: Part, policy: Policy) -> list[Finding]:
     """Return what one simple command adds, with the files that it is fed with."""
     words, findings = part.words, list[Finding]()
     if words[0].text == "[" and len(words) > 1 and words[-1].text == "]":
@@ -95,15 +111,15 @@ def _judge_part(part: Part) -> list[Finding]:
             else judge_path(fed.text)
         )
         findings += [read] if read else []
-    return findings + _judge_words(words, 0)
+    return findings + _judge_words(words, 0, policy)
 
 
-def _judged(text: str, parts: Sequence[Part]) -> Iterator[tuple[Part, list[Finding]]]:
+def _judged(text: str, parts: Sequence[Part], policy: Policy) -> Iterator[tuple[Part, list[Finding]]]:
     """Yield each part with what it adds; of a whole object that goes on to jq, what jq picks counts."""
     at = 0
     for place, part in enumerate(parts):
         at = text.index(part.text, at) + len(part.text)
-        findings = _judge_part(part)
+        findings = _judge_part(part, policy)
         if re.match(r" *\|(?!\|)", text[at:]) and place + 1 < len(parts):
             findings = [
                 Finding(Risk.L0, say("risk.reads_only")) if _picked(finding, parts[place + 1]) else finding
@@ -120,7 +136,7 @@ def _picked(finding: Finding, following: Part) -> bool:
     return fields is not None and words[:1] == ["jq"] and len(texts) == 1 and jq_is_harmless(texts[0], fields)
 
 
-def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
+def _judge_words(words: Sequence[Word], depth: int, policy: Policy) -> list[Finding]:
     """Return what a program with its arguments adds, and with it the command that it wraps."""
     if depth > _DEEPEST:
         return [Finding(Risk.L2, say("risk.too_deep"))]
@@ -135,11 +151,12 @@ def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
         words = (words[0], Word(script[1]), *words[1:])
     if program in CHANGES:
         return [Finding(Risk.L2, say(f"risk.{CHANGES[program]}", program=program))]
-    rule = RULES.get(program)
+    rule, own = RULES.get(program), judge_own(policy, program, words[1:])
     if rule is None:
-        return [Finding(Risk.L2, say("risk.unknown_program", program=program))]
+        return own or [Finding(Risk.L2, say("risk.unknown_program", program=program))]
     findings, inner = judge_use(rule, words[1:])
-    return findings if inner is None else findings + _judge_words(inner, depth + 1)
+    findings = findings + own  # since the entry was made, the rules have come to know the program
+    return findings if inner is None else findings + _judge_words(inner, depth + 1, policy)
 
 
 def _program(word: Word) -> str | Finding:

@@ -1,7 +1,7 @@
 """Reads a command's words by its rule: subcommands, flags with their values, operands, an inner command."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -27,10 +27,31 @@ class Use:
     operands: list[Word] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     inner: tuple[Word, ...] | None = None
+    path: tuple[str, ...] = ()
 
 
 def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[Word, ...] | None]:
     """Return what the ``words`` after the program's name add, and the command that they wrap, if any."""
+    use = _read(rule, words)
+    if not use.findings:
+        _judge(use)
+    return use.findings, use.inner
+
+
+def subcommand_of(rule: Rule, words: Sequence[Word]) -> tuple[str, ...] | None:
+    """Return the subcommand that the ``words`` use, None where they are not understood."""
+    use = _read(rule, words)
+    return None if use.findings else use.path
+
+
+def values_of(rule: Rule, words: Sequence[Word], kinds: Collection[str]) -> list[str]:
+    """Return the values of some ``kinds`` among the ``words``."""
+    use = _read(rule, words)
+    return [word.text for kind, word in [*use.values, *(_bind(use) or ())] if kind in kinds]
+
+
+def _read(rule: Rule, words: Sequence[Word]) -> Use:
+    """Return how the ``words`` use the rule, subcommands followed."""
     use = Use(meant(rule), rule.name)
     while True:
         if use.rule.verb_last and len(words) > 1 and not words[0].text.startswith("-"):
@@ -43,9 +64,8 @@ def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[W
             _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=rest[0].text))
             break
         use.rule, words = meant(child), rest[1:]
-    if not use.findings:
-        _judge(use)
-    return use.findings, use.inner
+        use.path = (*use.path, rest[0].text)
+    return use
 
 
 def _child(rule: Rule, word: Word) -> Rule | None:

@@ -51,7 +51,7 @@ from core.texts import Say
 from core.work import Risk
 
 _FOLDER = Path(__file__).parent / "rules"
-_LISTS = ("forbidden", "changes", "languages", "paths", "fields")
+_LISTS = ("forbidden", "changes", "languages", "paths", "fields", "hosts", "policy")
 """Files that hold lists of words, not rules of programs."""
 
 
@@ -133,7 +133,7 @@ def _operands(text: str) -> tuple[Operand, ...]:
     )
 
 
-def _rule(name: str, raw: Mapping[str, Any]) -> Rule:
+def rule_of(name: str, raw: Mapping[str, Any]) -> Rule:
     """Return the rule of one table; raises ValueError for a field that does not exist or misses ``what``."""
     if raw.keys() == {"same"}:
         return Rule(name, same=raw["same"])
@@ -161,7 +161,7 @@ def _tables(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Rule]:
         for name in [*names.split("|"), *table.get("also", "").split()]:
             if name in found:
                 raise ValueError(f"rule {prefix}{name} is written twice")
-            found[name] = _rule(prefix + name, table)
+            found[name] = rule_of(prefix + name, table)
     return found
 
 
@@ -213,6 +213,8 @@ CHANGES: Mapping[str, str] = {
 """Program -> why all its uses need an admin."""
 
 FORBIDDEN: Mapping[str, Any] = _WORDS["forbidden"]
+
+HOSTS: Mapping[str, Any] = _WORDS["hosts"]
 
 
 def listed(file: str, key: str) -> frozenset[str]:

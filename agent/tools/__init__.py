@@ -9,6 +9,7 @@ from agent.tools.audit import AskAudit
 from agent.tools.checks import CheckHttp, CheckTcp
 from agent.tools.clusters import ListClusters
 from agent.tools.commands import RunCommand, TailFile
+from agent.tools.explain import Explain
 from agent.tools.files import PatchFile, ReadFile, SearchFiles, SendFile, UndoWrite, WriteFile
 from agent.tools.ping import Ping
 from agent.tools.servers import AddServer, CheckServer, HardenServer, ListServers
@@ -37,5 +38,6 @@ def all_tools(gate: Gate, fleet: Fleet, clock: Clock = system_clock) -> Mapping[
         CheckTcp(fleet),
         AskAudit(gate, clock),
         ListTasks(clock),
+        Explain(gate),
     ]
     return {tool.name: tool for tool in tools}

@@ -15,6 +15,7 @@ from agent.gate.gate import Gate
 from agent.gate.stepup import StepUp
 from agent.keys import ApiKeys
 from agent.people import Staff
+from agent.policy.policies import Policies
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
 from agent.speech import speak
@@ -26,6 +27,7 @@ from bot.api.resources.credentials import CredentialDesk
 from bot.api.resources.fleet import FleetDesk
 from bot.api.resources.grants import GrantDesk
 from bot.api.resources.page import PageDesk
+from bot.api.resources.policy import PolicyDesk
 from bot.api.resources.records import RecordsDesk
 from bot.api.resources.stepup import StepUpDesk
 from bot.api.resources.talk import Talk
@@ -123,6 +125,7 @@ def assemble(ground: Ground) -> App:
         RecordsDesk(doctor, heads, ground.texts, clock),
         StepUpDesk(step_up, staff),
         TenantDesk(controls, installations, ground.engines.keys(), desk.changed, clock),
+        PolicyDesk(hands.policies, hands.gate.judging, ground.texts, clock),
         PageDesk(ground.texts),
     ]
     api = Api(callers, resources, settings.api_requests_per_minute, settings.origins)
@@ -141,6 +144,8 @@ def assemble(ground: Ground) -> App:
         clock=clock,
         fleet=hands.fleet,
         probing=hands.gate.probing,
+        judging=hands.gate.judging,
+        policies=hands.policies,
         staff=staff,
         step_up=step_up,
         keys=keys,
@@ -206,7 +211,8 @@ def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> 
     turns = Turns(
         desk, gate, fleet, all_tools(gate, fleet, desk.clock), ground.engines, pick, settings.turn_timeout_s
     )
-    return Hands(fleet, approvals, executor, gate, turns, Acts(desk, gate))
+    policies = Policies(ground.clock, gate.redact)
+    return Hands(fleet, approvals, executor, gate, turns, Acts(desk, gate), policies)
 
 
 def _workers(

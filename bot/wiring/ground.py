@@ -11,10 +11,12 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.gate.judging import Judging
 from agent.gate.probing import Probing
 from agent.gate.stepup import StepUp
 from agent.keys import ApiKeys
 from agent.people import Staff
+from agent.policy.policies import Policies
 from agent.turns import Turns
 from bot.bus import LocalBus
 from bot.console.auth import Sessions
@@ -83,6 +85,7 @@ class Hands:
     gate: Gate
     turns: Turns
     acts: Acts
+    policies: Policies
 
 
 @dataclass(slots=True)
@@ -98,6 +101,8 @@ class App:
     clock: Clock
     fleet: Fleet
     probing: Probing
+    judging: Judging
+    policies: Policies
     staff: Staff
     step_up: StepUp
     keys: ApiKeys

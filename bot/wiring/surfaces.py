@@ -10,6 +10,7 @@ from bot.api.resources.people import PeopleDesk
 from bot.chat.about import About, Command
 from bot.chat.clusters import ClusterCommands
 from bot.chat.grants import GrantCommands
+from bot.chat.policy import PolicyCommands
 from bot.chat.quiet import Quiet
 from bot.chat.talks import Talks
 from bot.console.auth import Sessions
@@ -57,6 +58,7 @@ def more_commands_of(ground: Ground, desk: Desk, sessions: Sessions, hands: Hand
         **ClusterCommands(hands.fleet, hands.gate.probing).commands(),
         **Quiet(desk).commands(),
         **GrantCommands(desk).commands(),
+        **PolicyCommands(hands.policies, hands.gate.judging, desk.clock).commands(),
     }
 
 

@@ -425,6 +425,7 @@ approvals = _tenant_table(
     _must("seen", JSONB, "'[]'"),
     _must("grant_minutes", SmallInteger, "0"),
     _must("goes_ahead", Boolean, "false"),
+    _must("policy", Integer, "0"),
     _one_of("status", ["pending", "approved", "rejected", "expired", "cancelled"]),
     UniqueConstraint("turn_id", "step"),
     Index("ix_approval_pending", "expires_at", postgresql_where=text("status = 'pending'")),
@@ -596,6 +597,15 @@ secret_forms = _tenant_table(
     _may("used_at", Moment),
     _may("secret_expires_at", Moment),
 )
+
+policies = _tenant_table(
+    "policy",
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _must("document", JSONB),
+    _must("changed_at", Moment),
+    _may("changed_by", Text),
+)
+"""Every version of the tenant's policy; the newest holds."""
 
 audit = _tenant_table(
     "audit",

@@ -12,7 +12,6 @@ from support.store import Store, add_user
 from agent.engine import Answer, Completed, Request
 from agent.engines.direct import Direct, read
 from agent.engines.targets import Intent, Suggestion
-from agent.risk import classify
 from agent.tools.audit import AuditArguments, moment_of
 from core.audit import Entry
 from core.errors import BadInput
@@ -234,7 +233,7 @@ async def test_operator_is_told_so_before_anything_is_called() -> None:
     tools = ScriptedTools(FLEET)
     for text in ("/audit", "who touched db-3"):
         request = Request("t1", "c1", User("u1", "Ann", Role.OPERATOR, "en"), text)
-        (last,) = [event async for event in Direct(classify).turn(request, tools)]
+        (last,) = [event async for event in Direct().turn(request, tools)]
         assert isinstance(last, Completed)
         assert getattr(last.parts[0], "key", "") == "error.admins_only"
     assert tools.calls == []

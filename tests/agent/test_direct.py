@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from agent.engine import Answer, ApprovalRequired, Completed, Outcome, Request, ToolResult, ToolUse
 from agent.engines import commands, grammar
 from agent.engines.direct import Direct, read
-from agent.engines.targets import Intent, Suggestion, Why
+from agent.engines.targets import Intent, Suggestion
 from agent.engines.words import DF, TOPICS, in_chinese
 from agent.risk import classify
 from agent.tools.audit import AuditArguments
@@ -540,7 +540,7 @@ def test_any_text_runs_a_fixed_line_or_what_was_quoted(text: str) -> None:
     for fleet in (FLEET, ONE, []):
         reading = read(text, fleet)
         if not isinstance(reading, Intent):
-            assert isinstance(reading, Why) or reading.parts
+            assert reading.parts
             continue
         ARGUMENTS[reading.tool].model_validate(dict(reading.arguments))
         assert set(reading.arguments.get("servers", [])) <= {each.name for each in fleet}
@@ -582,7 +582,7 @@ def ask(text: str, user: User = OPERATOR) -> Request:
 
 
 async def events(text: str, tools: ScriptedTools, user: User = OPERATOR) -> list[Any]:
-    return [event async for event in Direct(classify).turn(ask(text, user), tools)]
+    return [event async for event in Direct().turn(ask(text, user), tools)]
 
 
 async def test_a_turn_makes_one_call_and_answers_with_its_parts() -> None:
@@ -625,28 +625,39 @@ async def test_who_may_not_is_told_so_before_anything_is_called(user: User, text
 
 async def test_a_viewer_may_list_and_ask_for_help_and_why() -> None:
     assert len(await events("/servers", ScriptedTools(FLEET), VIEWER)) == 3
-    for text in ("/help", "/why rm -rf /", "hi"):
+    assert len(await events("/why rm -rf /", ScriptedTools(FLEET), VIEWER)) == 3
+    for text in ("/help", "hi"):
         (last,) = await events(text, ScriptedTools(FLEET), VIEWER)
         assert isinstance(last, Completed)
 
 
 @pytest.mark.parametrize(
-    ("command", "first", "raised"),
+    ("text", "command", "servers"),
     [
-        ("df -h", 0, False),
-        ("systemctl restart nginx", 1, True),
-        ("frobnicate", 2, False),
-        ("rm -rf /", 3, False),
+        ("/why df -h", "df -h", None),
+        ("/why `df -h`", "df -h", None),
+        ("/why df -h on web-1", "df -h", ["web-1"]),
+        ("/why df -h 在 web-1 上", "df -h", ["web-1"]),
+        ("/why `echo on web-1` on db-1", "echo on web-1", ["db-1"]),
+        ("/why mount -o remount,rw on the moon", "mount -o remount,rw on the moon", None),
+        ("why `df -h` on web-1", "df -h", ["web-1"]),
+        ("explain `df -h`", "df -h", None),
+        ("为什么 `df -h`", "df -h", None),
+        ("解释 `df -h` 在 web-1", "df -h", ["web-1"]),
     ],
 )
-async def test_why_tells_the_level_and_its_reasons(command: str, first: int, raised: bool) -> None:
-    tools = ScriptedTools(FLEET)
-    (last,) = await events(f"/why {command}", tools)
-    found = [part.key for part in last.parts]
-    assert found[0] == f"direct.why_{first}"
-    assert "direct.bullet" in found
-    assert ("direct.why_raised" in found) is raised
-    assert tools.calls == []
+def test_why_is_asked_of_a_command_and_perhaps_servers(
+    text: str, command: str, servers: list[str] | None
+) -> None:
+    reading = read(text, FLEET)
+    assert isinstance(reading, Intent)
+    assert reading.tool == "explain_command"
+    assert (reading.arguments["command"], reading.arguments.get("servers")) == (command, servers)
+
+
+def test_why_without_quotes_is_no_command_to_be_explained() -> None:
+    for text in ("why is web-1 slow", "为什么 web-1 慢", "why `df -h` on moon-9"):
+        assert isinstance(read(text, FLEET), Suggestion)
 
 
 async def test_a_greeting_offers_three_sentences_that_work() -> None:
@@ -657,7 +668,7 @@ async def test_a_greeting_offers_three_sentences_that_work() -> None:
 
 
 async def test_it_is_always_well_and_has_nothing_to_interrupt() -> None:
-    engine = Direct(classify)
+    engine = Direct()
     await engine.interrupt("t1")
     assert await engine.health() is None
     assert engine.name == "direct"
@@ -694,7 +705,7 @@ def approval(status: Any, kind: Any = "run", command: str = "systemctl restart n
 
 async def resumed(outcome: Outcome) -> list[Any]:
     tools = ScriptedTools(FLEET)
-    found = [event async for event in Direct(classify).resume(ask(""), outcome, tools)]
+    found = [event async for event in Direct().resume(ask(""), outcome, tools)]
     assert tools.calls == []
     return found
 
@@ -798,7 +809,7 @@ def test_every_command_has_help_of_its_own_with_an_example_that_works(name: str)
     assert f"/{name}" in parts[0]
     if command.read is not None:
         sample = "\n".join(parts[1:]).removeprefix("Example: ")
-        assert isinstance(read(sample, FLEET), Intent | Why | Suggestion)
+        assert isinstance(read(sample, FLEET), Intent | Suggestion)
         assert "direct.usage" not in str(read(sample, FLEET))
 
 
@@ -814,7 +825,7 @@ def test_help_on_a_topic_tells_what_runs(name: str) -> None:
 def test_a_command_handled_elsewhere_is_listed_as_well() -> None:
     elsewhere = {name for name, command in commands.COMMANDS.items() if command.read is None}
     wanted = {"stop", "halt", "resume", "approvals", "language", "credential", "cluster", "doctor"}
-    wanted |= {"new", "conversations", "open", "quiet", "usage", "engine", "console"}
+    wanted |= {"new", "conversations", "open", "quiet", "usage", "engine", "console", "policy"}
     wanted |= {"approve", "reject", "totp"}
     assert elsewhere == wanted
 

@@ -23,7 +23,6 @@ from agent.engine import (
     Tools,
 )
 from agent.engines.direct import Direct
-from agent.risk import classify
 from bot.wiring import Parts, build
 from core.errors import Refused, SetupError
 from core.store import preferences
@@ -428,7 +427,7 @@ class Hanging(ScriptedTools):
             self.inside -= 1
 
 
-@pytest.mark.parametrize("make", [lambda: Direct(classify), scripted], ids=["direct", "scripted"])
+@pytest.mark.parametrize("make", [lambda: Direct(), scripted], ids=["direct", "scripted"])
 class TestContractOfEngines:
     """What every engine must do, whatever it thinks with."""
 

@@ -40,7 +40,7 @@ from core.work import Action, Risk, Role, Server, Verdict
 
 COMMANDS = {
     "up", "bot", "worker", "migrate", "doctor", "classify",
-    "user", "pair", "key", "credential", "server", "approval", "tenant", "audit",
+    "user", "pair", "key", "credential", "server", "approval", "tenant", "audit", "policy",
 }  # fmt: skip
 GROUPS = {
     "user": {"add", "link", "list", "change"},
@@ -51,6 +51,7 @@ GROUPS = {
     "approval": {"list", "approve", "reject"},
     "tenant": {"create", "list", "set", "show", "suspend", "resume", "delete", "restore"},
     "audit": {"verify", "export"},
+    "policy": {"show", "set", "remove", "simulate"},
 }
 
 
@@ -220,7 +221,7 @@ def test_classify_answers_each_line_in_order() -> None:
     found = judged("\n".join(map(json.dumps, lines)))
     assert [each["level"] for each in found] == [0, 1, 3]
     for each in found:
-        assert set(each) == {"level", "reasons", "part", "rules"}
+        assert set(each) == {"level", "reasons", "part", "rules", "policy", "entry", "hosts"}
         assert all(isinstance(reason, str) for reason in each["reasons"])
         assert each["reasons"]
         assert isinstance(each["part"], str)
@@ -249,6 +250,26 @@ def test_classify_answers_a_bad_line_with_an_error_and_goes_on() -> None:
     assert len(found) == 2 * len(BAD)
     assert [each for each in found[::2] if set(each) != {"error"}] == []
     assert {each["level"] for each in found[1::2]} == {0}
+
+
+def test_classify_judges_by_a_policy_in_a_file_and_names_its_entry_and_hosts(tmp_path: Path) -> None:
+    entry = {"program": "df", "level": 2, "reason": "Ask us."}
+    (tmp_path / "policy.json").write_text(json.dumps({"tighten": {"disk": entry}}))
+    typed = '"df -h"\n"redis-cli -h db9 ping"\n'
+    result = it0("classify", "--policy", "policy.json", typed=typed)
+    raised, other = map(json.loads, result.stdout.splitlines())
+    assert (raised["level"], raised["entry"], raised["policy"], raised["part"]) == (2, "disk", 1, "df -h")
+    assert "Ask us." in raised["reasons"][0]
+    assert (other["entry"], other["hosts"]) == ("", ["db9"])
+
+
+@pytest.mark.parametrize("text", ["[tighten.x]\nlevel = 9\n", "what = ", '{"grant": {}}'])
+def test_policy_that_is_wrong_is_refused_in_one_sentence(text: str) -> None:
+    for command in (("classify", "--policy", "-"), ("policy", "set", "-"), ("policy", "simulate", "-")):
+        result = it0(*command, typed=text)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("it0: The policy ")
+        assert result.stderr.count("\n") == 1
 
 
 def test_classify_passes_empty_lines_over() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from support import console_double as double
 
-from bot.api.models import base, clusters, fleet, people, records, talk, tenant
+from bot.api.models import base, clusters, fleet, people, policy, records, talk, tenant
 
 GRANTED = double.ConsoleDouble().make_grant(double.ConsoleDouble().make_approval("c1"))
 ANSWERS = {
@@ -14,6 +14,7 @@ ANSWERS = {
     "keys": (people.Keys, {"keys": double.LISTS["keys"], "next": None}),
     "channels": (tenant.Channels, {"channels": double.LISTS["channels"], "next": None}),
     "tenant": (tenant.Tenant, double.TENANT),
+    "policy": (policy.Policy, double.TENANT_POLICY),
     "usage": (records.Usage, {"rows": double.USAGE, "next": None}),
     "approval": (talk.Approval, double.ConsoleDouble().make_approval("c1")),
     "grants": (talk.Grants, {"grants": [GRANTED], "next": None}),

@@ -17,6 +17,7 @@ VIEWS = (
     "clusters",
     "credentials",
     "approvals",
+    "policy",
     "audit",
     "usage",
     "people",
@@ -811,3 +812,16 @@ async def test_card_tells_what_comes_of_it_the_models_words_and_gives_a_long_com
     kept = await waiting.value
     assert kept.suggested_filename == f"{approval['code']}.txt"
     assert Path(await kept.path()).read_text() == command
+
+
+async def test_the_policys_entries_are_shown_and_removed(open_page: Open, double: ConsoleDouble) -> None:
+    page = await open_page("policy")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(3)
+    await expect(rows.first).to_contain_text("systemctl restart")
+    await expect(rows.first).to_contain_text("prod · ≥ 2")
+    await expect(rows.last).to_contain_text("L0–L2")
+    await expect(rows.last).to_contain_text("acmectl deploy name (L2)")
+    await rows.nth(1).get_by_role("button", name="Remove").click()
+    await page.locator("dialog [data-yes]").click()
+    await until(lambda: double.posts[-1] == ("DELETE policy/this-report", {}))

@@ -29,6 +29,7 @@ FILES = (
     "fleet",
     "kube",
     "pages",
+    "policy",
     "risk",
     "settings",
     "setup",

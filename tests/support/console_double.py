@@ -321,6 +321,10 @@ class ConsoleDouble:
                 )
             case ["tenant"]:
                 return web.json_response(TENANT)
+            case ["policy"]:
+                return web.json_response(
+                    TENANT_POLICY if self.filled else {**TENANT_POLICY, "tighten": {}, "program": {}}
+                )
             case ["usage"]:
                 return web.json_response({"rows": USAGE if self.filled else [], "next": None})
             case ["clusters" | "credentials" | "keys" | "channels" as name]:
@@ -690,6 +694,30 @@ TENANT: Json = {
         {"name": "users", "used": 3, "limit": 3},
         {"name": "skills", "used": 0, "limit": None},
     ],
+}
+TENANT_POLICY: Json = {
+    "version": 3,
+    "changed_at": now(600_000),
+    "changed_by": "alice",
+    "tighten": {
+        "prod-restarts": {
+            "level": 2,
+            "reason": "Ask the database team first.",
+            "program": "systemctl",
+            "subcommand": "restart",
+            "environments": ["prod"],
+            "servers": 2,
+        },
+        "this-report": {"level": 3, "reason": "It loads the database.", "command": "/opt/report.sh --full"},
+    },
+    "program": {
+        "acmectl": {
+            "level": 0,
+            "reason": "Our own control tool.",
+            "shared": "--json",
+            "sub": {"deploy": {"level": 2, "args": "name"}, "status": {"level": 0, "args": "name?"}},
+        }
+    },
 }
 USAGE: list[Json] = [
     {

@@ -14,6 +14,7 @@ import { lang, setTexts, t, tOr } from './i18n.js';
 import { startKeys } from './keys.js';
 import { emptyState } from './page.js';
 import { mountPeople } from './people.js';
+import { mountPolicy } from './policy.js';
 import { mountServers } from './servers.js';
 import { buildShell } from './shell.js';
 import { startStepUp } from './stepup.js';
@@ -23,7 +24,7 @@ import { views } from './views.js';
 
 const MOUNT = {
   chat: mountChat, servers: mountServers, clusters: mountClusters, credentials: mountCredentials, approvals: mountApprovals,
-  audit: mountAudit, usage: mountUsage, people: mountPeople, keys: mountKeys, channels: mountChannels, nowhere: mountNowhere,
+  audit: mountAudit, usage: mountUsage, people: mountPeople, keys: mountKeys, channels: mountChannels, policy: mountPolicy, nowhere: mountNowhere,
 };
 const root = document.getElementById('app');
 let frame = null;

@@ -8,6 +8,7 @@ import { t, when } from './i18n.js';
 import { mountGrants } from './grants.js';
 import { emptyState, loading, page } from './page.js';
 import { refreshActs, refreshApprovals, state, takeApproval } from './store.js';
+import { tabs } from './views.js';
 
 const ACTS_MS = 3000;
 const PAST = 50; // so many at least are read, if there are as many
@@ -19,7 +20,7 @@ export function mountApprovals(root, scope) {
   const heading = h('h2', null, t('console.approvals_pending'));
   const grants = h('div');
   const shown = new Map();
-  root.append(page(t('console.nav_approvals'), null,
+  root.append(page(t('console.nav_approvals'), null, tabs('approvals'),
     h('section', { 'aria-label': t('console.approvals_pending') }, heading, waiting),
     grants,
     h('section', null, h('h2', null, t('console.approvals_history')), history)));

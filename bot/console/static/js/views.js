@@ -6,7 +6,7 @@ import { state } from './store.js';
 /** name, icon, the role that it takes if not everybody sees it, and the page that it stands under. */
 const VIEWS = [
   ['chat', 'chat'], ['servers', 'server'], ['clusters', '', '', 'servers'], ['credentials', '', 'admin', 'servers'],
-  ['approvals', 'shield'], ['audit', 'list', 'admin'], ['usage', 'chart', 'admin'],
+  ['approvals', 'shield'], ['policy', '', 'admin', 'approvals'], ['audit', 'list', 'admin'], ['usage', 'chart', 'admin'],
   ['people', 'people', 'admin'], ['keys', '', 'admin', 'people'], ['channels', '', 'admin', 'people'],
 ];
 

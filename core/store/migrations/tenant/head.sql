@@ -359,3 +359,14 @@ CREATE TABLE :"schema".totp (
 );
 ALTER TABLE :"schema".totp ADD CONSTRAINT ck_totp_tenant CHECK (tenant_id = :'tenant_id');
 UPDATE :"schema".version SET version_num='0012' WHERE :"schema".version.version_num = '0011';
+CREATE TABLE :"schema".policy (
+    tenant_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    document JSONB NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    changed_by TEXT,
+    CONSTRAINT pk_policy PRIMARY KEY (version)
+);
+ALTER TABLE :"schema".policy ADD CONSTRAINT ck_policy_tenant CHECK (tenant_id = :'tenant_id');
+ALTER TABLE :"schema".approval ADD COLUMN policy INTEGER DEFAULT 0 NOT NULL;
+UPDATE :"schema".version SET version_num='0013' WHERE :"schema".version.version_num = '0012';

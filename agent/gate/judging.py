@@ -1,0 +1,142 @@
+"""Judging a command as a tenant has it: by the rules, by its policy, and by which hosts are its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from agent.fleet.servers import Fleet
+from agent.risk import named_hosts
+from agent.risk.policy import NONE, Policy, policy_of
+from core.store import policies
+from core.store.database import Transaction
+from core.store.policies import Stored
+from core.tenant import Tenant
+from core.texts import say
+from core.work import ENVIRONMENTS, Environment, Risk, Server, Verdict
+
+_HERE = frozenset(("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"))
+
+
+class Judge(Protocol):
+    """The classifier: pure and synchronous."""
+
+    def __call__(
+        self, command: str, environment: str = "dev", count: int = 1, policy: Policy = NONE
+    ) -> Verdict:
+        """Return the level of ``command`` on ``count`` servers of ``environment``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A verdict with where it holds. in_prod: what it would be on one production server."""
+
+    verdict: Verdict
+    environment: Environment
+    servers: tuple[str, ...]
+    in_prod: Risk
+
+
+class Judging:
+    """Judges commands for tenants."""
+
+    def __init__(self, classify: Judge, fleet: Fleet) -> None:
+        self._classify = classify
+        self._fleet = fleet
+
+    async def judge(self, tenant: Tenant, command: str, servers: Sequence[Server]) -> Verdict:
+        """Return the level of ``command`` on all of ``servers``: the strictest environment counts."""
+        async with tenant.reading() as db:
+            return await self.judge_in(db, command, servers)
+
+    async def judge_in(self, tx: Transaction, command: str, servers: Sequence[Server]) -> Verdict:
+        """Return the same within a transaction."""
+        stored = await policies.current(tx)
+        policy = policy_of(stored.version, stored.document)
+        return await self._judged(tx, command, strictest(servers), len(servers), policy)
+
+    async def _judged(
+        self, tx: Transaction, command: str, environment: str, count: int, policy: Policy
+    ) -> Verdict:
+        verdict = self._classify(command, environment, count, policy)
+        if not verdict.hosts:
+            return verdict
+        return with_outside(verdict, command, await policies.known_hosts(tx), policy)
+
+    async def explain(self, tenant: Tenant, command: str, names: Sequence[str]) -> Explained:
+        """Return how ``command`` would be judged on the servers ``names``, a dev server for none.
+
+        Raises as ``Clusters.meant``.
+        """
+        servers = await self._fleet.clusters.meant(tenant, names) if names else []
+        environment = strictest(servers) if servers else ENVIRONMENTS[0]
+        async with tenant.reading() as db:
+            stored = await policies.current(db)
+            policy = policy_of(stored.version, stored.document)
+            verdict = await self._judged(db, command, environment, max(1, len(servers)), policy)
+            in_prod = await self._judged(db, command, "prod", 1, policy)
+        return Explained(verdict, environment, tuple(each.name for each in servers), in_prod.level)
+
+    async def trial(self, tenant: Tenant, document: Mapping[str, Any]) -> "Trial":
+        """Return what judges commands under the policy that holds and under ``document``."""
+        async with tenant.reading() as db:
+            stored, known = await policies.current(db), await policies.known_hosts(db)
+            places, names = await policies.environments(db)
+        return Trial(self._classify, stored, policy_of(stored.version + 1, document), known, places, names)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Two policies side by side, with all that a verdict needs.
+
+    places: environments of servers and clusters by id and name; names: theirs by id.
+    """
+
+    classify: Judge
+    stored: Stored
+    new: Policy
+    known: frozenset[str]
+    places: Mapping[str, str]
+    names: Mapping[str, str]
+
+    def both(self, command: str, servers: Sequence[str]) -> tuple[Verdict, Verdict]:
+        """Return the verdict under the policy that holds, and under the new one."""
+        found = [self.places.get(each, "prod") for each in servers]
+        environment = max(found, key=ENVIRONMENTS.index, default="prod")
+        old = policy_of(self.stored.version, self.stored.document)
+        first, second = (
+            with_outside(
+                self.classify(command, environment, max(1, len(servers)), policy), command, self.known, policy
+            )
+            for policy in (old, self.new)
+        )
+        return first, second
+
+
+def strictest(servers: Sequence[Server]) -> Environment:
+    """Return the environment that counts for all of ``servers``."""
+    return max((server.environment for server in servers), key=ENVIRONMENTS.index)
+
+
+def with_outside(verdict: Verdict, command: str, known: frozenset[str], policy: Policy) -> Verdict:
+    """Return ``verdict`` with the hosts named in ``command`` that are none of the tenant's: at least L2."""
+    outside = [host for host in verdict.hosts if not _is_inside(host, known)]
+    if not outside or verdict.level >= Risk.L3:
+        return verdict
+    reasons = tuple(say("gate.outside_host", host=host) for host in outside)
+    if verdict.level >= Risk.L2:
+        return replace(verdict, reasons=(*verdict.reasons, *reasons))
+    part = dict(named_hosts(command, policy)).get(outside[0], verdict.part)
+    return replace(verdict, level=Risk.L2, reasons=reasons, part=part)
+
+
+def _is_inside(host: str, known: frozenset[str]) -> bool:
+    """Return whether a host is the target itself, or one of the tenant's servers or clusters."""
+    if host in known or host in _HERE:
+        return True
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified or str(address) in known

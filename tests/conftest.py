@@ -1,11 +1,20 @@
 """What all tests share: one PostgreSQL a run, fresh databases on it, and a clock."""
 
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
 from fakes.clock import FakeClock
 from support.house import Client
 from support.store import Cluster, Store, folder_in_memory, fresh_store, running_cluster
+
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, and never among what was imported and collected: it stays."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,8 @@
 """Rules of the house that no linter knows: who may touch a shell, a child process, or an import."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,24 +22,21 @@ LATE_IMPORTS = (
 """Commands that start fast import what only some of them need when they need it."""
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    """Yield every module of the product by its path."""
-    for floor in FLOORS:
-        for path in sorted((ROOT / floor).rglob("*.py")):
-            yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
-
-
-SOURCES = dict(sources())
+@cache
+def sources() -> Mapping[str, ast.Module]:
+    """Return every module of the product by its path."""
+    paths = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
 
 
 def found(look: type[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
     """Yield every node of a kind with its module's path."""
-    for path, tree in SOURCES.items():
+    for path, tree in sources().items():
         yield from ((path, node) for node in ast.walk(tree) if isinstance(node, look))
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(SOURCES) > 80
+    assert len(sources()) > 80
 
 
 def test_host_keys_are_never_left_unchecked() -> None:
@@ -104,7 +102,7 @@ def test_nothing_is_printed() -> None:
 def test_imports_stand_at_the_top_except_in_commands() -> None:
     late = {
         path
-        for path, tree in SOURCES.items()
+        for path, tree in sources().items()
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))

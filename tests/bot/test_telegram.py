@@ -595,7 +595,7 @@ async def test_a_further_tenants_bot_comes_and_goes_without_a_restart(desk: Desk
     assert taken.returncode == 1
     assert "another tenant" in taken.stderr
     await desk.command("channel", "remove", "telegram-777", "--tenant", "other")
-    await asyncio.sleep(7)
+    await desk.double.until(lambda: desk.double.accounts[token].poll is None)
     before = len([c for c in desk.double.calls if c.token == token])
     await asyncio.sleep(1)
     assert len([c for c in desk.double.calls if c.token == token]) == before

@@ -4,7 +4,7 @@ import ast
 import re
 import string
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,28 +56,41 @@ def test_each_key_stands_once_with_every_language_and_well_formed(file: Path) ->
     assert len(keys) == len(set(keys)) == len(tomllib.loads(file.read_text("utf-8")))
 
 
-@pytest.mark.parametrize("key", SENTENCES)
-def test_both_languages_have_the_same_places(key: str) -> None:
-    words = SENTENCES[key]
-    assert places(words["en"]) == places(words["zh"])
-    for language in LANGUAGES:
-        for _, name, form, conversion in string.Formatter().parse(words[language]):
-            assert name is None or name.isidentifier(), words[language]
-            assert not conversion, words[language]
-            assert not form, words[language]
+def is_plain(text: str) -> bool:
+    """Return whether each of its places is a name alone."""
+    parts = string.Formatter().parse(text)
+    return all(not form and not way and (name is None or name.isidentifier()) for _, name, form, way in parts)
+
+
+def test_both_languages_have_the_same_places() -> None:
+    assert [key for key, words in SENTENCES.items() if places(words["en"]) != places(words["zh"])] == []
+    assert [
+        key for key, words in SENTENCES.items() if not all(is_plain(words[each]) for each in LANGUAGES)
+    ] == []
+
+
+def test_place_that_is_more_than_a_name_would_be_found() -> None:
+    assert [is_plain(text) for text in ("{a}", "{0}", "{a!r}", "{a:>3}", "{a.b}")] == [True, *[False] * 4]
 
 
 SAME_IN_BOTH = re.compile(r"[\W\d_]*|.*(it0|SSH|ID|IP|URL|English|中文|L\d|{).*", re.DOTALL)
 
 
-@pytest.mark.parametrize("key", SENTENCES)
-def test_chinese_is_chinese_and_english_is_english(key: str) -> None:
-    words = SENTENCES[key]
+def is_in_its_language(words: Mapping[str, str]) -> bool:
+    """Return whether the Chinese words of a sentence are Chinese, and the English ones are not."""
     plain = re.sub(r"{\w+}", "", words["zh"])
-    if words["zh"] != words["en"]:
-        assert HAN.search(plain) or not re.search(r"[a-z]{4}", plain), words["zh"]
-    if "中文" not in words["en"]:
-        assert not HAN.search(words["en"]), words["en"]
+    if words["zh"] != words["en"] and not HAN.search(plain) and re.search(r"[a-z]{4}", plain):
+        return False
+    return "中文" in words["en"] or not HAN.search(words["en"])
+
+
+def test_chinese_is_chinese_and_english_is_english() -> None:
+    assert [key for key, words in SENTENCES.items() if not is_in_its_language(words)] == []
+
+
+def test_sentence_in_the_other_language_would_be_found() -> None:
+    assert not is_in_its_language({"en": "Done.", "zh": "Finished."})
+    assert not is_in_its_language({"en": "完成了。", "zh": "完成了。"})
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,13 @@ def trees() -> list[tuple[str, ast.Module]]:
 
 
 @cache
+def classes() -> list[tuple[str, ast.ClassDef]]:
+    """Return (path, class) of every class of the product."""
+    nodes = [(path, node) for path, tree in trees() for node in ast.walk(tree)]
+    return [(path, node) for path, node in nodes if isinstance(node, ast.ClassDef)]
+
+
+@cache
 def pages() -> list[tuple[str, str]]:
     """Return (path, text) of the page's code and of the rules."""
     found = [*(ROOT / "bot" / "console").rglob("*.js"), *(ROOT / "bot" / "console").rglob("*.html")]
@@ -108,13 +128,9 @@ def pages() -> list[tuple[str, str]]:
 def error_classes() -> set[str]:
     """Return the names of every error that has a sentence."""
     names = {name for name, each in vars(errors).items() if is_error(each)}
+    bases = {node: {ast.unparse(base) for base in node.bases} for _, node in classes()}
     while True:
-        more = {
-            node.name
-            for _, tree in trees()
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in names for base in node.bases)
-        }
+        more = {node.name for node, those in bases.items() if those & names}
         if more <= names:
             return names
         names |= more
@@ -146,8 +162,13 @@ def shown(pattern: re.Pattern[str]) -> str:
 SAYERS = {"say", "Say", "_say"}
 
 
-def uses() -> Iterator[Use]:
-    """Yield every key that Python code says, with the parameters that go with it."""
+@cache
+def uses() -> Sequence[Use]:
+    """Return every key that Python code says, with the parameters that go with it."""
+    return tuple(_uses())
+
+
+def _uses() -> Iterator[Use]:
     speaking = SAYERS | error_classes()
     for path, tree in trees():
         for node in ast.walk(tree):
@@ -165,20 +186,17 @@ def uses() -> Iterator[Use]:
             yield Use(f"{path}:{node.lineno}", pattern, names if seen else None)
 
 
-USES = list(uses())
-
-
 def test_uses_are_found() -> None:
-    assert len(USES) > 150
+    assert len(uses()) > 150
     assert {"server.name_taken", "setup.home_in_use"} <= {
-        use.pattern.pattern.replace("\\", "") for use in USES
+        use.pattern.pattern.replace("\\", "") for use in uses()
     }
 
 
 def test_every_key_in_the_code_has_its_sentence() -> None:
     missing = [
         f"{use.where}: {use.pattern.pattern}"
-        for use in USES
+        for use in uses()
         if not any(use.pattern.fullmatch(key) for key in SENTENCES)
     ]
     assert missing == []
@@ -187,9 +205,8 @@ def test_every_key_in_the_code_has_its_sentence() -> None:
 def test_every_errors_own_key_has_its_sentence() -> None:
     missing = [
         f"{path}:{node.lineno}: {statement.value.value}"
-        for path, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and node.name in error_classes()
+        for path, node in classes()
+        if node.name in error_classes()
         for statement in node.body
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "key"
         if isinstance(statement.value, ast.Constant) and statement.value.value not in SENTENCES
@@ -213,7 +230,7 @@ def test_every_error_can_be_said_in_both_languages(error: type[errors.It0Error])
 
 def test_every_sentence_gets_all_that_it_has_places_for() -> None:
     lacking = []
-    for use in USES:
+    for use in uses():
         key = shown(use.pattern)
         if use.names is not None and key in SENTENCES:
             wanted = places(SENTENCES[key]["en"])

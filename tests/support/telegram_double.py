@@ -10,7 +10,7 @@ import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -116,7 +116,7 @@ class TelegramDouble(People):
         self._faults[method.lower()] += [("lose", None)] * times
 
     async def until(self, condition: Callable[[], T], timeout_s: float = 10) -> T:
-        """Return what ``condition`` returns as soon as that counts as true; looked at after each call."""
+        """Return what ``condition`` returns as soon as it counts as true; asked after calls and polls."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while not condition():
@@ -216,7 +216,7 @@ class TelegramDouble(People):
         offset, limit = data.get("offset", 0), min(max(data.get("limit", 100), 1), 100)
         account.queue = account.queue[offset:] if offset < 0 else _from(account.queue, offset)
         account.poll = ended = asyncio.get_running_loop().create_future()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), self._hung_up(account):
             async with asyncio.timeout(min(data.get("timeout", 0), 50)):
                 while not (account.queue or account.again or ended.done()):
                     account.arrived.clear()
@@ -231,6 +231,18 @@ class TelegramDouble(People):
         found = [*account.again, *account.queue][:limit]
         account.again = account.again[limit:]
         return found
+
+    @contextlib.contextmanager
+    def _hung_up(self, account: Account) -> Iterator[None]:
+        """Know of no poll any more when whoever polls goes away."""
+        poll = account.poll
+        try:
+            yield
+        except asyncio.CancelledError:
+            if account.poll is poll:
+                account.poll = None
+            self._tell()
+            raise
 
     async def _do_set_webhook(self, account: Account, data: Json) -> bool:
         if not re.fullmatch(r"[\w-]{0,256}", data.get("secret_token", ""), re.A):

@@ -39,12 +39,14 @@ class Process:
         self.stdout = stdout
         self.returncode: int | None = None
         self._status = os.fdopen(status, "rb", buffering=0)
+        self._end = select.poll()  # select.select knows no file beyond the 1024th
+        self._end.register(self._status, select.POLLIN)
         self.pid = int.from_bytes(self._status.read(4), "big")
         assert self.pid, "it was not forked"
 
     def poll(self) -> int | None:
         """Return its return code, None while it runs."""
-        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+        if self.returncode is None and self._end.poll(0):
             with self._status:
                 self.returncode = int.from_bytes(self._status.read(4), "big", signed=True)
         return self.returncode
@@ -52,7 +54,7 @@ class Process:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; raises TimeoutExpired."""
         if self.returncode is None:
-            select.select([self._status], [], [], timeout)
+            self._end.poll(None if timeout is None else timeout * 1000)
         if (code := self.poll()) is None:
             raise subprocess.TimeoutExpired("a warm process", timeout or 0)
         return code

@@ -38,7 +38,7 @@ def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[W
         rest = _take(use, words)
         if rest is None:
             break
-        child = _child(use.rule, rest[0].text)
+        child = _child(use.rule, rest[0])
         if child is None:
             _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=rest[0].text))
             break
@@ -48,10 +48,13 @@ def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[W
     return use.findings, use.inner
 
 
-def _child(rule: Rule, name: str) -> Rule | None:
-    """Return the rule of a subcommand: by its whole name, or by its form."""
+def _child(rule: Rule, word: Word) -> Rule | None:
+    """Return the rule of the subcommand that ``word`` names: by its whole name, or by its form."""
+    name = word.text
+    if word.glob or "*" in name:
+        return None
     if child := rule.sub.get(name):
-        return child if "*" not in name else None
+        return child
     if _PLAIN_NAME.fullmatch(name) is None:
         return None
     return next((rule.sub[form] for form in rule.sub if "*" in form and fnmatchcase(name, form)), None)

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from agent.risk.crosscheck import agrees
 from agent.risk.filters import jq_is_harmless
 from agent.risk.forbidden import scan
 from agent.risk.kinds import judge_value
 from agent.risk.kinds_remote import WHOLE_OBJECTS
 from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
 from agent.risk.options import judge_use
+from agent.risk.paths import judge_path
 from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Finding
 from core.texts import Say, say
 from core.work import Risk, Verdict
@@ -49,6 +51,8 @@ def classify(command: str, environment: str = "dev", count: int = 1) -> Verdict:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
     found_all = [(part.text, finding) for part, findings in _judged(text, parts) for finding in findings]
     found_all += _elsewhere(parts)
+    if all(finding.level < Risk.L2 for _, finding in found_all) and not agrees(text, parts):
+        found_all.append((_short(text), Finding(Risk.L2, say("risk.parsers_differ"))))
     return _verdict(_raised(found_all, environment, count))
 
 
@@ -62,7 +66,8 @@ def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
     for part in parts:
         words = [word.text for word in part.words]
         here = known and words[:1] and words[0] in _IN_FOLDERS
-        if moved and not here and not all(map(_SAME_ANYWHERE.match, words[1:])):
+        named = [*(() if here else words[1:]), *(fed.text for fed in part.inputs)]
+        if moved and not all(map(_SAME_ANYWHERE.match, named)):
             found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
         if "cd" in words:
             moved = True
@@ -79,8 +84,18 @@ def _unreadable(text: str) -> Say | None:
 
 
 def _judge_part(part: Part) -> list[Finding]:
-    """Return what one simple command adds."""
-    return _judge_words(part.words, 0)
+    """Return what one simple command adds, with the files that it is fed with."""
+    words, findings = part.words, list[Finding]()
+    if words[0].text == "[" and len(words) > 1 and words[-1].text == "]":
+        words = (Word("test"), *words[1:-1])
+    for fed in part.inputs:
+        read = (
+            Finding(Risk.L2, say("risk.unknown_argument", argument=fed.text))
+            if fed.glob
+            else judge_path(fed.text)
+        )
+        findings += [read] if read else []
+    return findings + _judge_words(words, 0)
 
 
 def _judged(text: str, parts: Sequence[Part]) -> Iterator[tuple[Part, list[Finding]]]:
@@ -109,7 +124,7 @@ def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
     """Return what a program with its arguments adds, and with it the command that it wraps."""
     if depth > _DEEPEST:
         return [Finding(Risk.L2, say("risk.too_deep"))]
-    while words and _HARMLESS_ASSIGNMENT.fullmatch(words[0].text):
+    while words and _HARMLESS_ASSIGNMENT.fullmatch(words[0].text) and not (words[0].quoted and depth == 0):
         words = words[1:]
     if not words:
         return [Finding(Risk.L2, say("risk.unparseable", near=""))]

@@ -4,17 +4,12 @@ import re
 from collections.abc import Callable
 from posixpath import normpath
 
+from agent.risk.databases import DATABASE_KINDS
 from agent.risk.kinds_remote import REMOTE_FORMS, REMOTE_JUDGES
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
 from agent.risk.rules import Finding
-from agent.risk.scripts import (
-    awk_only_reads,
-    jq_only_reads,
-    psql_only_reads,
-    sed_only_prints,
-    sql_only_reads,
-)
+from agent.risk.scripts import awk_only_reads, jq_only_reads, sed_only_prints
 from core.texts import say
 from core.work import Risk
 
@@ -44,7 +39,6 @@ _FORMS = {
     "unitglob": r"[\w@.:*?\[\]][\w@.:*?\[\]-]*",
     "bsdcolumns": r"(?!.*environ)\w+(,[\w%]+)+",
     "property": r"(?!.*([Ee]nviron|[Cc]redential))[A-Za-z]+(,[A-Za-z]+)*",
-    "setting": r"(?!.*(pass|auth|user|acl|key))[a-z0-9-]+",
     # sysctl takes "." for "/" or the other way round, so either, twice, may climb out of /proc/sys.
     "sysctl": r"(?!.*(\.\.|//))\w[\w./-]*",
     "port": r"\d{1,5}",
@@ -52,8 +46,6 @@ _FORMS = {
     "cloudtext": r"(?!\s*\w+://)[\s\S]*",
     "header": r"(?i:accept(-[a-z]+)?|authorization|cache-control|pragma|content-type|host|origin|referer"
     r"|user-agent|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id):.*",
-    "localaddress": r"localhost|127\.0\.0\.1|::1|/(var/)?run/(?!user|lock|shm)(?!.*\.\.)[\w/.-]+",
-    "socket": r"/(var/)?run/(?!user|lock|shm)(?!.*\.\.)[\w/.-]+|/var/lib/mysql/[\w-]+\.sock",
     "assign": r"(LC_ALL|LANG)=[\w.@-]*|TZ=(\w[\w/+-]*)?",
     "yesno": r"true|false|yes|no|always|never|auto",
     "reload": r"reload|reopen",
@@ -208,9 +200,8 @@ _JUDGES: dict[str, Judge] = {
     "curltext": _outside_file,
     "awk": _script(awk_only_reads),
     "sed": _script(sed_only_prints),
-    "sql": _script(sql_only_reads),
-    "psql": _script(psql_only_reads),
     "jq": _script(jq_only_reads),
+    **DATABASE_KINDS,
     **REMOTE_JUDGES,
 }
 

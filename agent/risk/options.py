@@ -50,11 +50,11 @@ def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[W
 
 def _child(rule: Rule, word: Word) -> Rule | None:
     """Return the rule of the subcommand that ``word`` names: by its whole name, or by its form."""
-    name = word.text
-    if word.glob or "*" in name:
+    name = word.text.upper() if rule.any_case and word.text.isascii() else word.text
+    if word.glob:
         return None
     if child := rule.sub.get(name):
-        return child
+        return child if "*" not in name else None
     if _PLAIN_NAME.fullmatch(name) is None:
         return None
     return next((rule.sub[form] for form in rule.sub if "*" in form and fnmatchcase(name, form)), None)
@@ -70,7 +70,7 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     """Note the flags and operands of one level; return the words from the subcommand on, None without one."""
     use.shared |= use.rule.shared
     use.allowed = {**use.shared, **use.rule.flags}
-    if words and words[0].text in use.rule.sub and not words[0].glob:
+    if words and _child(use.rule, words[0]):
         return words
     if use.rule.first and not _begins(words, use.rule.first):
         _ask(use, say("risk.missing_option", program=use.program, option=sorted(use.rule.first)[0]))

@@ -28,6 +28,7 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     first  = "-q --query"             the first word begins with one of these
     wraps  = true                     after flags and args comes another command
     dashes = true                     … after "--" only
+    any_case = true                   subcommands are the same in capitals; they are written in capitals here
     verb_last = true                  "service nginx status": the subcommand is the second word
     bare   = true                     may be used without a subcommand
     otherwise = "changes_packages"    the reason for a use that is not listed (always L2)
@@ -104,13 +105,15 @@ class Rule:
     dashes: bool = False
     verb_last: bool = False
     bare: bool = False
+    any_case: bool = False
     otherwise: str = ""
     same: str = ""
     sub: Mapping[str, "Rule"] = field(default_factory=dict)
 
 
 _SETS = ("need", "first", "first_unless", "recursive", "lowers")
-_PLAIN = ("reason", "read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "otherwise")
+_SWITCHES = ("read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "any_case")
+_PLAIN = ("reason", "otherwise", *_SWITCHES)
 _KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "only_with", "sub", *_SETS, *_PLAIN}
 
 

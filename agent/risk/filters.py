@@ -17,12 +17,12 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _INSERTED = re.compile(r"\\\(((?:[^()\"\\]|\([^()\"\\]*\))*)\)")
-_SAME = listed("languages", "jq_same")
-_CONVERTS = listed("languages", "jq_converts")
-_PLAIN = listed("languages", "jq_plain")
-_BY = listed("languages", "jq_by")
-_TEXTS = listed("languages", "jq_texts")
-_CONDITIONS = listed("languages", "jq_conditions")
+_SAME = listed("fields", "jq_same")
+_CONVERTS = listed("fields", "jq_converts")
+_PLAIN = listed("fields", "jq_plain")
+_BY = listed("fields", "jq_by")
+_TEXTS = listed("fields", "jq_texts")
+_CONDITIONS = listed("fields", "jq_conditions")
 _BINARY = frozenset(("//", ",", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "and", "or"))
 _COMPUTES = frozenset("+-*/%")
 _DEEPEST = 30

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from agent.risk.forbidden import scan
+from agent.risk.kinds import judge_value
 from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
 from agent.risk.options import judge_use
 from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Finding
@@ -52,7 +53,8 @@ def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
     found, moved = [], False
     for part in parts:
         words = [word.text for word in part.words]
-        if moved and not all(map(_SAME_ANYWHERE.match, words[1:])):
+        paths = [*words[1:], *(word.text for word in part.inputs)]
+        if moved and not all(map(_SAME_ANYWHERE.match, paths)):
             found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
         moved = moved or "cd" in words
     return found
@@ -67,8 +69,9 @@ def _unreadable(text: str) -> Say | None:
 
 
 def _judge_part(part: Part) -> list[Finding]:
-    """Return what one simple command adds."""
-    return _judge_words(part.words, 0)
+    """Return what one simple command adds, with the files that it is fed."""
+    fed = [judge_value("fed", word) for word in part.inputs]
+    return [*_judge_words(part.words, 0), *filter(None, fed)]
 
 
 def _judge_words(words: Sequence[Word], depth: int) -> list[Finding]:
@@ -97,6 +100,8 @@ def _program(word: Word) -> str | Finding:
     """Return the bare name of the program, or why it cannot be known."""
     if _INIT_SCRIPT.fullmatch(word.text):
         return "service"
+    if word.text == "[":
+        return word.text
     name = _PROGRAM.fullmatch(word.text)
     if name and not word.glob:
         return name[1]

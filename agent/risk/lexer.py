@@ -1,8 +1,11 @@
 """A small positive grammar of the shell: what it does not list is not understood, and is asked about.
 
-A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words and the free redirects to
-/dev/null. A word is bare characters, '…', and "…" in which the shell would expand nothing. A glob ``*`` may
-only stand in a word that begins with ``/``: a file named ``--output=x`` can then never become a flag.
+A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, files read by ``<``,
+and the free redirects to /dev/null. A word is bare characters, '…', and "…" in which the shell would expand
+nothing, with backslashes where every shell reads them alike: before a sign outside quotes, before a letter
+or the like in "…". Globs (``*``, ``?``, ``[0-9]``) may only stand in a word that begins with ``/``: a file
+named ``--output=x`` can then never become a flag. ``=``, ``[`` and ``]`` may be words of their own, and
+``^`` may begin one, as in ``grep ^processor``.
 """
 
 import re
@@ -17,8 +20,12 @@ MOST_PARTS = 20
 _SEPARATOR = re.compile(r"&&|\|\||[|;\n]")
 _REDIRECT = re.compile(r"(?:(?:[12]?>|&>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)")
 _PIECE = re.compile(
-    r"""(?P<bare>[A-Za-z0-9_@%+=:,./-]+)|(?P<glob>\*)|'(?P<one>[^']*)'|"(?P<two>[^"$`\\!]*)\""""
+    r"""(?P<bare>[A-Za-z0-9_@%+=:,./-]+)|(?P<glob>[*?]|\[[A-Za-z0-9-]+\])|\\(?P<sign>[*?()\[\]!|])|'(?P<one>[^']*)'
+    |"(?P<two>(?:[^"$`\\!]|\\[A-Za-z0-9_.,:;/<>()\[\]{}|?*+^=@%&~'-])*+)\"""",
+    re.VERBOSE,
 )
+_LONE = re.compile(r"(?:[=\[\]]|\^[A-Za-z0-9_]+)(?=[ \n;|&]|\Z)")
+_INPUT = re.compile(r"< *+(?=[A-Za-z0-9_/'\"])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One simple command; ``text``: its place in the line, as typed."""
+    """One simple command; ``text``: its place in the line, as typed; ``inputs``: files that ``<`` opens."""
 
     words: tuple[Word, ...]
     text: str
+    inputs: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ def parse(text: str) -> tuple[Part, ...] | Stuck:
 def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
     """Return the part that begins at ``at`` and where it ends: at a separator or the text's end."""
     words: list[Word] = []
+    inputs: list[Word] = []
     start = at
     while True:
         while at < len(text) and text[at] == " ":
@@ -91,16 +100,19 @@ def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
             at = redirect.end()
             continue
         if at == len(text) or _SEPARATOR.match(text, at):
-            return Part(tuple(words), text[start:at].strip()), at
-        found = _word(text, at)
+            return Part(tuple(words), text[start:at].strip(), tuple(inputs)), at
+        source = _INPUT.match(text, at)
+        found = _word(text, source.end() if source else at)
         if isinstance(found, Stuck):
             return found
         word, at = found
-        words.append(word)
+        (inputs if source else words).append(word)
 
 
 def _word(text: str, at: int) -> tuple[Word, int] | Stuck:
     """Return the word that begins at ``at`` and where it ends."""
+    if lone := _LONE.match(text, at):
+        return Word(lone.group()), lone.end()
     start, pieces, glob = at, [], False
     while piece := _PIECE.match(text, at):
         glob = glob or piece.lastgroup == "glob"

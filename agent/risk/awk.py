@@ -71,14 +71,14 @@ class _Reader:
         return operand and not self.opened
 
     def _operator(self, sign: str) -> bool:
-        """Note a parenthesis; return whether the operator may stand: "print a > b" writes a file."""
+        """Note a parenthesis; return whether the operator may stand: "print a > b" writes a file, unless in them."""
         if sign == "(":
             self.opened.append(self.before)
         elif sign == ")":
             if not self.opened:
                 return False
             self.closed = self.opened.pop()
-        return not (sign == ">" and self.printing)
+        return not (sign == ">" and self.printing and not self.opened)
 
 
 def awk_only_reads(text: str) -> bool:

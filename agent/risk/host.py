@@ -5,7 +5,8 @@ HOST_FORMS = {
     # zsh computes what printf is given for a number, and runs what stands in brackets there.
     "said": r"[^\[\]$`(){}]*",
     "printform": r"([^%]|%%|%[-+ #0-9.]*[sdiuxXofeEgGcbq])*",
-    "closing": r"\]",
+    "not": r"!",
+    "closing": r"[!\]]",
     "pattern": r"(?!.*//)[\w*?/][\w.+:*?\[\]~@/,-]*",
     "rpmform": r"([^%]|%%|%-?\d*\{=?\w+(:(date|day|depflags|fflags|octal|perms|humaniec|humansi))?\})*",
     "coreplace": r"\d+|[A-Za-z_][\w.-]*|/usr/[\w./+-]+|_?[A-Z][A-Z_]*=[\w.@:/-]+",

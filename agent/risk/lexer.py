@@ -1,11 +1,11 @@
 """A small positive grammar of the shell: what it does not list is not understood, and is asked about.
 
 A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, files read by ``<``,
-and the free redirects to /dev/null. A word is bare characters, '…', and "…" in which the shell would expand
-nothing, with backslashes where every shell reads them alike: before a sign outside quotes, before a letter
-or the like in "…". Globs (``*``, ``?``, ``[0-9]``) may only stand in a word that begins with ``/``: a file
-named ``--output=x`` can then never become a flag. ``=``, ``[`` and ``]`` may be words of their own, and
-``^`` may begin one, as in ``grep ^processor``.
+and the free redirects to /dev/null. A word is bare characters, '…', and "…" in which the shell would
+expand nothing, with backslashes where every shell reads them alike: before a sign outside quotes, before
+a letter or the like in "…". Globs (``*``, ``?``, ``[0-9]``) may only stand in a word that begins with
+``/``: a file named ``--output=x`` can then never become a flag. ``=``, ``!``, ``[`` and ``]`` may be
+words of their own, and ``^`` may begin one, as in ``grep ^processor``.
 """
 
 import re
@@ -24,7 +24,7 @@ _PIECE = re.compile(
     |"(?P<two>(?:[^"$`\\!]|\\[A-Za-z0-9_.,:;/<>()\[\]{}|?*+^=@%&~'-])*+)\"""",
     re.VERBOSE,
 )
-_LONE = re.compile(r"(?:[=\[\]]|\^[A-Za-z0-9_]+)(?=[ \n;|&]|\Z)")
+_LONE = re.compile(r"(?:[=!\[\]]|\^[A-Za-z0-9_]+)(?=[ \n;|&]|\Z)")
 _INPUT = re.compile(r"< *+(?=[A-Za-z0-9_/'\"])")
 
 

@@ -38,7 +38,7 @@ _RAW_TREE = re.compile(r"/(dev|inet[46]?|sys/kernel/(debug|tracing|security)|sys
 """Devices, gawk's connections to other hosts, and where reading takes something away."""
 _PROC = re.compile(
     r"""/proc/((self|\d+|\*|\[[\d-]+\]\*?)/(task/(\d+|\*)/)?(status|stat|statm|limits|io|comm|cmdline|cgroup|mountinfo
-    |mounts|mountstats|sched|schedstat|autogroup|oom_\w+|wchan|smaps_rollup|loginuid|sessionid|attr/current|cpuset|[ug]id_map
+    |mounts|mountstats|sched|schedstat|autogroup|oom_\w+|wchan|stack|smaps_rollup|loginuid|sessionid|attr/current|cpuset|[ug]id_map
     |net/[\w/]+)
     |meminfo|cpuinfo|loadavg|uptime|version(_signature)?|stat|vmstat|diskstats|mounts|partitions|swaps|interrupts|softirqs
     |mdstat|filesystems|modules|devices|buddyinfo|pagetypeinfo|slabinfo|zoneinfo|vmallocinfo|cmdline|cgroups|consoles|crypto
@@ -57,6 +57,7 @@ _CONFIG_NAME = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _LOGS = "/var/log"
+_LOG_NAMES = re.compile(r"[\w.*?-]*\.(log|out|err)(\.[\d*?-]+)?(\.(gz|xz|bz2|zst))?", re.ASCII)
 _GUARDED_TREE = re.compile(r"/(proc|sys|dev|root|home|run)/|/etc/(ss[hl]|pki|letsencrypt|security)(/|$)")
 _BROAD = listed("paths", "broad_folders")
 
@@ -80,7 +81,7 @@ def judge_path(
     if recursive:
         return _tree(path)
     if glob and not (_below(path, _LOGS) or _PROC.fullmatch(path) or _SYS_GLOB.match(path)):
-        return Finding(Risk.L2, say("risk.reads_widely", path=text))
+        return _widely(path)
     return _file(names, path)
 
 
@@ -96,6 +97,16 @@ def _secret(names: Sequence[str], path: str, *, reads: bool) -> bool:
 def _below(path: str, root: str) -> bool:
     """Return whether ``path`` is ``root`` or below it."""
     return path == root or path.startswith(root + "/")
+
+
+def _widely(path: str) -> Finding | None:
+    """Return what speaks against showing all files that a glob stands for."""
+    folder, _, name = path.rpartition("/")
+    if path in _PLAIN_ETC:
+        return None
+    if any(sign in folder for sign in "*?[") or not folder:
+        return Finding(Risk.L2, say("risk.reads_widely", path=path))
+    return None if _LOG_NAMES.fullmatch(name) and not _GUARDED_TREE.match(path) else _tree(folder)
 
 
 def _tree(path: str) -> Finding | None:

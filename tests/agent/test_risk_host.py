@@ -534,6 +534,16 @@ ACTS = [
     "cat /proc/[0-9]*/environ",
     "cat /proc/[0-9]/maps",
     "cat /etc/sh?dow",
+    "cat /etc/*",
+    "cat /etc/*/x.log",
+    "cat /home/*/x.log",
+    "cat /home/u/*.log",
+    "cat /root/*.log",
+    "cat /srv/*/conf/x.yml",
+    "cat /srv/*",
+    "cat /run/x/*.out",
+    "cat /etc/ssl/*.log",
+    "cat /*.log",
     "cat /etc/[s]hadow",
     "cat /etc/s[a-z]adow",
     "cat /roo?/x",
@@ -654,6 +664,11 @@ STAYS = [
     "grep -c ^processor /proc/cpuinfo",
     "grep VmSwap /proc/[0-9]*/status",
     "cat /sys/block/*/queue/scheduler",
+    "cat /etc/*release",
+    "tail -n 5 /srv/app/logs/*.log",
+    "diff -rq /srv/a /srv/b",
+    "find /srv ! -user root",
+    "[ ! -f /srv/x ] && echo no",
     "cat /var/log/app/x.log.[0-9]",
     "printf '%s\\n' a b",
     'printf "%-10s|\\n" a',
@@ -674,6 +689,8 @@ STAYS = [
 
 LOW = [
     "cat /etc/resolv.conf",
+    "cat /etc/nginx/conf.d/*.conf",
+    "rpm -V openssl",
     "cryptsetup luksDump /dev/sdb",
     "logrotate -d /etc/logrotate.conf",
     "systemd-analyze cat-config /etc/systemd/journald.conf",
@@ -707,7 +724,7 @@ def test_views_of_settings_and_small_changes_are_low(command: str) -> None:
     assert classify(command).level == Risk.L1
 
 
-@pytest.mark.parametrize("command", LOW[7:])
+@pytest.mark.parametrize("command", LOW[9:])
 def test_small_changes_need_an_admin_on_prod(command: str) -> None:
     assert classify(command, "prod").level == Risk.L2
 
@@ -962,7 +979,7 @@ def accepted(pieces: list[str], seed: int, count: int) -> list[str]:
         text = "".join(
             chooser.choice(pieces) + " " * chooser.randint(0, 1) for _ in range(chooser.randint(3, 12))
         )
-        if {"F", "G"} & set(text) and checks(text):
+        if {"F", "G"} & set(text) and text[0] != "-" and checks(text):
             found.append(text)
     return found
 

@@ -71,7 +71,7 @@ class _Reader:
         return operand and not self.opened
 
     def _operator(self, sign: str) -> bool:
-        """Note a parenthesis; return whether the operator may stand: "print a > b" writes a file, unless in them."""
+        """Note a parenthesis; return whether the operator may stand: outside them "print a > b" writes."""
         if sign == "(":
             self.opened.append(self.before)
         elif sign == ")":

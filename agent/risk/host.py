@@ -6,7 +6,6 @@ HOST_FORMS = {
     "said": r"[^\[\]$`(){}]*",
     "printform": r"([^%]|%%|%[-+ #0-9.]*[sdiuxXofeEgGcbq])*",
     "not": r"!",
-    "closing": r"[!\]]",
     "pattern": r"(?!.*//)[\w*?/][\w.+:*?\[\]~@/,-]*",
     "rpmform": r"([^%]|%%|%-?\d*\{=?\w+(:(date|day|depflags|fflags|octal|perms|humaniec|humansi))?\})*",
     "coreplace": r"\d+|[A-Za-z_][\w.-]*|/usr/[\w./+-]+|_?[A-Z][A-Z_]*=[\w.@:/-]+",

@@ -1,11 +1,10 @@
 """A small positive grammar of the shell: what it does not list is not understood, and is asked about.
 
-A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, files read by ``<``,
-and the free redirects to /dev/null. A word is bare characters, '…', and "…" in which the shell would
-expand nothing, with backslashes where every shell reads them alike: before a sign outside quotes, before
-a letter or the like in "…". Globs (``*``, ``?``, ``[0-9]``) may only stand in a word that begins with
-``/``: a file named ``--output=x`` can then never become a flag. ``=``, ``!``, ``[`` and ``]`` may be
-words of their own, and ``^`` may begin one, as in ``grep ^processor``.
+A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, the free redirects to
+/dev/null, and files that it reads from. A word is bare characters, escaped signs, '…', and "…" in which the
+shell would expand nothing; a ``!`` only before what no shell's history takes it for. A glob may only stand in
+a word that begins with ``/``: a file named ``--output=x`` can then never become a flag. What is read here is
+what bash and dash call (tests/agent/test_risk_shells.py).
 """
 
 import re
@@ -18,27 +17,40 @@ LONGEST = 4000
 MOST_PARTS = 20
 
 _SEPARATOR = re.compile(r"&&|\|\||[|;\n]")
-_REDIRECT = re.compile(r"(?:(?:[12]?>|&>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)")
+# To dash "&>" ends the command, and what follows would be another, so only separators may follow.
+_REDIRECT = re.compile(
+    r"(?:(?:[12]?>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)|&> *+/dev/null(?= *+(?:[\n;|]|&&|\Z))"
+)
+_INPUT = re.compile(r"0?< *+(?=[^ <>&()|;\n])")
 _PIECE = re.compile(
-    r"""(?P<bare>[A-Za-z0-9_@%+=:,./-]+)|(?P<glob>[*?]|\[[A-Za-z0-9-]+\])|\\(?P<sign>[*?()\[\]!|])|'(?P<one>[^']*)'
-    |"(?P<two>(?:[^"$`\\!]|\\[A-Za-z0-9_.,:;/<>()\[\]{}|?*+^=@%&~'-])*+)\"""",
+    r"""(?P<bare>[A-Za-z0-9_@%+=:,./^-]+)|(?P<glob>[*?]|\[[A-Za-z0-9-]+\])|\\(?P<escaped>[!-/:-@\[-`{-~])
+    |'(?P<one>[^']*)'|"(?P<two>(?:[^"$`\\!]|\\[^!\n]|[$](?=[ "|)/.,])|!(?=[ =]))*+)"
+    |(?P<within>(?<=[A-Za-z0-9_.^@/-])(?:[~\#]|!(?==)))|(?P<dollar>\$(?=[ \n|;]|\Z))""",
     re.VERBOSE,
 )
-_LONE = re.compile(r"(?:[=!\[\]]|\^[A-Za-z0-9_]+)(?=[ \n;|&]|\Z)")
-_INPUT = re.compile(r"< *+(?=[A-Za-z0-9_/'\"])")
+_WHOLE = re.compile(r"(?:\{\}|\[|\]|={1,2})(?=[ \n;|]|\Z)|!(?= )")
+"""Words in themselves; a ``!`` that begins a part is the shell's own."""
+
+_ESCAPED = re.compile(r'\\(["$`\\])')
+_ADDRESS = re.compile(r"https?://|localhost[:/]|127\.0\.0\.1[:/]")
+"""Begins a word whose ``?`` is a glob only where such a folder lies, and no flag even there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One argument as the program gets it; ``glob``: the shell may put several in its place."""
+    """One argument as the program gets it.
+
+    glob: the shell may put several in its place; quoted: it assigns nothing, its beginning being quoted.
+    """
 
     text: str
     glob: bool = False
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One simple command; ``text``: its place in the line, as typed; ``inputs``: files that ``<`` opens."""
+    """One simple command; ``text``: its place in the line, as typed; ``inputs``: files it is fed with."""
 
     words: tuple[Word, ...]
     text: str
@@ -101,29 +113,35 @@ def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
             continue
         if at == len(text) or _SEPARATOR.match(text, at):
             return Part(tuple(words), text[start:at].strip(), tuple(inputs)), at
-        source = _INPUT.match(text, at)
-        found = _word(text, source.end() if source else at)
+        into = words
+        if fed := _INPUT.match(text, at):
+            at, into = fed.end(), inputs
+        found = _word(text, at, first=not words)
         if isinstance(found, Stuck):
             return found
         word, at = found
-        (inputs if source else words).append(word)
+        into.append(word)
 
 
-def _word(text: str, at: int) -> tuple[Word, int] | Stuck:
-    """Return the word that begins at ``at`` and where it ends."""
-    if lone := _LONE.match(text, at):
-        return Word(lone.group()), lone.end()
-    start, pieces, glob = at, [], False
+def _word(text: str, at: int, *, first: bool) -> tuple[Word, int] | Stuck:
+    """Return the word that begins at ``at`` and where it ends; ``first``: of its part."""
+    if (whole := _WHOLE.match(text, at)) and not (first and whole.group() == "!"):
+        return Word(whole.group()), whole.end()
+    start, pieces = at, list[tuple[str, str]]()
     while piece := _PIECE.match(text, at):
-        glob = glob or piece.lastgroup == "glob"
-        pieces.append(piece.group(piece.lastgroup or 0))
+        kind = piece.lastgroup or ""
+        pieces.append((kind, piece.group(kind)))
         at = piece.end()
     if "\n" in text[start:at]:
         return Stuck(
             near=text[start:at][:20]
         )  # a line feed within a word means too much to too many programs
     ended = at == len(text) or text[at] == " " or _SEPARATOR.match(text, at)
+    signs = "".join(found for kind, found in pieces if kind == "glob")
+    asks = not signs.strip("?") and _ADDRESS.match(text, start) is not None
     # A leading "=" is a command's path in zsh; a glob outside an absolute path may turn into a flag.
-    if at == start or not ended or text[start] == "=" or (glob and text[start] != "/"):
+    if at == start or not ended or text[start] == "=" or (signs and text[start] != "/" and not asks):
         return Stuck(near=text[at : at + 2] or text[start:at][:20])
-    return Word("".join(pieces), glob), at
+    value = "".join(_ESCAPED.sub(r"\1", found) if kind == "two" else found for kind, found in pieces)
+    quoted = pieces[0][0] != "bare" or "=" not in pieces[0][1]
+    return Word(value, bool(signs) and not asks, quoted), at

@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable
 from posixpath import normpath
 
+from agent.risk.awk import awk_only_reads
 from agent.risk.databases import DATABASE_KINDS
+from agent.risk.host import HOST_FORMS
 from agent.risk.kinds_remote import REMOTE_FORMS, REMOTE_JUDGES
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
 from agent.risk.rules import Finding
-from agent.risk.scripts import awk_only_reads, jq_only_reads, sed_only_prints
+from agent.risk.scripts import jq_only_reads, yq_only_reads
+from agent.risk.sed import sed_only_prints
 from core.texts import say
 from core.work import Risk
 
@@ -29,12 +32,11 @@ _FORMS = {
     "dateform": r"\+[\s\S]*",
     "host": r"[A-Za-z0-9_][A-Za-z0-9._:-]*",
     "device": r"/dev/[A-Za-z0-9_/-]+",
-    "field": r"_?[A-Z][A-Z_]*=[\w.@:/-]+",
     "digarg": r"[@+]?[\w.:=][\w.:=-]*",
     "selector": r"[\w.,!=()/ -]+",
     "resource": r"[a-z0-9A-Z.,_-]+(/[a-z0-9A-Z._-]+)?",
     "socketfilter": r"[\w.:/*=<>!()\[\] -]+",
-    "bsd": r"[acfgGhHjlLmnNopsSTtuUvwxX]{1,12}",
+    "bsd": r"[acfgGhHjlLmnNopsSTtuUvwxX]{1,12}|\d{1,9}",
     "image": r"[A-Za-z0-9][\w.:/@-]*",
     "unitglob": r"[\w@.:*?\[\]][\w@.:*?\[\]-]*",
     "bsdcolumns": r"(?!.*environ)\w+(,[\w%]+)+",
@@ -52,7 +54,7 @@ _FORMS = {
     "nullfile": r"/dev/null|-",
     "verb": r"GET|HEAD|get|head",
 }
-_SIMPLE = {name: re.compile(form) for name, form in (_FORMS | REMOTE_FORMS).items()}
+_SIMPLE = {name: re.compile(form) for name, form in (_FORMS | REMOTE_FORMS | HOST_FORMS).items()}
 
 _ENVIRONMENT = re.compile(r"environ|\benv\b|\.env|secret|\bdata\b|password|token", re.IGNORECASE)
 _WIDE_SERVICE = re.compile(
@@ -100,6 +102,23 @@ def _file(word: Word, recursive: bool) -> Finding | None:
     if not word.text or word.text[0] in "-+@" or _SHELL_SIGN.search(word.text):
         return _mismatch(word)
     return judge_path(word.text, glob=word.glob, recursive=recursive)
+
+
+def _archive(word: Word, recursive: bool) -> Finding | None:
+    # tar takes "host:file" for a file of another host, 7z "@file" for a list of names.
+    return _mismatch(word) if ":" in word.text or word.text[:1] == "@" else _place(word, recursive)
+
+
+_COPY = re.compile(r".*\.(sql|dump|rdb|dmp|gpg|asc|gz|xz|bz2|zst|bak)", re.IGNORECASE)
+
+
+def _hashed(word: Word, recursive: bool) -> Finding | None:
+    """Judge a file of which only a sum is shown: of a long one, such as a backup, that tells nothing."""
+    return _place(word, recursive) if _COPY.fullmatch(word.text) else _file(word, recursive)
+
+
+def _sar_word(word: Word, recursive: bool) -> Finding | None:
+    return None if _SIMPLE["sarflag"].fullmatch(word.text) else _file(word, recursive)
 
 
 def _place(word: Word, recursive: bool) -> Finding | None:
@@ -188,6 +207,10 @@ Judge = Callable[[Word, bool], Finding | None]
 _JUDGES: dict[str, Judge] = {
     "path": _file,
     "place": _place,
+    "archive": _archive,
+    "hashed": _hashed,
+    "sarword": _sar_word,
+    "yq": _script(yq_only_reads),
     "kept": _kept,
     "project": _project_file,
     "cert": _certificate,

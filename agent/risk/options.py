@@ -11,6 +11,8 @@ from agent.risk.rules import Finding, Flag, Operand, Rule, meant
 from core.texts import Say, say
 from core.work import Risk
 
+_TELLS_OF_ITSELF = (["--version"], ["--help"])
+"""Alone, no program that the rules know takes these for anything else."""
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
@@ -53,6 +55,8 @@ def values_of(rule: Rule, words: Sequence[Word], kinds: Collection[str]) -> list
 def _read(rule: Rule, words: Sequence[Word]) -> Use:
     """Return how the ``words`` use the rule, subcommands followed."""
     use = Use(meant(rule), rule.name)
+    if [word.text for word in words] in _TELLS_OF_ITSELF:
+        return [Finding(Risk.L0, say("risk.reads_only", program=use.program))], None
     while True:
         if use.rule.verb_last and len(words) > 1 and not words[0].text.startswith("-"):
             words = (words[1], words[0], *words[2:])
@@ -98,7 +102,7 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     at = 0
     while at < len(words) and not use.findings:
         text = words[at].text
-        if text.startswith("-") and text != "-":
+        if (text.startswith("-") and text != "-") or text in use.allowed:
             if text == "--":
                 _after_dashes(use, words[at + 1 :])
                 return None
@@ -107,14 +111,14 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
                 return None
             at += _flag(use, words, at)
             continue
-        if use.rule.sub and not use.rule.wraps:
+        if use.rule.sub and not use.rule.wraps and not use.rule.args:
             return words[at:]
         if use.rule.wraps and not use.rule.dashes and not _wants(use, words[at]):
             use.inner = tuple(words[at:])
             return None
         use.operands.append(words[at])
         at += 1
-    if use.rule.sub and not use.rule.wraps and not use.rule.bare and not use.findings:
+    if use.rule.sub and not use.rule.wraps and not use.rule.args and not use.rule.bare and not use.findings:
         _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=""))
     return None
 
@@ -151,7 +155,7 @@ def _flag(use: Use, words: Sequence[Word], at: int) -> int:
     if re.fullmatch(r"-\d{1,9}", text) and "-#" in use.allowed:
         return 1
     name, equals, value = text.partition("=")
-    if use.rule.exact or text.startswith("--") or (name in use.allowed and len(name) > 2):
+    if use.rule.exact or text.startswith(("--", "+")) or (name in use.allowed and len(name) > 2):
         return _named(use, name, value if equals else None, words, at)
     return _cluster(use, words, at)
 
@@ -159,7 +163,7 @@ def _flag(use: Use, words: Sequence[Word], at: int) -> int:
 def _named(use: Use, name: str, value: str | None, words: Sequence[Word], at: int) -> int:
     """Note one flag that is a whole word."""
     flag = use.allowed.get(name)
-    if flag is None or (value is not None and not flag.kind):
+    if flag is None or (value is not None and (not flag.kind or "+" in flag.kind)):
         _ask(use, say("risk.unknown_option", program=use.program, option=words[at].text))
         return 1
     use.seen.add(name)
@@ -171,12 +175,13 @@ def _named(use: Use, name: str, value: str | None, words: Sequence[Word], at: in
 
 
 def _next_value(use: Use, flag: Flag, words: Sequence[Word], at: int) -> int:
-    """Note the next word as the flag's value."""
-    if at + 1 >= len(words):
+    """Note the next word as the flag's value, or the next words where it has several."""
+    kinds = flag.kind.split("+")
+    if at + len(kinds) >= len(words):
         _ask(use, say("risk.unknown_option", program=use.program, option=words[at].text))
         return 1
-    use.values.append((flag.kind, words[at + 1]))
-    return 2
+    use.values.extend(zip(kinds, words[at + 1 :], strict=False))
+    return 1 + len(kinds)
 
 
 def _cluster(use: Use, words: Sequence[Word], at: int) -> int:
@@ -249,6 +254,8 @@ def _bind(use: Use) -> list[tuple[str, Word]] | None:
     args: Sequence[Operand] = use.rule.args
     if use.seen & use.rule.first_unless:
         args = args[1:]
+    if use.seen & use.rule.alone:
+        args = ()
     if use.rule.wraps:
         if len(use.operands) > len(args) and args[-1:] and args[-1].times == "1":
             _ask(use, _unknown(use.operands[-1]))

@@ -22,26 +22,34 @@ _SECRET_FOLDER = listed("paths", "secret_folders")
 _SECRET_TREE = re.compile(
     r"""/(etc/(ssl/private|pki/(tls/)?private|letsencrypt/(live|archive|keys|accounts)|wireguard|ipsec\.d|ppp
     |openvpn|sudoers\.d|security/opasswd|kubernetes|rancher|NetworkManager/system-connections|krb5kdc)
-    |(var/)?run/(secrets|user|credentials)|var/lib/(docker|containerd|kubelet|etcd|rancher|vault|jenkins|private|sss)
+    |(var/)?run/(secrets|user|credentials)|var/lib/(vault|private|sss)
     |root/\.|home/[^/]+/\.)(/|$|[^/]*)""",
     re.VERBOSE,
 )
 _PRIVATE_TREE = re.compile(
     r"""/(root|run/cloud-init|var/(crash|mail|spool/(mail|at)|backups|lib/(cloud|waagent|postgresql|pgsql|mysql|mariadb
     |mongo(db)?|redis|valkey|cassandra|influxdb|grafana|rabbitmq|NetworkManager|AccountsService|samba|systemd|libvirt
-    |lightdm|gitlab|elasticsearch|opensearch|ldap|openldap|krb5kdc|sudo|machines|lxc|lxd|incus)))(/|$)""",
+    |lightdm|gitlab|elasticsearch|opensearch|ldap|openldap|krb5kdc|sudo|machines|lxc|lxd|incus|docker|containerd
+    |containers|kubelet|etcd|rancher|jenkins)))(/|$)""",
     re.VERBOSE,
 )
 """Where services keep what they were entrusted with: it may be listed and measured, not shown."""
 _RAW_TREE = re.compile(r"/(dev|inet[46]?|sys/kernel/(debug|tracing|security)|sys/fs/pstore)(/|$)")
 """Devices, gawk's connections to other hosts, and where reading takes something away."""
 _PROC = re.compile(
-    r"""/proc/((self|\d+|\*)/(status|stat|statm|limits|io|comm|cmdline|cgroup|mountinfo|mounts|sched|schedstat
-    |oom_\w+|wchan|smaps_rollup|net/[\w/]+)
-    |meminfo|cpuinfo|loadavg|uptime|version|stat|vmstat|diskstats|mounts|partitions|swaps|interrupts|softirqs|mdstat
-    |filesystems|modules|devices|buddyinfo|slabinfo|zoneinfo|cmdline|net/[\w/]+|sys/[\w./-]+|pressure/\w+)""",
+    r"""/proc/((self|\d+|\*|\[[\d-]+\]\*?)/(task/(\d+|\*)/)?(status|stat|statm|limits|io|comm|cmdline|cgroup|mountinfo
+    |mounts|mountstats|sched|schedstat|autogroup|oom_\w+|wchan|stack|smaps_rollup|loginuid|sessionid|attr/current|cpuset|[ug]id_map
+    |net/[\w/]+)
+    |meminfo|cpuinfo|loadavg|uptime|version(_signature)?|stat|vmstat|diskstats|mounts|partitions|swaps|interrupts|softirqs
+    |mdstat|filesystems|modules|devices|buddyinfo|pagetypeinfo|slabinfo|zoneinfo|vmallocinfo|cmdline|cgroups|consoles|crypto
+    |dma|fb|iomem|ioports|locks|misc|mtrr|schedstat|sysvipc/\w+|irq/\d+/\w+|scsi/scsi|driver/\w+|net/[\w/]+|sys/[\w./-]+
+    |pressure/\w+|fs/(xfs|ext4|jbd2|nfs\w*|lockd)/[\w./-]+|spl/kstat/[\w./-]+)""",
     re.VERBOSE,
 )
+_SYS_GLOB = re.compile(
+    r"/sys/(block|class|devices|bus|module|power|firmware/(acpi|dmi)|fs/(cgroup|xfs|ext4|btrfs)|kernel/mm)/"
+)
+"""Trees of the kernel's own state, which holds no secrets however widely it is read."""
 _PLAIN_ETC = frozenset(f"/etc/{name}" for name in listed("paths", "plain_etc"))
 _CONFIG_NAME = re.compile(
     r""".*\.(conf|cnf|cfg|ini|toml|ya?ml|properties|service|timer|socket|rules|config|tf|hcl)(\.\w+)?
@@ -49,6 +57,7 @@ _CONFIG_NAME = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _LOGS = "/var/log"
+_LOG_NAMES = re.compile(r"[\w.*?-]*\.(log|out|err)(\.[\d*?-]+)?(\.(gz|xz|bz2|zst))?", re.ASCII)
 _GUARDED_TREE = re.compile(r"/(proc|sys|dev|root|home|run)/|/etc/(ss[hl]|pki|letsencrypt|security)(/|$)")
 _BROAD = listed("paths", "broad_folders")
 
@@ -71,8 +80,8 @@ def judge_path(
         return None
     if recursive:
         return _tree(path)
-    if glob and not _below(path, _LOGS) and not _PROC.fullmatch(path):
-        return Finding(Risk.L2, say("risk.reads_widely", path=text))
+    if glob and not (_below(path, _LOGS) or _PROC.fullmatch(path) or _SYS_GLOB.match(path)):
+        return _widely(path)
     return _file(names, path)
 
 
@@ -88,6 +97,16 @@ def _secret(names: Sequence[str], path: str, *, reads: bool) -> bool:
 def _below(path: str, root: str) -> bool:
     """Return whether ``path`` is ``root`` or below it."""
     return path == root or path.startswith(root + "/")
+
+
+def _widely(path: str) -> Finding | None:
+    """Return what speaks against showing all files that a glob stands for."""
+    folder, _, name = path.rpartition("/")
+    if path in _PLAIN_ETC:
+        return None
+    if any(sign in folder for sign in "*?[") or not folder:
+        return Finding(Risk.L2, say("risk.reads_widely", path=path))
+    return None if _LOG_NAMES.fullmatch(name) and not _GUARDED_TREE.match(path) else _tree(folder)
 
 
 def _tree(path: str) -> Finding | None:

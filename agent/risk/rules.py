@@ -8,13 +8,15 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     level  = 0                        of the listed uses; 0 when left out
     reason = "reads_only"             the sentence risk.<reason> on the approval
     read   = true                     the level stands for what is read: prod and breadth do not raise it
-    flags  = "-h -n=int --color?=name -#"
+    flags  = "-h -n=int --color?=name -# --arg=name+text +D=place"
                                       every flag that is understood: alone, with a value of a kind, with a
-                                      value after "=" only, "-#" for -50; a flag not here is asked about
+                                      value after "=" only, "-#" for -50, with two values, with a "+"; a
+                                      flag not here is asked about
     shared = "-n=name"                flags that are understood before and after the subcommands, too
     args   = "text path*"             kinds of the operands; the last may end in ? * +
     need   = "-b --batch"             at least one of these must be there
     first_unless = "-e -f"            the first operand falls away when one of these is there
+    alone  = "-l --list"              no operand may stand beside one of these
     recursive = "-r -R"               flags that make it read whole trees
     only_with = { "--data-urlencode" = "-G --get" }
                                       flags that are understood beside one of these only
@@ -33,7 +35,8 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     bare   = true                     may be used without a subcommand
     otherwise = "changes_packages"    the reason for a use that is not listed (always L2)
     same   = "docker compose"         alone in a table: used as this program, or subcommand, is
-    [df.sub."list|ls"]                subcommands, each a rule of the same form
+    [df.sub."list|ls"]                subcommands, each a rule of the same form; beside args, only the first
+                                      word can be one
     [aws.sub.ec2.sub."describe-*"]    subcommands of one form, where none is listed by its whole name
 
 ``changes.toml`` lists the programs that are known to change things, by reason; ``forbidden.toml`` is for the
@@ -94,6 +97,7 @@ class Rule:
     need: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
     first_unless: frozenset[str] = frozenset()
+    alone: frozenset[str] = frozenset()
     recursive: frozenset[str] = frozenset()
     lowers: frozenset[str] = frozenset()
     raises: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +115,7 @@ class Rule:
     sub: Mapping[str, "Rule"] = field(default_factory=dict)
 
 
-_SETS = ("need", "first", "first_unless", "recursive", "lowers")
+_SETS = ("need", "first", "first_unless", "alone", "recursive", "lowers")
 _SWITCHES = ("read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "any_case")
 _PLAIN = ("reason", "otherwise", *_SWITCHES)
 _KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "only_with", "sub", *_SETS, *_PLAIN}

@@ -81,7 +81,7 @@ def test_what_only_names_something_forbidden_runs(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["curl -s http://x/a.json | python3 -m json.tool", "fdisk -l /dev/sda", "shutdown -c"]
+    "command", ["curl -s http://x/a.json | python3 -m json.tool", "badblocks -n /dev/sda", "shutdown -c"]
 )
 def test_what_looks_forbidden_but_is_not_goes_to_an_admin(command: str) -> None:
     assert classify(command).level == Risk.L2
@@ -215,11 +215,11 @@ def rules() -> Iterator[Rule]:
 
 def test_rule_files_name_only_kinds_and_flags_that_exist() -> None:
     for rule in rules():
-        kinds = {flag.kind for flag in [*rule.flags.values(), *rule.shared.values()] if flag.kind}
+        flags = [*rule.flags.values(), *rule.shared.values()]
+        kinds = {kind for flag in flags if flag.kind for kind in flag.kind.split("+")}
         assert kinds | {arg.kind for arg in rule.args} <= KINDS, rule.name
-        assert rule.need | rule.first_unless | rule.recursive | rule.raises.keys() <= rule.flags.keys(), (
-            rule.name
-        )
+        named = rule.need | rule.first_unless | rule.alone | rule.recursive | rule.raises.keys()
+        assert named <= rule.flags.keys(), rule.name
 
 
 def test_no_program_is_both_understood_and_always_for_an_admin() -> None:

@@ -34,6 +34,8 @@ class Use:
 
 def judge_use(rule: Rule, words: Sequence[Word]) -> tuple[list[Finding], tuple[Word, ...] | None]:
     """Return what the ``words`` after the program's name add, and the command that they wrap, if any."""
+    if [word.text for word in words] in _TELLS_OF_ITSELF:
+        return [Finding(Risk.L0, say("risk.reads_only", program=rule.name))], None
     use = _read(rule, words)
     if not use.findings:
         _judge(use)
@@ -55,8 +57,6 @@ def values_of(rule: Rule, words: Sequence[Word], kinds: Collection[str]) -> list
 def _read(rule: Rule, words: Sequence[Word]) -> Use:
     """Return how the ``words`` use the rule, subcommands followed."""
     use = Use(meant(rule), rule.name)
-    if [word.text for word in words] in _TELLS_OF_ITSELF:
-        return [Finding(Risk.L0, say("risk.reads_only", program=use.program))], None
     while True:
         if use.rule.verb_last and len(words) > 1 and not words[0].text.startswith("-"):
             words = (words[1], words[0], *words[2:])

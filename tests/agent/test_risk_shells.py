@@ -30,7 +30,7 @@ IN_THE_SHELL = set(
 """Builtins and reserved words: no stub sees them."""
 
 STUB = """#!/bin/sh
-printf '%s\\0' "${{0##*/}}" "$@" '' >> {calls}
+printf '%s\\0' "${0##*/}" "$@" '' >> "$CALLS"
 exit "$STATUS"
 """
 
@@ -40,18 +40,24 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self.calls, self.stubs, self.empty = folder / "calls", folder / "stubs", folder / "empty"
+        self.calls.mkdir()
+        self.runs = 0
         self.stubs.mkdir()
         self.empty.mkdir()
         self.stub = folder / "stub"
-        self.stub.write_text(STUB.format(calls=self.calls))
+        self.stub.write_text(STUB)
         self.stub.chmod(0o755)
 
     def called(self, shell: list[str], line: str, status: int) -> Counter[tuple[str, ...]]:
         """Return how often each argv was called when every program ends with ``status``."""
-        self.calls.write_bytes(b"")
+        # A file for each run: what dash put behind may write to its own when the shell has long ended.
+        self.runs += 1
+        told = self.calls / str(self.runs)
+        told.touch()
         environment = {
             "PATH": str(self.stubs),
             "STATUS": str(status),
+            "CALLS": str(told),
             "HOME": "/nowhere",
             "LC_ALL": "C.UTF-8",
         }
@@ -63,7 +69,7 @@ class Folder:
             capture_output=True,
             timeout=20,
         )
-        calls = self.calls.read_bytes().decode(errors="surrogateescape").split("\0\0")[:-1]
+        calls = told.read_bytes().decode(errors="surrogateescape").split("\0\0")[:-1]
         return Counter(tuple(call.split("\0")) for call in calls)
 
 

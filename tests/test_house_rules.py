@@ -12,6 +12,7 @@ FLOORS = ("bot", "channels", "agent", "voice", "scheduler", "skills", "core")
 SHELL_CALLERS = {"agent/gate/execution.py": {"run", "stop", "outcome", "leave"}}
 LATE_IMPORTS = (
     "agent/risk/__init__.py",
+    "agent/risk/crosscheck.py",
     "bot/cli.py",
     "bot/commands/",
     "bot/process/first.py",

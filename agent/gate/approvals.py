@@ -10,6 +10,7 @@ from agent.gate.goes_ahead import by_time, settle_by_time
 from agent.gate.grants import Grants, wish
 from agent.gate.jobs import still_allowed
 from agent.gate.offers import with_offers
+from agent.gate.stepup import check_proven
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import Halted, Late, NotAllowed, NotFound, Refused
@@ -34,6 +35,7 @@ class Click:
     """A decision as it came in. event_id: the platform's id of it, the same when it is delivered again.
 
     grants: it approves the command for the offered minutes, too.
+    typed: it was made in words.
     """
 
     approval_id: str
@@ -42,6 +44,7 @@ class Click:
     event_id: str
     ip: str | None = None
     grants: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,7 @@ class Approvals:
         try:
             async with tenant.transaction() as tx:
                 await _check_right(tx, tenant, user, approval)
+                await check_proven(tx, user, approval, click.verdict, now, typed=click.typed)
                 row = await store.vote(
                     tx, approval, user.id, click.verdict, click.channel, click.event_id, now
                 )

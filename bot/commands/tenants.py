@@ -47,7 +47,7 @@ def tenant_list(as_json: bool) -> None:
 @click.argument(
     "key",
     type=click.Choice(
-        ["plan", "four_eyes", "approvals_needed", "l1_goes_ahead", "grant_minutes", "language"]
+        ["plan", "four_eyes", "approvals_needed", "step_up", "l1_goes_ahead", "grant_minutes", "language"]
     ),
     metavar="KEY",
 )
@@ -56,7 +56,7 @@ def tenant_list(as_json: bool) -> None:
 def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
     """Change a setting.
 
-    plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20;
+    plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20; step_up: on, off;
     l1_goes_ahead: on, off; grant_minutes: 0 to 60; language: en, zh.
     """
     from bot.admin import tenants as admin

@@ -12,6 +12,7 @@ from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
 from agent.gate.probing import Probing
+from agent.gate.stepup import StepUp
 from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.turns import Turns
@@ -98,6 +99,7 @@ class App:
     fleet: Fleet
     probing: Probing
     staff: Staff
+    step_up: StepUp
     keys: ApiKeys
     sessions: Sessions
     shell: Shell

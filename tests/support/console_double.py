@@ -219,6 +219,9 @@ class ConsoleDouble:
             "read": "",
             "grant_minutes": 15,
             "went_ahead": False,
+            "sha256": "51aa" * 16,
+            "effects": [],
+            "rationale": None,
             "act": None,
             **changes,
         }
@@ -678,6 +681,7 @@ TENANT: Json = {
         "approvals_needed": 1,
         "l1_goes_ahead": False,
         "grant_minutes": 15,
+        "step_up": False,
         "language": "en",
         "engine": None,
     },
@@ -701,9 +705,16 @@ USAGE: list[Json] = [
     for model in ("claude-sonnet", "claude-haiku")[: day - 1 or 1]
 ]
 PEOPLE: list[Json] = [
-    {"id": "u1", "name": "alice", "role": "admin", "language": "en", "active": True},
-    {"id": "u2", "name": "bob", "role": "operator", "language": "zh", "active": True},
-    {"id": "u3", "name": "carol", "role": "viewer", "language": "en", "active": False},
+    {"id": "u1", "name": "alice", "role": "admin", "language": "en", "active": True, "second_factor": False},
+    {"id": "u2", "name": "bob", "role": "operator", "language": "zh", "active": True, "second_factor": True},
+    {
+        "id": "u3",
+        "name": "carol",
+        "role": "viewer",
+        "language": "en",
+        "active": False,
+        "second_factor": False,
+    },
 ]
 
 

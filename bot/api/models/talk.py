@@ -135,6 +135,9 @@ class Approval(View):
     read: str = Field(description="What its turn had read of data from outside, empty for none.")
     grant_minutes: int = Field(description="Of the grant that may be given with it, 0 for none.")
     went_ahead: bool = Field(description="Nobody decided it: it was approved by the time-out rule.")
+    sha256: str = Field(description="Of `command`, as text in UTF-8.")
+    effects: list[str] = Field(description="What comes of it and how it is taken back, where the rule knows.")
+    rationale: str | None = Field(description="The model's own words for it while it waits; not checked.")
     act: Act | None
 
 

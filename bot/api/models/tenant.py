@@ -17,6 +17,7 @@ class Preferences(View):
     approvals_needed: int = Field(description="How many people level 2 takes.")
     l1_goes_ahead: bool = Field(description="A level 1 that nobody decides goes ahead after its 5 minutes.")
     grant_minutes: int = Field(description="How long a grant holds, 0 where none are given.")
+    step_up: bool = Field(description="Who approves level 2 proves a second factor.")
     language: Language
     engine: str | None
 
@@ -28,6 +29,7 @@ class PreferencesChange(Form):
     approvals_needed: int = Field(1, ge=1, le=20)
     l1_goes_ahead: bool = False
     grant_minutes: int = Field(15, ge=0, le=MOST_GRANT_MINUTES)
+    step_up: bool = False
     language: Language = "en"
     engine: str | None = None
 

@@ -16,6 +16,7 @@ import { emptyState } from './page.js';
 import { mountPeople } from './people.js';
 import { mountServers } from './servers.js';
 import { buildShell } from './shell.js';
+import { startStepUp } from './stepup.js';
 import { reconnect, refreshConversations, refreshApprovals, resetThreads, start, state, stop } from './store.js';
 import { mountUsage } from './usage.js';
 import { views } from './views.js';
@@ -197,4 +198,5 @@ function focusComposer() {
 whenSignedOut(signedOut);
 on('me', followLanguage);
 startToasts();
+startStepUp();
 boot();

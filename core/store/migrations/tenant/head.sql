@@ -324,6 +324,22 @@ CREATE TABLE :"schema".file (
 CREATE INDEX ix_file_created_at ON :"schema".file (created_at);
 ALTER TABLE :"schema".file ADD CONSTRAINT ck_file_tenant CHECK (tenant_id = :'tenant_id');
 UPDATE :"schema".version SET version_num='0009' WHERE :"schema".version.version_num = '0008';
+CREATE TABLE :"schema".totp (
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    confirmed_at TIMESTAMP WITH TIME ZONE,
+    last_step BIGINT DEFAULT 0 NOT NULL,
+    failures SMALLINT DEFAULT 0 NOT NULL,
+    locked_until TIMESTAMP WITH TIME ZONE,
+    proven_until TIMESTAMP WITH TIME ZONE,
+    asked_for TEXT,
+    asked_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_totp PRIMARY KEY (user_id)
+);
+ALTER TABLE :"schema".totp ADD CONSTRAINT ck_totp_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0012' WHERE :"schema".version.version_num = '0009';
 ALTER TABLE :"schema".approval ADD COLUMN seen JSONB DEFAULT '[]' NOT NULL;
 ALTER TABLE :"schema".approval ADD COLUMN grant_minutes SMALLINT DEFAULT 0 NOT NULL;
 ALTER TABLE :"schema".approval ADD COLUMN goes_ahead BOOLEAN DEFAULT false NOT NULL;
@@ -342,4 +358,4 @@ CREATE TABLE :"schema".timed_grant (
 );
 CREATE INDEX ix_timed_grant_live ON :"schema".timed_grant (ends_at) WHERE ended_at IS NULL;
 ALTER TABLE :"schema".timed_grant ADD CONSTRAINT ck_timed_grant_tenant CHECK (tenant_id = :'tenant_id');
-UPDATE :"schema".version SET version_num='0011' WHERE :"schema".version.version_num = '0009';
+UPDATE :"schema".version SET version_num='0011' WHERE :"schema".version.version_num = '0012';

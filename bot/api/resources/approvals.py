@@ -84,7 +84,7 @@ class ApprovalDesk:
     ) -> Vote:
         visitor = caller.visitor
         event_id = f"api:{visitor.user.id}:{once or new_id()}"
-        click = Click(approval_id, verdict, visitor.channel, event_id, visitor.ip, grants)
+        click = Click(approval_id, verdict, visitor.channel, event_id, visitor.ip, grants=grants)
         ballot = await self._gate.decide(caller.tenant, caller.user, click)
         return Vote(status=ballot.status, approvals=ballot.approvals, needed=ballot.needed)
 

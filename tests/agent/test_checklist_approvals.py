@@ -105,7 +105,7 @@ async def test_a1_the_card_is_made_of_the_stored_request_and_shows_all_of_it(sto
         assert "\u202e" not in text
         for shown in (card["code"], "L2", "web", "ann", "UTC", "lapses"):
             assert shown in text
-        assert "trust me" not in text
+        assert text.index("trust me") > text.index(STOP)  # the model's own words stand below, as such
 
 
 @pytest.mark.parametrize("changed", ["account", "host key", "command", "server", "level", "rules"])

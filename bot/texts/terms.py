@@ -30,7 +30,7 @@ def grant_of(approval: Approval, names: Mapping[str, str]) -> Say | None:
     return say("approval.grant_means", requester=requester, minutes=approval.grant_minutes)
 
 
-def _sources(seen: Iterable[str], names: Mapping[str, str]) -> Iterable[Say]:
+def _sources(seen: Iterable[str], names: Mapping[str, str]) -> Iterable[str | Say]:
     for source in seen:
         kind, _, name = source.partition(":")
-        yield say(f"seen.{kind}", name=names.get(name, name))
+        yield name if kind == "server" else say(f"seen.{kind}", name=names.get(name, name))

@@ -16,12 +16,12 @@ const codeField = (hint) => field(t('console.totp_code'), h('input', {
 
 /** Listen for approvals that take a code: once it is right, the button is pressed again. */
 export function startStepUp() {
-  on('step-up', async (id) => {
+  on('step-up', async (pressed) => {
     if (document.querySelector('dialog[open]')) return;
-    const { code } = state.approvals.get(id) || { code: '' };
+    const { code } = state.approvals.get(pressed.slice(pressed.indexOf(':') + 1)) || { code: '' };
     const given = await formDialog(t('console.totp_title', { code }), [h('p', null, t('console.totp_asks')), codeField()],
       t('console.approve'), (values) => post('me/totp/prove', { code: values.code }));
-    if (given) press(`approve:${id}`);
+    if (given) press(pressed);
   });
 }
 

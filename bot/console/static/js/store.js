@@ -290,7 +290,7 @@ function refused({ id, message, code, conversation: place, button, why }) {
   const approval = approvalOf(pressed);
   if (approval) {
     // Every page of mine hears it; the one where I pressed asks.
-    if (why === 'approval.step_up' && outbox.pressed(pressed)) emit('step-up', approval);
+    if (why === 'approval.step_up' && outbox.pressed(pressed)) emit('step-up', pressed);
     outbox.wake(pressed);
     state.cardErrors.set(approval, message);
     emit('approval', approval);

@@ -7,7 +7,7 @@ from alembic import context, op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0011"
-down_revision = "0012"
+down_revision = "0009"
 
 
 def upgrade() -> None:

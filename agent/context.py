@@ -9,8 +9,8 @@ from core.ids import Ids
 from core.messages import Address, Live
 from core.ports import Bus
 from core.store.inbox import Taken
+from core.store.openings import Opening
 from core.store.outbox import Parcel
-from core.store.preferences import Preferences
 from core.tenant import Tenant
 from core.work import Risk, User
 
@@ -42,7 +42,7 @@ class Work:
 
     user: who asked, as their rights are now. turn_id: given at acceptance, the same after a restart.
     is_control: a click or a command that passes by the running turn; Stop does not stop it.
-    wishes: the tenant's settings, where they were read on the way.
+    opening: what held when its turn came.
     stopping: set before the work is cancelled because a person wants it ended; closing: set when its end
     is being written, which nothing may interrupt.
     """
@@ -55,7 +55,7 @@ class Work:
     live: Live
     is_control: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    wishes: Preferences | None = None
+    opening: Opening = field(default_factory=Opening)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -170,7 +170,7 @@ class Toolbox:
         async with work.tenant.transaction() as tx:
             seqs = await inbox.waiting(tx, work.tenant.id, work.conversation_id)
             rows = [await log.event_at(tx, work.conversation_id, seq) for seq in seqs]
-            mine = {seq: redact(text) for seq, text in _typed_first(rows, work.user.id).items()}
+            mine = {seq: redact.known(text) for seq, text in _typed_first(rows, work.user.id).items()}
             taken = await inbox.take_into_turn(tx, work.tenant.id, work.conversation_id, list(mine))
             for row in rows:
                 if row is not None and row["seq"] in taken and mine[row["seq"]] != row["body"]["text"]:

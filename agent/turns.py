@@ -30,7 +30,7 @@ from agent.toolbox import Tool, Toolbox, journal_of
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, Progress
-from core.store import approvals, inbox, log, people, preferences, runs, turns
+from core.store import approvals, inbox, log, people, runs, turns
 from core.store.database import Transaction
 from core.texts import say
 from core.work import PLANS, RunTarget
@@ -83,8 +83,8 @@ class Turns:
 
         The secret is taken out of the stored message and its turn ends, together: what is left is never run.
         """
-        redact = await self._gate.redact(work.tenant)
-        shown = redact(text)
+        redact = await self._gate.redact(work.tenant, work.opening.vault)
+        shown = redact.known(text)
         if shown == text:
             return False
         now = self._desk.clock()
@@ -122,12 +122,8 @@ class Turns:
         await self._run(work, toolbox, engine, engine.resume(request, outcome, toolbox))
 
     async def _prepare(self, work: Work, text: str, engine_of: str | None = None) -> tuple[Engine, Toolbox]:
-        async with work.tenant.reading() as db:
-            row = await log.conversation(db, work.conversation_id)
-            wishes = work.wishes or await preferences.load(db)
-        engine = self._engines[
-            self._engine_for(work, engine_of, row["engine"] if row else None, wishes.engine, text)
-        ]
+        opening = work.opening
+        engine = self._engines[self._engine_for(work, engine_of, opening.engine, opening.wishes.engine, text)]
         journal, begun = await journal_of(work) if work.taken.attempts > 1 else ({}, set())
         toolbox = Toolbox(
             work,

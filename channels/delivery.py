@@ -155,7 +155,8 @@ class Delivery:
                 raise NotFound("error.not_found")
             address, body = log.address_of(row), event["body"]
         reply = self._channels[address.channel].reply_to(address)
-        await reply.deliver(Sending(parcel.tenant_id, parcel.conversation_id, parcel.seq, body, receipt))
+        event_of = (parcel.tenant_id, parcel.conversation_id, parcel.seq)
+        await reply.deliver(Sending(*event_of, body, receipt, parcel.language))
 
     async def _again(
         self, parcel: Parcel, receipt: Sequence[Any], reason: str, delay_s: float, limit: int

@@ -242,7 +242,8 @@ class Live(Protocol):
 class Sending:
     """One stored outbound on its way to a platform.
 
-    body: the event's; conversation_id: "" for what is said to a stranger, whose language is ``language``.
+    body: the event's; conversation_id: "" for what is said to a stranger; language: the reader's, None where
+    it is still to be read.
     receipt: what the platform calls what it took, a value for each piece; one that is tried again
     begins after them.
     """
@@ -252,7 +253,7 @@ class Sending:
     seq: int
     body: Mapping[str, Any]
     receipt: list[Any] = field(default_factory=list)
-    language: Language = "en"
+    language: Language | None = None
 
 
 class Reply(Protocol):

@@ -176,6 +176,9 @@ class Settings(_Sourced):
         default=12, ge=0, description="then a chat's next message begins another conversation; 0: never"
     )
     pairing_code_minutes: int = Field(default=60, ge=1)
+    step_up_minutes: int = Field(
+        default=5, ge=1, le=60, description="a second factor that was proven holds so long"
+    )
     inbox_keep_hours: int = Field(default=48, ge=25)
     tenant_keep_days: int = Field(
         default=30, ge=7, description="of a deleted tenant's data; the database keeps it 7 in any case"

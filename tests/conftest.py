@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fakes.clock import FakeClock
 from support.house import Client
-from support.store import Cluster, Store, fresh_store, running_cluster
+from support.store import Cluster, Store, folder_in_memory, fresh_store, running_cluster
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,10 +17,11 @@ async def clients_are_closed() -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster() -> AsyncIterator[Cluster]:
     """Return a real PostgreSQL with a migrated template."""
-    async with running_cluster(tmp_path_factory.mktemp("cluster") / "home") as running:
-        yield running
+    with folder_in_memory() as folder:
+        async with running_cluster(folder / "home") as running:
+            yield running
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ LATE_IMPORTS = (
     "bot/cli.py",
     "bot/commands/",
     "bot/process/first.py",
+    "bot/process/roles.py",
     "bot/process/up.py",
     "bot/process/upgrading.py",
 )

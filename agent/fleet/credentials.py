@@ -242,7 +242,7 @@ class Credentials:
         line = asyncssh.import_private_key(secret).export_public_key().decode().split()
         return f"{line[0]} {line[1]} it0"
 
-    async def state(self, tenant: Tenant) -> tuple[object, ...]:
+    async def state(self, tenant: Tenant) -> store.VaultState:
         """Return a value that changes with every credential that is added or revoked, by any process."""
         async with tenant.reading() as db:
             row = await db.one(store.CREDENTIALS_STATE)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from agent.context import Desk, Work
 from agent.gate.jobs import still_allowed
+from agent.gate.stepup import check_proven
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import Halted, Late, NotAllowed, NotFound, Refused
@@ -28,13 +29,17 @@ EXPIRY = "approval_expiry"
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """A decision as it came in. event_id: the platform's id of it, the same when it is delivered again."""
+    """A decision as it came in. event_id: the platform's id of it, the same when it is delivered again.
+
+    typed: it was made in words.
+    """
 
     approval_id: str
     verdict: Literal["approve", "reject"]
     channel: str
     event_id: str
     ip: str | None = None
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,7 @@ class Approvals:
         try:
             async with tenant.transaction() as tx:
                 await _check_right(tx, tenant, user, approval)
+                await check_proven(tx, user, approval, click.verdict, now, typed=click.typed)
                 row = await store.vote(
                     tx, approval, user.id, click.verdict, click.channel, click.event_id, now
                 )

@@ -21,6 +21,7 @@ from core.messages import Live, Progress
 from core.ports import Order, Shell, Target
 from core.store import runs
 from core.store.database import Transaction
+from core.store.fleet import VaultState
 from core.store.runs import Run
 from core.tenant import Tenant
 from core.texts import say
@@ -97,9 +98,9 @@ class Executor:
         self._fan_out = fan_out
         self._leaving = False
 
-    async def redact(self, tenant: Tenant) -> Redact:
-        """Return what takes the tenant's secrets, as they are now, out of a text."""
-        return await self._redactions.of(tenant)
+    async def redact(self, tenant: Tenant, state: VaultState | None = None) -> Redact:
+        """Return what takes the tenant's secrets out of a text: as they are now, or are in a known state."""
+        return await self._redactions.of(tenant, state)
 
     async def leave(self) -> None:
         """The process ends: from now on a cancelled run goes on on its server and stays open in its row."""

@@ -22,6 +22,7 @@ from core.audit import Entry
 from core.errors import BadInput, It0Error, NotAllowed, Refused
 from core.store import clusters, preferences, runs
 from core.store.database import Transaction
+from core.store.fleet import VaultState
 from core.store.runs import Run
 from core.tenant import Tenant
 from core.texts import Say, say
@@ -76,7 +77,7 @@ class Gate:
         if not work.user.role.covers(Role.OPERATOR):
             raise NotAllowed("error.operators_only")
         redact = await self.redact(work.tenant)
-        if redact(command) != command:
+        if redact.known(command) != command:
             return await self._refuse_secret(work, redact, command, names)
         servers = await self._servers(work, names)
         verdict = await self.judging.judge(work.tenant, command, servers)
@@ -109,9 +110,9 @@ class Gate:
         )
         return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
 
-    async def redact(self, tenant: Tenant) -> Redact:
+    async def redact(self, tenant: Tenant, state: VaultState | None = None) -> Redact:
         """Return what takes the tenant's secrets out of whatever is shown or stored."""
-        return await self._executor.redact(tenant)
+        return await self._executor.redact(tenant, state)
 
     async def _servers(self, work: Work, names: Sequence[str]) -> list[Server]:
         if not names:
@@ -224,7 +225,7 @@ class Gate:
             return await self.sending.deliver(work, approval, servers[0])
         redact = await self.redact(work.tenant)
         # The secret was stored since this was asked for.
-        if redact(action.command) != action.command or holds_secret(action.edit, redact):
+        if redact.known(action.command) != action.command or holds_secret(action.edit, redact):
             return say("gate.secret_in_command")
         ways = Ways(await self._fleet.targets(work.tenant, servers))  # raises for one that cannot be used
         run = Run(

@@ -127,7 +127,7 @@ def _without_secrets(content: bytes, redact: Redact) -> bytes | None:
         return redact(content.decode("utf-8")).encode()
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-        return content if redact(text) == text else None
+        return content if redact.known(text) == text else None
 
 
 def _sent(work: Work, sent: Attached, server: Server, path: str) -> Entry:

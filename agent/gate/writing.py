@@ -154,7 +154,7 @@ def errand_of(approval: Approval) -> Errand | None:
 def holds_secret(edit: Edit | None, redact: Redact) -> bool:
     """Return whether a change holds a secret of the vault, which would then stand in the records."""
     texts = (edit.path, edit.old or "", edit.new or "") if edit else ()
-    return any(redact(text) != text for text in texts)
+    return any(redact.known(text) != text for text in texts)
 
 
 def _changed_nothing(result: RunTarget) -> bool:

@@ -1,18 +1,21 @@
-"""Known secrets are taken out of whatever leaves (SECURITY S1, S2): see ``forms`` for what.
+"""Secrets are taken out of whatever leaves (SECURITY S1, S2): known ones, and what looks like one.
 
-A secret is found wherever it stands, with what a terminal does not show (colours, control characters) and
-with line breaks inside it. Next to a gap of the output cap, which may have cut one in two, text is left out.
+A known secret is found in all its ``forms`` and wherever it stands, with what a terminal does not show
+(colours, control characters) and with line breaks inside it. Next to a gap of the output cap, which may have
+cut one in two, text is left out. What nobody has stored is ``recognised`` by its form or its name.
 
-Nothing here depends on a part of a secret: whoever can print what they like could else guess it piece by
+Nothing here depends on a part of a known secret: whoever prints what they like could else guess it piece by
 piece, by what is hidden or how long it is held back.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 
+from agent.redaction import armour
 from agent.redaction.forms import forms, lines
 from agent.redaction.patterns import Patterns
-from agent.redaction.views import View, character_at, views
+from agent.redaction.recognised import BEHIND, find
+from agent.redaction.views import COLOURS, View, character_at, views
 from agent.shell.output import GAP
 
 HIDDEN = "‹redacted›"
@@ -27,7 +30,7 @@ Span = tuple[int, int, str]
 
 
 class Redact:
-    """Replaces known secrets in text.
+    """Replaces secrets in text.
 
     longest: bytes of the longest form of a secret; reach: bytes left out on either side of a gap, so many
     as a secret takes, or a line of one that has several.
@@ -42,18 +45,23 @@ class Redact:
         self.reach = 1 << (max(map(len, of_lines), default=self.longest) + 3).bit_length()
 
     def __call__(self, text: str) -> str:
-        """Return ``text`` without them."""
-        if not self.longest:
-            return text
-        data, shown, done = encoded(text), [], 0
-        for start, end, mark in self.spans(data):
-            shown += [decoded(data[done:start]), mark]
-            done = end
-        return "".join([*shown, decoded(data[done:])]) if done else text
+        """Return ``text`` without known secrets, and without what looks like one."""
+        data = encoded(text)
+        return _without(text, data, self.spans(data))
+
+    def known(self, text: str) -> str:
+        """Return ``text`` without known secrets."""
+        data = encoded(text)
+        return _without(text, data, _merged(self._known(data)))
 
     def spans(self, data: bytes) -> list[Span]:
         """Return what is not shown, in order; spans that overlap are one."""
-        gaps = [*GAP.finditer(data)] if self.longest else []
+        return _merged([*self._known(data), *_recognised(data)])
+
+    def _known(self, data: bytes) -> list[Span]:
+        if not self.longest:
+            return []
+        gaps = [*GAP.finditer(data)]
         begins = [0, *(gap.end() for gap in gaps)]
         ends = [*(gap.start() for gap in gaps), len(data)]
         found: list[Span] = []
@@ -61,7 +69,7 @@ class Redact:
             for view in views(data[begin:end]):
                 spans = self._within(view, cut_before=begin > 0, cut_after=end < len(data))
                 found += ((begin + start, begin + stop, mark) for start, stop, mark in spans)
-        return _merged(found)
+        return found
 
     def _within(self, view: View, cut_before: bool, cut_after: bool) -> Iterator[Span]:
         """Yield what is not shown of the text between two gaps."""
@@ -75,7 +83,23 @@ class Redact:
 
     def last(self, data: bytes) -> int:
         """Return where the last ``longest`` bytes begin that are seen."""
-        return min(view.last(self.longest) for view in views(data))
+        return min(view.last(max(self.longest, BEHIND)) for view in views(data))
+
+
+def _recognised(data: bytes) -> Iterator[Span]:
+    """Yield what looks like a secret that nobody has stored, whatever colours it has."""
+    view = View(data, COLOURS)
+    for each in find(view.data):
+        yield (*view.span(each.start, each.end), HIDDEN)
+
+
+def _without(text: str, data: bytes, spans: Iterable[Span]) -> str:
+    shown: list[str] = []
+    done = 0
+    for start, end, mark in spans:
+        shown += [decoded(data[done:start]), mark]
+        done = end
+    return "".join([*shown, decoded(data[done:])]) if done else text
 
 
 def encoded(text: str) -> bytes:
@@ -127,11 +151,13 @@ class StreamRedact:
         """Return up to where no secret begins that may still go on."""
         data = self._held
         known = data.rfind(b"\n") + 1
+        key = armour.open_at(data[:known])
         if len(data) - known > self._most:
             known = self._redact.last(data)
         elif WRAPPED.search(data, max(0, known - 50), known):
             known = min(known, self._redact.last(data))
-        # Escapes without end are not held without end.
+        known = min(known, key)
+        # Escapes and keys without end are not held without end.
         known = max(known, character_at(data, len(data) - 4 * self._most))
         for gap in GAP.finditer(data):
             if gap.start() < known <= gap.end():

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.fleet.credentials import Credentials
 from agent.redaction.redact import Redact
+from core.store.fleet import VaultState
 from core.tenant import Tenant
 
 KEPT_S = 60.0
@@ -29,11 +30,11 @@ class Redactions:
     def __init__(self, credentials: Credentials, more: More = none_more) -> None:
         self._credentials = credentials
         self._more = more
-        self._kept: dict[str, tuple[float, tuple[object, ...], Redact]] = {}
+        self._kept: dict[str, tuple[float, VaultState, Redact]] = {}
 
-    async def of(self, tenant: Tenant) -> Redact:
-        """Return the tenant's redactor."""
-        state = await self._credentials.state(tenant)
+    async def of(self, tenant: Tenant, state: VaultState | None = None) -> Redact:
+        """Return the tenant's redactor. state: the vault's, if it was read just now."""
+        state = state or await self._credentials.state(tenant)
         until, known, redact = self._kept.get(tenant.id, (0.0, (), Redact([])))
         if until < time.monotonic() or known != state:
             secrets = [*await self._credentials.secrets(tenant), *await self._more(tenant)]

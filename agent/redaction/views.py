@@ -19,6 +19,7 @@ UNSEEN = re.compile(_UNSEEN_ONE + rb"(?:" + _UNSEEN_ONE + rb")*+", re.VERBOSE)
 OVERSTRUCK = re.compile(rb"[^\x08\n\x80-\xbf][\x80-\xbf]*\x08|" + UNSEEN.pattern, re.VERBOSE)
 """A character that a backspace takes away is unseen, too: ``man`` prints bold letters twice."""
 
+COLOURS = re.compile(rb"\x1b\[[0-?]*+[ -/]*+[@-~]")
 NOTHING = re.compile(rb"(?!)")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agent.risk.destroy import NAMES, is_device, judge
 from agent.risk.loose import HOLE, Budget, Loose, read
 from agent.risk.rules import listed
-from agent.risk.scripts import drops_database
+from agent.risk.sql import drops_database
 from agent.risk.unwrap import RUNNERS, program, runs_inline, runs_stdin, scripts, starts
 from core.texts import Say, say
 
@@ -27,9 +27,11 @@ _SHELLS, _INTERPRETERS = (
 _EVALUATORS = listed("forbidden", "evaluators")
 _CLIENTS = {
     "sql": listed("forbidden", "database_clients"),
+    "mysql": listed("forbidden", "mysql_clients"),
+    "cql": listed("forbidden", "cql_clients"),
     "document": listed("forbidden", "document_clients"),
 }
-_DATABASE_CLIENTS = _CLIENTS["sql"] | _CLIENTS["document"]
+_DATABASE_CLIENTS = frozenset().union(*_CLIENTS.values())
 _WRITERS = listed("forbidden", "writers")
 _DROP_WORDS = listed("forbidden", "drop_words")
 _FEED_DATABASES = _DATABASE_CLIENTS | _WRITERS
@@ -221,10 +223,11 @@ def _databases(commands: _Commands) -> Forbidden | None:
 
 def _drops(texts: Sequence[str]) -> set[str]:
     """Return the languages in which one of ``texts`` drops a database."""
-    found = set()
+    found = set[str]()
     # "--command=DROP …" would else be a comment of SQL.
-    if any("drop" in text.lower() and drops_database(_LONG_FLAG.sub("", text)) for text in texts):
-        found.add("sql")
+    for text in texts:
+        if "drop" in text.lower():
+            found |= drops_database(_LONG_FLAG.sub("", text))
     if any("dropDatabase" in text for text in texts):
         found.add("document")
     return found

@@ -1,13 +1,18 @@
 """Judges a command line: the most that any part of it can do; what is not understood is L2."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from agent.risk.crosscheck import agrees
+from agent.risk.filters import jq_is_harmless
 from agent.risk.forbidden import scan
 from agent.risk.hosts import hosts_in
+from agent.risk.kinds import judge_value
+from agent.risk.kinds_remote import WHOLE_OBJECTS
 from agent.risk.lexer import LONGEST, MOST_PARTS, Part, Stuck, Word, parse, unreadable
 from agent.risk.options import judge_use
+from agent.risk.paths import judge_path
 from agent.risk.policy import NONE, Policy
 from agent.risk.policy.own import judge_own
 from agent.risk.policy.tightening import tightened
@@ -25,6 +30,11 @@ _SAME_ANYWHERE = re.compile(r"/|-[^/]*\Z")
 _INIT_SCRIPT = re.compile(r"/etc/(?:rc\.d/)?init\.d/([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _HARMLESS_ASSIGNMENT = re.compile(r"(?:(?:LC_ALL|LANG)=[\w.@-]*|TZ=(?:\w[\w/+-]*)?)")
+
+_IN_FOLDERS = ("git", "docker", "podman", "docker-compose", "podman-compose", "terraform", "tofu")
+_JQ_FLAG = re.compile(
+    r"-[rcMSje]{1,6}|--(raw-output|compact-output|monochrome-output|sort-keys|join-output|exit-status)"
+)
 
 
 def classify(command: str, environment: str = "dev", count: int = 1, policy: Policy = NONE) -> Verdict:
@@ -54,22 +64,30 @@ def _by_rules(text: str, environment: str, count: int, policy: Policy) -> Verdic
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.unparseable", near=parts.near)))])
     if len(parts) > MOST_PARTS:
         return _verdict([(_short(text), Finding(Risk.L2, say("risk.too_many_parts", most=MOST_PARTS)))])
-    found_all = [(part.text, finding) for part in parts for finding in _judge_words(part.words, 0, policy)]
+    judged = _judged(text, parts, policy)
+    found_all = [(part.text, finding) for part, findings in judged for finding in findings]
     found_all += _elsewhere(parts)
+    if all(finding.level < Risk.L2 for _, finding in found_all) and not agrees(text, parts):
+        found_all.append((_short(text), Finding(Risk.L2, say("risk.parsers_differ"))))
     return _verdict(_raised(found_all, environment, count))
 
 
 def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
     """Return what is not known of the paths after a ``cd``: they do not name their folder.
 
-    Without one the folder is the account's home: the gate sets no other.
+    Without one the folder is the account's home: the gate sets no other. Some programs work on the folder
+    they are in as if it was named to them.
     """
-    found, moved = [], False
+    found, moved, known = [], False, True
     for part in parts:
         words = [word.text for word in part.words]
-        if moved and not all(map(_SAME_ANYWHERE.match, words[1:])):
+        here = known and words[:1] and words[0] in _IN_FOLDERS
+        named = [*(() if here else words[1:]), *(fed.text for fed in part.inputs)]
+        if moved and not all(map(_SAME_ANYWHERE.match, named)):
             found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
-        moved = moved or "cd" in words
+        if "cd" in words:
+            moved = True
+            known = known and len(words) == 2 and judge_value("kept", part.words[1]) is None
     return found
 
 
@@ -81,11 +99,48 @@ def _unreadable(text: str) -> Say | None:
     return say("risk.hidden_character", shown=_escaped(char)) if char else None
 
 
+def _judge_part(part: Part, policy: Policy) -> list[Finding]:
+    """Return what one simple command adds, with the files that it is fed with."""
+    words, findings = part.words, list[Finding]()
+    if words[0].text == "[" and len(words) > 1 and words[-1].text == "]":
+        words = (Word("test"), *words[1:-1])
+    for fed in part.inputs:
+        read = (
+            Finding(Risk.L2, say("risk.unknown_argument", argument=fed.text))
+            if fed.glob
+            else judge_path(fed.text)
+        )
+        findings += [read] if read else []
+    return findings + _judge_words(words, 0, policy)
+
+
+def _judged(text: str, parts: Sequence[Part], policy: Policy) -> Iterator[tuple[Part, list[Finding]]]:
+    """Yield each part with what it adds; of a whole object that goes on to jq, what jq picks counts."""
+    at = 0
+    for place, part in enumerate(parts):
+        at = text.index(part.text, at) + len(part.text)
+        findings = _judge_part(part, policy)
+        if re.match(r" *\|(?!\|)", text[at:]) and place + 1 < len(parts):
+            findings = [
+                Finding(Risk.L0, say("risk.reads_only")) if _picked(finding, parts[place + 1]) else finding
+                for finding in findings
+            ]
+        yield part, findings
+
+
+def _picked(finding: Finding, following: Part) -> bool:
+    """Return whether ``finding`` is about a whole object of which what follows shows harmless fields only."""
+    fields = WHOLE_OBJECTS.get((finding.why.key, str(next(iter(finding.why.params.values()), ""))))
+    words = [word.text for word in following.words]
+    texts = [word for word in words[1:] if not _JQ_FLAG.fullmatch(word)]
+    return fields is not None and words[:1] == ["jq"] and len(texts) == 1 and jq_is_harmless(texts[0], fields)
+
+
 def _judge_words(words: Sequence[Word], depth: int, policy: Policy) -> list[Finding]:
     """Return what a program with its arguments adds, and with it the command that it wraps."""
     if depth > _DEEPEST:
         return [Finding(Risk.L2, say("risk.too_deep"))]
-    while words and _HARMLESS_ASSIGNMENT.fullmatch(words[0].text):
+    while words and _HARMLESS_ASSIGNMENT.fullmatch(words[0].text) and not (words[0].quoted and depth == 0):
         words = words[1:]
     if not words:
         return [Finding(Risk.L2, say("risk.unparseable", near=""))]

@@ -4,16 +4,12 @@ import re
 from collections.abc import Callable
 from posixpath import normpath
 
+from agent.risk.databases import DATABASE_KINDS
+from agent.risk.kinds_remote import REMOTE_FORMS, REMOTE_JUDGES
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
 from agent.risk.rules import Finding
-from agent.risk.scripts import (
-    awk_only_reads,
-    jq_only_reads,
-    psql_only_reads,
-    sed_only_prints,
-    sql_only_reads,
-)
+from agent.risk.scripts import awk_only_reads, jq_only_reads, sed_only_prints
 from core.texts import say
 from core.work import Risk
 
@@ -43,7 +39,6 @@ _FORMS = {
     "unitglob": r"[\w@.:*?\[\]][\w@.:*?\[\]-]*",
     "bsdcolumns": r"(?!.*environ)\w+(,[\w%]+)+",
     "property": r"(?!.*([Ee]nviron|[Cc]redential))[A-Za-z]+(,[A-Za-z]+)*",
-    "setting": r"(?!.*(pass|auth|user|acl|key))[a-z0-9-]+",
     # sysctl takes "." for "/" or the other way round, so either, twice, may climb out of /proc/sys.
     "sysctl": r"(?!.*(\.\.|//))\w[\w./-]*",
     "port": r"\d{1,5}",
@@ -51,25 +46,15 @@ _FORMS = {
     "cloudtext": r"(?!\s*\w+://)[\s\S]*",
     "header": r"(?i:accept(-[a-z]+)?|authorization|cache-control|pragma|content-type|host|origin|referer"
     r"|user-agent|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id):.*",
-    "localaddress": r"localhost|127\.0\.0\.1|::1|/(var/)?run/(?!user|lock|shm)(?!.*\.\.)[\w/.-]+",
-    "socket": r"/(var/)?run/(?!user|lock|shm)(?!.*\.\.)[\w/.-]+|/var/lib/mysql/[\w-]+\.sock",
     "assign": r"(LC_ALL|LANG)=[\w.@-]*|TZ=(\w[\w/+-]*)?",
     "yesno": r"true|false|yes|no|always|never|auto",
     "reload": r"reload|reopen",
     "nullfile": r"/dev/null|-",
     "verb": r"GET|HEAD|get|head",
 }
-_SIMPLE = {name: re.compile(form) for name, form in _FORMS.items()}
+_SIMPLE = {name: re.compile(form) for name, form in (_FORMS | REMOTE_FORMS).items()}
 
 _ENVIRONMENT = re.compile(r"environ|\benv\b|\.env|secret|\bdata\b|password|token", re.IGNORECASE)
-_SECRET_RESOURCE = re.compile(r"(^|,)secrets?\b", re.IGNORECASE)
-_CONFIG_RESOURCE = re.compile(r"(^|,)(cm|configmaps?)\b", re.IGNORECASE)
-# Columns that cannot hold an environment: names, times, states, images.
-_KUBE_COLUMN = (
-    r"[\w /-]+:\.?(metadata\.(name|namespace|creationTimestamp|labels\.[\w.-]+)|status(\.[\w\[\]*.]+)?"
-    r"|spec\.(nodeName|replicas|type|clusterIP|schedule|suspend|containers\[[\d*]\]\.(name|image|resources[\w.]*)))"
-)
-_KUBE_COLUMNS = re.compile(rf"custom-columns={_KUBE_COLUMN}(,{_KUBE_COLUMN})*")
 _WIDE_SERVICE = re.compile(
     r"""(docker|containerd|podman|crio|kubelet|k3s.*|rke2.*|sshd?|dropbear|network(ing)?|NetworkManager|systemd-.*|dbus.*
     |firewalld|iptables|ip6tables|nftables|ufw|libvirtd|multipathd?|iscsid?|lvm2-.*|mdmonitor|udev|polkit|all|halt|reboot
@@ -102,11 +87,6 @@ _EVIDENCE = re.compile(
     r".*/(auth\.log|secure|audit|wtmp|btmp|lastlog|faillog|sudo\.log|utmp|journal|tallylog)([./-].*)?"
 )
 _ROTATED = re.compile(r".*(\.\d{1,3}|[.-]\d{8}|\.old)(\.(gz|xz|bz2|zst))?")
-_LOCAL_URL = re.compile(r"(https?://)?(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(?P<path>/[\w./~%=&?,+-]*)?")
-_HEALTH = re.compile(
-    r"/?|/[\w./-]*(health\w*|live\w*|ready\w*|ping|status|stats|metrics|version|info|nodes|shards|indices|server-status"
-    r"|stub_status|nginx_status)/?(\?[\w=&,.-]*)?"
-)
 
 
 def _mismatch(word: Word) -> Finding:
@@ -168,27 +148,6 @@ def _process_user(word: Word, recursive: bool) -> Finding | None:
     return judge_value("name", word)
 
 
-def _kube_output(word: Word, recursive: bool) -> Finding | None:
-    form = word.text.removeprefix("=")
-    if form in ("wide", "name"):
-        return None
-    if _KUBE_COLUMNS.fullmatch(form):
-        return None
-    if form in ("json", "yaml") or re.match(r"(jsonpath|go-template|custom-columns)=", form):
-        return Finding(Risk.L1, say("risk.reads_configuration", path=f"-o {form}"))
-    return _mismatch(word)
-
-
-def _kube_resource(word: Word, recursive: bool) -> Finding | None:
-    if _SIMPLE["resource"].fullmatch(word.text) is None:
-        return _mismatch(word)
-    if _SECRET_RESOURCE.search(word.text):
-        return Finding(Risk.L2, say("risk.reads_secret", path=word.text))
-    if _CONFIG_RESOURCE.search(word.text):
-        return Finding(Risk.L1, say("risk.reads_configuration", path=word.text))
-    return None
-
-
 def _service(word: Word, recursive: bool) -> Finding | None:
     name = word.text
     if _SERVICE.fullmatch(name) is None or name.endswith(_UNIT_SUFFIX):
@@ -208,15 +167,6 @@ def _log_file(word: Word, recursive: bool) -> Finding | None:
 
 def _rotated_log(word: Word, recursive: bool) -> Finding | None:
     return _log_file(word, recursive) if _ROTATED.fullmatch(word.text) else _mismatch(word)
-
-
-def _url(word: Word, recursive: bool) -> Finding | None:
-    local = _LOCAL_URL.fullmatch(word.text)
-    if local is None:
-        return Finding(Risk.L2, say("risk.other_host", host=word.text))
-    if _HEALTH.fullmatch(local["path"] or ""):
-        return None
-    return Finding(Risk.L1, say("risk.local_url", url=word.text), change=True)
 
 
 def _outside_file(word: Word, recursive: bool) -> Finding | None:
@@ -244,18 +194,15 @@ _JUDGES: dict[str, Judge] = {
     "format": _format,
     "columns": _process_columns,
     "psuser": _process_user,
-    "kubeoutput": _kube_output,
-    "kuberesource": _kube_resource,
     "service": _service,
     "logfile": _log_file,
     "rotated": _rotated_log,
-    "url": _url,
     "curltext": _outside_file,
     "awk": _script(awk_only_reads),
     "sed": _script(sed_only_prints),
-    "sql": _script(sql_only_reads),
-    "psql": _script(psql_only_reads),
     "jq": _script(jq_only_reads),
+    **DATABASE_KINDS,
+    **REMOTE_JUDGES,
 }
 
 KINDS = _SIMPLE.keys() | _JUDGES.keys()

@@ -1,8 +1,10 @@
 """A small positive grammar of the shell: what it does not list is not understood, and is asked about.
 
-A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words and the free redirects to
-/dev/null. A word is bare characters, '…', and "…" in which the shell would expand nothing. A glob ``*`` may
-only stand in a word that begins with ``/``: a file named ``--output=x`` can then never become a flag.
+A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, the free redirects to
+/dev/null, and files that it reads from. A word is bare characters, escaped signs, '…', and "…" in which the
+shell would expand nothing; a ``!`` only before what no shell's history takes it for. A glob may only stand in
+a word that begins with ``/``: a file named ``--output=x`` can then never become a flag. What is read here is
+what bash and dash call (tests/agent/test_risk_shells.py).
 """
 
 import re
@@ -15,26 +17,44 @@ LONGEST = 4000
 MOST_PARTS = 20
 
 _SEPARATOR = re.compile(r"&&|\|\||[|;\n]")
-_REDIRECT = re.compile(r"(?:(?:[12]?>|&>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)")
-_PIECE = re.compile(
-    r"""(?P<bare>[A-Za-z0-9_@%+=:,./-]+)|(?P<glob>\*)|'(?P<one>[^']*)'|"(?P<two>[^"$`\\!]*)\""""
+# To dash "&>" ends the command, and what follows would be another, so only separators may follow.
+_REDIRECT = re.compile(
+    r"(?:(?:[12]?>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)|&> *+/dev/null(?= *+(?:[\n;|]|&&|\Z))"
 )
+_INPUT = re.compile(r"0?< *+(?=[^ <>&()|;\n])")
+_PIECE = re.compile(
+    r"""(?P<bare>[A-Za-z0-9_@%+=:,./^-]+)|(?P<glob>[*?]|\[[A-Za-z0-9-]+\])|\\(?P<escaped>[!-/:-@\[-`{-~])
+    |'(?P<one>[^']*)'|"(?P<two>(?:[^"$`\\!]|\\[^!\n]|[$](?=[ "|)/.,])|!(?=[ =]))*+)"
+    |(?P<within>(?<=[A-Za-z0-9_.^@/-])(?:[~\#]|!(?==)))|(?P<dollar>\$(?=[ \n|;]|\Z))""",
+    re.VERBOSE,
+)
+_WHOLE = re.compile(r"(?:\{\}|\[|\]|={1,2})(?=[ \n;|]|\Z)|!(?= )")
+"""Words in themselves; a ``!`` that begins a part is the shell's own."""
+
+_ESCAPED = re.compile(r'\\(["$`\\])')
+_ADDRESS = re.compile(r"https?://|localhost[:/]|127\.0\.0\.1[:/]")
+"""Begins a word whose ``?`` is a glob only where such a folder lies, and no flag even there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One argument as the program gets it; ``glob``: the shell may put several in its place."""
+    """One argument as the program gets it.
+
+    glob: the shell may put several in its place; quoted: it assigns nothing, its beginning being quoted.
+    """
 
     text: str
     glob: bool = False
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One simple command; ``text``: its place in the line, as typed."""
+    """One simple command; ``text``: its place in the line, as typed; ``inputs``: files it is fed with."""
 
     words: tuple[Word, ...]
     text: str
+    inputs: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,7 @@ def parse(text: str) -> tuple[Part, ...] | Stuck:
 def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
     """Return the part that begins at ``at`` and where it ends: at a separator or the text's end."""
     words: list[Word] = []
+    inputs: list[Word] = []
     start = at
     while True:
         while at < len(text) and text[at] == " ":
@@ -91,27 +112,36 @@ def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
             at = redirect.end()
             continue
         if at == len(text) or _SEPARATOR.match(text, at):
-            return Part(tuple(words), text[start:at].strip()), at
-        found = _word(text, at)
+            return Part(tuple(words), text[start:at].strip(), tuple(inputs)), at
+        into = words
+        if fed := _INPUT.match(text, at):
+            at, into = fed.end(), inputs
+        found = _word(text, at, first=not words)
         if isinstance(found, Stuck):
             return found
         word, at = found
-        words.append(word)
+        into.append(word)
 
 
-def _word(text: str, at: int) -> tuple[Word, int] | Stuck:
-    """Return the word that begins at ``at`` and where it ends."""
-    start, pieces, glob = at, [], False
+def _word(text: str, at: int, *, first: bool) -> tuple[Word, int] | Stuck:
+    """Return the word that begins at ``at`` and where it ends; ``first``: of its part."""
+    if (whole := _WHOLE.match(text, at)) and not (first and whole.group() == "!"):
+        return Word(whole.group()), whole.end()
+    start, pieces = at, list[tuple[str, str]]()
     while piece := _PIECE.match(text, at):
-        glob = glob or piece.lastgroup == "glob"
-        pieces.append(piece.group(piece.lastgroup or 0))
+        kind = piece.lastgroup or ""
+        pieces.append((kind, piece.group(kind)))
         at = piece.end()
     if "\n" in text[start:at]:
         return Stuck(
             near=text[start:at][:20]
         )  # a line feed within a word means too much to too many programs
     ended = at == len(text) or text[at] == " " or _SEPARATOR.match(text, at)
+    signs = "".join(found for kind, found in pieces if kind == "glob")
+    asks = not signs.strip("?") and _ADDRESS.match(text, start) is not None
     # A leading "=" is a command's path in zsh; a glob outside an absolute path may turn into a flag.
-    if at == start or not ended or text[start] == "=" or (glob and text[start] != "/"):
+    if at == start or not ended or text[start] == "=" or (signs and text[start] != "/" and not asks):
         return Stuck(near=text[at : at + 2] or text[start:at][:20])
-    return Word("".join(pieces), glob), at
+    value = "".join(_ESCAPED.sub(r"\1", found) if kind == "two" else found for kind, found in pieces)
+    quoted = pieces[0][0] != "bare" or "=" not in pieces[0][1]
+    return Word(value, bool(signs) and not asks, quoted), at

@@ -27,7 +27,8 @@ _OUTSIDE = re.compile(
     re.DOTALL,
 )
 _INSIDE = re.compile(
-    r"""(?P<join>\\\n)|\\(?P<escaped>.)|(?P<open>\$\(|`)|(?P<quote>")|(?P<plain>[^\\"$`]+|.)""", re.DOTALL
+    r"""(?P<join>\\\n)|\\(?P<escaped>["$`\\])|(?P<open>\$\(|`)|(?P<quote>")|(?P<plain>[^\\"$`]+|.)""",
+    re.DOTALL,
 )
 _ANSI = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
 

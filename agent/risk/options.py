@@ -3,12 +3,15 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from agent.risk.kinds import judge_value
 from agent.risk.lexer import Word
-from agent.risk.rules import Finding, Flag, Operand, Rule
+from agent.risk.rules import Finding, Flag, Operand, Rule, meant
 from core.texts import Say, say
 from core.work import Risk
+
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
 @dataclass(slots=True)
@@ -49,20 +52,32 @@ def values_of(rule: Rule, words: Sequence[Word], kinds: Collection[str]) -> list
 
 def _read(rule: Rule, words: Sequence[Word]) -> Use:
     """Return how the ``words`` use the rule, subcommands followed."""
-    use = Use(rule, rule.name)
+    use = Use(meant(rule), rule.name)
     while True:
         if use.rule.verb_last and len(words) > 1 and not words[0].text.startswith("-"):
             words = (words[1], words[0], *words[2:])
         rest = _take(use, words)
         if rest is None:
             break
-        child = use.rule.sub.get(rest[0].text)
+        child = _child(use.rule, rest[0])
         if child is None:
             _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=rest[0].text))
             break
-        use.rule, words = child, rest[1:]
+        use.rule, words = meant(child), rest[1:]
         use.path = (*use.path, rest[0].text)
     return use
+
+
+def _child(rule: Rule, word: Word) -> Rule | None:
+    """Return the rule of the subcommand that ``word`` names: by its whole name, or by its form."""
+    name = word.text.upper() if rule.any_case and word.text.isascii() else word.text
+    if word.glob:
+        return None
+    if child := rule.sub.get(name):
+        return child if "*" not in name else None
+    if _PLAIN_NAME.fullmatch(name) is None:
+        return None
+    return next((rule.sub[form] for form in rule.sub if "*" in form and fnmatchcase(name, form)), None)
 
 
 def _ask(use: Use, why: Say) -> None:
@@ -75,7 +90,7 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     """Note the flags and operands of one level; return the words from the subcommand on, None without one."""
     use.shared |= use.rule.shared
     use.allowed = {**use.shared, **use.rule.flags}
-    if words and words[0].text in use.rule.sub and not words[0].glob:
+    if words and _child(use.rule, words[0]):
         return words
     if use.rule.first and not _begins(words, use.rule.first):
         _ask(use, say("risk.missing_option", program=use.program, option=sorted(use.rule.first)[0]))
@@ -192,11 +207,19 @@ def _judge(use: Use) -> None:
     if rule.need and not use.seen & rule.need:
         _ask(use, say("risk.missing_option", program=use.program, option=sorted(rule.need)[0]))
         return
+    for flag in use.seen & rule.only_with.keys():
+        if not use.seen & set(rule.only_with[flag].split()):
+            _ask(use, say("risk.unknown_option", program=use.program, option=flag))
+            return
     if rule.wraps and not use.inner:
         _ask(use, say("risk.missing_argument", program=use.program))
         return
     changes = rule.level > Risk.L0 and not rule.read
-    use.findings.append(Finding(rule.level, say(f"risk.{rule.reason}", program=use.program), change=changes))
+    if use.seen & rule.lowers:
+        use.findings.append(Finding(Risk.L0, say("risk.reads_only")))
+    else:
+        why = say(f"risk.{rule.reason}", program=use.program)
+        use.findings.append(Finding(rule.level, why, change=changes))
     for name, reason in rule.raises.items():
         if name in use.seen:
             use.findings.append(Finding(Risk.L1, say(f"risk.{reason}", program=use.program), change=True))

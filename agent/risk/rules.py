@@ -16,8 +16,11 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     need   = "-b --batch"             at least one of these must be there
     first_unless = "-e -f"            the first operand falls away when one of these is there
     recursive = "-r -R"               flags that make it read whole trees
+    only_with = { "--data-urlencode" = "-G --get" }
+                                      flags that are understood beside one of these only
     raises = { "--rotate" = "cleans_logs" }
                                       flags that make it a low-risk change (L1), with the reason
+    lowers = "-f --format"            with one of these the level falls away: its value tells what is shown
     exact  = true                     flags are whole words (find, openssl): no clusters
     apart  = true                     a value is always a word of its own: for programs that read flags their
                                       own way, and may take "-nk" for two flags and a value behind them
@@ -25,13 +28,16 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     first  = "-q --query"             the first word begins with one of these
     wraps  = true                     after flags and args comes another command
     dashes = true                     … after "--" only
+    any_case = true                   subcommands are the same in capitals; they are written in capitals here
     verb_last = true                  "service nginx status": the subcommand is the second word
     bare   = true                     may be used without a subcommand
     otherwise = "changes_packages"    the reason for a use that is not listed (always L2)
+    same   = "docker compose"         alone in a table: used as this program, or subcommand, is
     [df.sub."list|ls"]                subcommands, each a rule of the same form
+    [aws.sub.ec2.sub."describe-*"]    subcommands of one form, where none is listed by its whole name
 
 ``changes.toml`` lists the programs that are known to change things, by reason; ``forbidden.toml`` is for the
-scan of what nobody may approve; ``languages.toml`` and ``paths.toml`` list words for the checkers.
+scan of what nobody may approve; ``languages.toml``, ``paths.toml``, ``fields.toml`` list words for checkers.
 """
 
 import hashlib
@@ -45,7 +51,7 @@ from core.texts import Say
 from core.work import Risk
 
 _FOLDER = Path(__file__).parent / "rules"
-_LISTS = ("forbidden", "changes", "languages", "paths", "hosts", "policy")
+_LISTS = ("forbidden", "changes", "languages", "paths", "fields", "hosts", "policy")
 """Files that hold lists of words, not rules of programs."""
 
 
@@ -89,7 +95,9 @@ class Rule:
     first: frozenset[str] = frozenset()
     first_unless: frozenset[str] = frozenset()
     recursive: frozenset[str] = frozenset()
+    lowers: frozenset[str] = frozenset()
     raises: Mapping[str, str] = field(default_factory=dict)
+    only_with: Mapping[str, str] = field(default_factory=dict)
     exact: bool = False
     apart: bool = False
     ordered: bool = False
@@ -97,13 +105,16 @@ class Rule:
     dashes: bool = False
     verb_last: bool = False
     bare: bool = False
+    any_case: bool = False
     otherwise: str = ""
+    same: str = ""
     sub: Mapping[str, "Rule"] = field(default_factory=dict)
 
 
-_SETS = ("need", "first", "first_unless", "recursive")
-_PLAIN = ("reason", "read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "otherwise")
-_KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "sub", *_SETS, *_PLAIN}
+_SETS = ("need", "first", "first_unless", "recursive", "lowers")
+_SWITCHES = ("read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "any_case")
+_PLAIN = ("reason", "otherwise", *_SWITCHES)
+_KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "only_with", "sub", *_SETS, *_PLAIN}
 
 
 def _flags(text: str) -> dict[str, Flag]:
@@ -124,6 +135,8 @@ def _operands(text: str) -> tuple[Operand, ...]:
 
 def rule_of(name: str, raw: Mapping[str, Any]) -> Rule:
     """Return the rule of one table; raises ValueError for a field that does not exist or misses ``what``."""
+    if raw.keys() == {"same"}:
+        return Rule(name, same=raw["same"])
     if raw.keys() - _KNOWN or not raw.get("what"):
         raise ValueError(f"rule {name}: unknown fields {sorted(raw.keys() - _KNOWN)}, or no 'what'")
     fields: dict[str, Any] = {key: frozenset(raw.get(key, "").split()) for key in _SETS}
@@ -135,6 +148,7 @@ def rule_of(name: str, raw: Mapping[str, Any]) -> Rule:
         shared=_flags(raw.get("shared", "")),
         args=_operands(raw.get("args", "")),
         raises=raw.get("raises", {}),
+        only_with=raw.get("only_with", {}),
         sub=_tables(raw.get("sub", {}), f"{name} "),
         **fields,
     )
@@ -178,6 +192,18 @@ RULES_VERSION = _version(_FILES)
 """Changes with any rule; stored with each verdict."""
 
 RULES: Mapping[str, Rule] = _programs(_FILES)
+
+
+def meant(rule: Rule) -> Rule:
+    """Return the rule that ``rule`` is the same as, or itself."""
+    if not rule.same:
+        return rule
+    program, *subcommands = rule.same.split()
+    found = RULES[program]
+    for name in subcommands:
+        found = found.sub[name]
+    return meant(found)
+
 
 _WORDS = {name: tomllib.loads((_FOLDER / f"{name}.toml").read_text("utf-8")) for name in _LISTS}
 

@@ -52,6 +52,8 @@ def _past_assignments(words: Sequence[str], at: int) -> int:
 def _inner(words: Sequence[str], at: int) -> Iterator[int]:
     """Yield where the command begins that the one at ``at`` runs."""
     name = program(words[at])
+    if name == "command" and words[at + 1 : at + 2] and words[at + 1] in ("-v", "-V"):
+        return  # tells where the program is
     if name in _WRAPPERS:
         values, skip = _WRAPPERS[name]
         yield past_flags(words, at + 1, values, skip)

@@ -42,6 +42,12 @@ async def pairing_code(slug: str, name: str) -> str:
         return await app.staff.pairing_code(tenant, None, name)
 
 
+async def take_away_factor(slug: str, name: str) -> None:
+    """Remove a person's second factor; they are told so."""
+    async with at(slug) as (app, tenant):
+        await app.step_up.take_away(tenant, None, await app.staff.named(tenant, name))
+
+
 async def add_key(
     slug: str, name: str, role: str, language: Language, expires_at: datetime | None
 ) -> tuple[ApiKey, str]:

@@ -43,7 +43,8 @@ async def revoke_credential(slug: str, name: str, is_sure: bool) -> Sequence[str
 async def rotate(slug: str) -> int:
     """Seal every secret under the newest key."""
     async with at(slug) as (app, tenant):
-        return await app.installations.reseal(tenant) + await app.fleet.credentials.reseal(tenant, None)
+        own = await app.installations.reseal(tenant) + await app.step_up.reseal(tenant)
+        return own + await app.fleet.credentials.reseal(tenant, None)
 
 
 async def add_channel(slug: str, channel: str, secret: bytes) -> str:

@@ -77,7 +77,7 @@ async def set_preference(slug: str, key: str, value: str) -> None:
     """Change a tenant's plan or one of its settings; raises BadInput for a value that it does not take."""
     parsed: Any = value
     match key:
-        case "four_eyes" if value in ("on", "off"):
+        case "four_eyes" | "step_up" if value in ("on", "off"):
             parsed = value == "on"
         case "approvals_needed" if value.isdecimal() and 1 <= int(value) <= 20:
             parsed = int(value)

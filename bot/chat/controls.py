@@ -7,6 +7,7 @@ from agent.context import Desk, Work
 from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
 from agent.gate.approvals import Approvals
+from agent.gate.deciding import own_code
 from agent.people import set_language
 from bot.chat.about import CONSOLE, Command
 from bot.console.limits import Tally
@@ -20,11 +21,11 @@ from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
 from core.store import clusters, inbox, log, people, preferences, talks
 from core.store import fleet as fleet_store
-from core.store.database import Row
+from core.store.database import Row, Transaction
 from core.store.people import token_hash
 from core.tenant import Tenant
 from core.texts import LANGUAGES, say
-from core.work import Action, Approval, Role, Server, User
+from core.work import Action, Approval, Risk, Role, Server, User, may_decide
 
 FORM_KINDS = ("ssh_key", "ssh_password", "kubeconfig")
 FORM_MINUTES = 10
@@ -55,6 +56,8 @@ class Controls:
             "/halt": self.halt,
             "/resume": self.resume,
             "/approvals": self.list_approvals,
+            "/approve": self.explain_words,
+            "/reject": self.explain_words,
             "/language": self.language,
             "/credential": self.credential,
             "/doctor": self.report,
@@ -168,11 +171,19 @@ class Controls:
             ids = sorted({each for approval in pending for each in approval.action.server_ids})
             servers = await clusters.places_by_id(db, ids)
             names = {user.id: user.name for user in await people.users(db)}
+            is_private = await _is_private(db, work)
+            lines: list[Part] = []
+            for approval in pending:
+                own = await words_for(db, approval, work.user, "approvals.own_code") if is_private else ()
+                lines += [*described(approval, servers, names), *own]
         if not pending:
             return [say("approvals.none")]
-        lines = [part for approval in pending for part in described(approval, servers, names)]
         more = [say("list.more", count=count - len(pending))] if count > len(pending) else []
         return [say("approvals.count", count=count), *lines, *more]
+
+    async def explain_words(self, _: Work, __: Sequence[str]) -> Sequence[Part]:
+        """Say how one decides in words: what stood behind the command was no code."""
+        return [say("approval.words_usage")]
 
     async def language(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Set the user's language."""
@@ -214,6 +225,21 @@ class Controls:
         if not work.user.role.covers(Role.ADMIN):
             raise NotAllowed("error.admins_only")
         return await self._doctor(work.tenant)
+
+
+async def _is_private(db: Transaction, work: Work) -> bool:
+    """Return whether nobody but the user reads along."""
+    homes = await people.homes(db, work.tenant.id, [work.user.id])
+    return work.address.channel == CONSOLE or work.address in [address for _, address in homes]
+
+
+async def words_for(db: Transaction, approval: Approval, reader: User, key: str) -> Sequence[Part]:
+    """Return the sentence ``key`` with the code by which ``reader`` decides in words, if they may."""
+    if approval.status != "pending" or may_decide(reader, approval) is not None:
+        return ()
+    if approval.level >= Risk.L2 and not (await preferences.load(db)).step_up:
+        return ()
+    return (say(key, own=own_code(approval.id, approval.nonce, reader.id)),)
 
 
 def described(

@@ -44,7 +44,7 @@ class Talks:
         if work.address.channel == CONSOLE:
             return [say("new.on_console")]
         title = log.title_of(" ".join(words))
-        halted = [say("new.halted")] if work.wishes and work.wishes.halted_by else []
+        halted = [say("new.halted")] if work.opening.wishes.halted_by else []
         if not title:
             return [say("new.begun"), *halted]
         async with work.tenant.transaction() as tx:

@@ -92,6 +92,17 @@ def user_change(
         note(as_json, say("cli.keys_revoked", name=name, keys=listed(revoked)))
 
 
+@user.command("forget-totp")
+@click.argument("name")
+@data_options
+def user_forget_totp(name: str, tenant: str, as_json: bool) -> None:
+    """Remove a person's second factor."""
+    from bot.admin import people as admin
+
+    run(lambda: admin.take_away_factor(tenant, name))
+    show(as_json, {"name": name, "second_factor": False}, say("cli.totp_forgotten", name=name))
+
+
 @click.group(cls=Group)
 def pair() -> None:
     """Pairing codes for chat accounts."""

@@ -45,14 +45,17 @@ def tenant_list(as_json: bool) -> None:
 
 @tenant.command("set")
 @click.argument(
-    "key", type=click.Choice(["plan", "four_eyes", "approvals_needed", "language"]), metavar="KEY"
+    "key",
+    type=click.Choice(["plan", "four_eyes", "approvals_needed", "step_up", "language"]),
+    metavar="KEY",
 )
 @click.argument("value")
 @data_options
 def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
     """Change a setting.
 
-    plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20; language: en, zh.
+    plan: self-hosted, free, pro, enterprise; four_eyes: on, off; approvals_needed: 1 to 20; step_up: on, off;
+    language: en, zh.
     """
     from bot.admin import tenants as admin
 

@@ -92,8 +92,10 @@ class Following:
                 parts = self.reader.renderer.parts(row["body"]["parts"])
                 words = " ".join(part.get("text", "") for part in parts)
                 button = self._clicks.pop(row["turn_id"], None)
+                first = row["body"]["parts"][0]
+                why = first.get("say") if isinstance(first, dict) else None
                 frame = {"type": "refused", "id": None, "code": "click", "message": words}
-                await self._send({**frame, "button": button})
+                await self._send({**frame, "button": button, "why": why})
 
     async def open(self, conversation_id: str, after: int) -> None:
         """Follow a conversation: first from the log, then as it grows."""

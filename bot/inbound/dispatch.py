@@ -9,18 +9,20 @@ import structlog
 
 from agent.acts import Acts
 from agent.context import Desk, Work
-from agent.gate.approvals import Approvals
 from agent.gate.approvals import Click as Decision
+from agent.gate.deciding import is_yes
+from agent.gate.deciding import read as read_decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.chat.controls import Controls
 from bot.inbound.admission import VERB, Admission
 from bot.inbound.beginnings import NEW
+from bot.inbound.decisions import Decisions
 from bot.inbound.front import STOP_WORDS
 from bot.inbound.withheld import Withheld
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, command_word
-from core.store import inbox, log, preferences
+from core.store import inbox, log, openings
 from core.store.database import Row
 from core.tenant import Tenants
 from core.texts import Say, say
@@ -69,6 +71,17 @@ def errors_are_said(desk: Desk) -> Middleware:
     return wrap
 
 
+def opened(inner: Handle) -> Handle:
+    """Wrap a handler so that it gets the work with its user, and with all that holds as it begins."""
+
+    async def handle(work: Work, event: Mapping[str, Any]) -> None:
+        async with work.tenant.reading() as db:
+            opening = await openings.read(db, work.conversation_id, event["user_id"])
+        await inner(replace(work, user=opening.user or work.user, opening=opening), event)
+
+    return handle
+
+
 def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) -> Middleware:
     """Return the middleware that lets only active users of active, running tenants through.
 
@@ -91,11 +104,9 @@ def tenants_and_people(desk: Desk, end_runs: Callable[[Work], Awaitable[None]]) 
             if not work.user.active and not is_ours and kind != "withheld":
                 return await turn_away(work, say("approval.not_yours_removed"))
             if kind == "said" and not work.is_control:
-                async with work.tenant.reading() as db:
-                    wishes = await preferences.load(db)
-                if wishes.halted_by and command_word(event["body"]["text"]) != NEW:
+                halted_by = work.opening.wishes.halted_by
+                if halted_by and command_word(event["body"]["text"]) != NEW:
                     return await turn_away(work, say("error.halted"))
-                work = replace(work, wishes=wishes)
             return await inner(work, event)
 
         return handle
@@ -119,7 +130,7 @@ class Dispatch:
         desk: Desk,
         turns: Turns,
         acts: Acts,
-        approvals: Approvals,
+        decisions: Decisions,
         controls: Controls,
         admission: Admission,
     ) -> None:
@@ -128,7 +139,7 @@ class Dispatch:
         self._admission = admission
         self._turns = turns
         self._acts = acts
-        self._approvals = approvals
+        self._decisions = decisions
         self._controls = controls
 
     async def __call__(self, work: Work, event: Mapping[str, Any]) -> None:
@@ -136,9 +147,11 @@ class Dispatch:
         body = event["body"]
         match event["kind"]:
             case "said":
-                await self._said(work, body["text"])
+                await self._said(work, body["text"], event)
             case "clicked":
                 await self._clicked(work, body["button"], event)
+            case "withheld" if "outcome" in body:
+                await self._decisions.proved(work, body, event)
             case "withheld":
                 await self._withheld(work, body)
             case "act":
@@ -148,7 +161,11 @@ class Dispatch:
             case kind:
                 raise NotFound("error.bad_input", kind=kind)
 
-    async def _said(self, work: Work, text: str) -> None:
+    async def _said(self, work: Work, text: str, event: Mapping[str, Any]) -> None:
+        if (decision := read_decision(text)) is not None:
+            return await finish(self._desk, work, await self._decisions.said(work, decision, event))
+        if is_yes(text) and await self._decisions.waits_here(work):
+            return await finish(self._desk, work, [say("approval.yes_is_no_vote")])
         command = self._controls.find(text)
         words = text.split()[1:] if command else ()  # of a long text they would be kept as long as its turn
         may_hold_secret = command is None or words  # a bare /stop waits for nothing
@@ -172,8 +189,7 @@ class Dispatch:
             event["event_id"],
             event["ip"],
         )
-        await self._approvals.decide(work.tenant, work.user, click)
-        await finish(self._desk, work, [])
+        await finish(self._desk, work, await self._decisions.clicked(work, click))
 
 
 class SetAside:

@@ -3,21 +3,25 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
+from agent.gate import deciding
+from agent.gate.stepup import Proof, StepUp
+from agent.gate.totp import may_be_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
-from bot.inbound.beginnings import Beginnings
+from bot.inbound.beginnings import CONSOLE, Beginnings, Begun
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
 from core.ids import Ids
 from core.messages import (
     Accepted,
+    Address,
     Body,
     Click,
     Inbound,
@@ -29,7 +33,7 @@ from core.messages import (
     command_word,
 )
 from core.store import inbox, people
-from core.store.database import Database, Row
+from core.store.database import Database, Row, Transaction
 from core.store.inbox import Arrival, Repeat, Taken
 from core.store.log import Event
 from core.tenant import Tenant, Tenants
@@ -69,6 +73,7 @@ def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
             if len(text) > MAX_TEXT:
                 raise BadInput("message.too_long", length=len(text), limit=MAX_TEXT)
             is_control = command_word(text) in CONTROL or text.strip().lower() in STOP_WORDS
+            is_control = is_control or deciding.read(text) is not None
             return "said", {"text": text.replace("\0", "")}, not is_control
         case Click(button):
             return "clicked", {"button": button[:200]}, False
@@ -79,7 +84,8 @@ class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
     start: takes the accepted work on in this process. knock: tells admins of a stranger; returns whether
-    there is anybody to tell. beginnings: finds a message's conversation.
+    there is anybody to tell. beginnings: finds a message's conversation. say_in: has something said, in the
+    transaction that is open. step_up: looks at typed codes.
     """
 
     def __init__(
@@ -92,6 +98,8 @@ class Front:
         start: Callable[[Arrived], None],
         knock: Callable[[Tenant, Inbound], Awaitable[bool]],
         beginnings: Beginnings,
+        say_in: Callable[[Transaction, Tenant, str, Address, Outbound], Awaitable[int]],
+        step_up: StepUp,
     ) -> None:
         self._me = me
         self._database = database
@@ -101,13 +109,15 @@ class Front:
         self._start = start
         self._knock = knock
         self._beginnings = beginnings
+        self._say_in = say_in
+        self._step_up = step_up
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
         self._wrong_codes = Rate(WRONG_CODES_A_MINUTE)
 
     async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
         """Accept ``inbound``; None for a stranger, who leaves no content.
 
-        Of a message that holds a secret only the secret's kind is kept.
+        Of a message that holds a secret only the secret's kind is kept, of a typed code what it came to.
 
         Raises BadInput for what cannot be taken and StoreUnavailable when it cannot be kept: then it is not
         accepted, and its platform must send it again.
@@ -125,7 +135,7 @@ class Front:
             kind, body, laned = "withheld", {"kinds": kinds, "message": inbound.message}, False
         event = Event(kind, body, self._ids(), user_id)
         try:
-            accepted = await self._commit(tenant, inbound, event, laned)
+            accepted, laned = await self._commit(tenant, inbound, event, laned)
         except Repeat:
             return await self._repeated(inbound)
         if laned and accepted.fence is None:
@@ -133,25 +143,57 @@ class Front:
             await live.update(Progress("state", {"waits": accepted.seq}))
         return accepted
 
-    async def _commit(self, tenant: Tenant, inbound: Inbound, event: Event, laned: bool) -> Accepted:
+    async def _commit(
+        self, tenant: Tenant, inbound: Inbound, event: Event, laned: bool
+    ) -> tuple[Accepted, bool]:
+        """Store what came in; return it, and whether it needs the conversation's lane."""
         now = self._clock()
         address = inbound.address
         async with tenant.transaction() as tx:
+            proof = await self._proof(tx, tenant, inbound, event)
+            if proof is not None:
+                event, laned = _withheld(event, inbound, proof), False
             begun = await self._beginnings(tx, tenant, inbound, event, now)
             conversation_id, seq = begun.conversation_id, begun.seq
             arrival = Arrival(
                 tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
             )
             taken = await inbox.accept(tx, arrival, self._me)
-            if begun.entry is not None:
-                await tenant.audit.append_in(tx, begun.entry, now)
+            if laned and taken is None and address.channel != CONSOLE:
+                await self._say_that_it_waits(tx, tenant, begun, address)
+            for entry in (begun.entry, proof.entry if proof else None):
+                if entry is not None:
+                    await tenant.audit.append_in(tx, entry, now)
         if taken is not None:
             sender = inbound.sender
             more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
             self._start(Arrived(tenant, taken, {**event.as_json(), **more, "address": address}))
-        return Accepted(
-            tenant.id, taken.id if taken else 0, conversation_id, seq, taken.fence if taken else None
+        fence = taken.fence if taken else None
+        return Accepted(tenant.id, taken.id if taken else 0, conversation_id, seq, fence), laned
+
+    async def _proof(self, tx: Transaction, tenant: Tenant, inbound: Inbound, event: Event) -> Proof | None:
+        """Return what a typed code of a second factor comes to, None where nothing of the kind was typed."""
+        if event.kind != "said" or event.user_id is None:
+            return None
+        text = event.body["text"]
+        code = typed_code(text)
+        if code is None and may_be_code(text) and await self._step_up.is_asked(tx, event.user_id):
+            code = "".join(text.split())
+        if code is None:
+            return None
+        address, sender = inbound.address, inbound.sender
+        is_private = address.channel == CONSOLE or (sender is not None and sender.home == address.thread)
+        return await self._step_up.take(
+            tx, tenant, event.user_id, code, address.channel, is_private=is_private
         )
+
+    async def _say_that_it_waits(
+        self, tx: Transaction, tenant: Tenant, begun: Begun, address: Address
+    ) -> None:
+        """Say of the first message that waits for a turn's end that it does; the console's page shows it."""
+        if await inbox.waiting(tx, tenant.id, begun.conversation_id) == [begun.seq]:
+            words = Outbound("notice", [say("message.waits")])
+            await self._say_in(tx, tenant, begun.conversation_id, address, words)
 
     async def _repeated(self, inbound: Inbound) -> Accepted:
         async with self._database.reading() as db:
@@ -245,6 +287,12 @@ class Front:
         except _LinkedMeanwhile:
             return False
         return True
+
+
+def _withheld(event: Event, inbound: Inbound, proof: Proof) -> Event:
+    """Return what is stored of a message that held a code: not the code."""
+    found = {"outcome": proof.outcome, "approval_id": proof.approval_id}
+    return replace(event, kind="withheld", body={"kinds": ["totp"], "message": inbound.message, **found})
 
 
 class _LinkedMeanwhile(Exception):

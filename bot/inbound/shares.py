@@ -19,6 +19,11 @@ class Shares:
         self._shares: dict[tuple[str, ...], asyncio.Semaphore] = {}
         self._users: dict[tuple[str, ...], int] = {}
 
+    def is_full(self, tenant_id: str, user_id: str) -> bool:
+        """Return whether who asks for a place now has to wait for it."""
+        shares = (self._shares.get((tenant_id, user_id)), self._shares.get((tenant_id,)), self._total)
+        return any(share is not None and share.locked() for share in shares)
+
     @asynccontextmanager
     async def one(self, tenant_id: str, user_id: str) -> AsyncIterator[None]:
         """Wait for a place and hold it."""

@@ -15,13 +15,14 @@ from agent.context import Work
 from bot.inbound.front import Arrived
 from bot.inbound.shares import Shares
 from core.errors import Fenced, It0Error, StoreUnavailable
-from core.messages import Address
+from core.messages import Address, Progress
 from core.ports import Bus, Channel
-from core.store import inbox, log, people, preferences
+from core.store import inbox, log, preferences
 from core.store.database import Database, Row, Transaction
 from core.store.inbox import Taken
 from core.store.lost import Lost
 from core.tenant import Tenants
+from core.texts import say
 from core.work import Role, User
 
 logger = structlog.get_logger()
@@ -29,7 +30,7 @@ logger = structlog.get_logger()
 CONTROL_TOPIC = "control"
 BATCH = 50
 NOBODY = User("", "it0", Role.VIEWER, "en", active=False)
-"""Stands in where an event has no user: it0's own events carry rights of their own."""
+"""Whose work is until its user is read, and stays where an event has none: it0's own carry their rights."""
 
 Handle = Callable[[Work, Mapping[str, Any]], Awaitable[None]]
 """Sees one piece of work to its end; takes the event's row."""
@@ -191,35 +192,35 @@ class Workers:
 
     async def _once(self, taken: Taken, arrived: Arrived | None, stopping: asyncio.Event) -> None:
         tenant = arrived.tenant if arrived else await self._tenants.by_id(taken.tenant_id)
-        async with tenant.reading() as db:
-            if arrived:
-                event = arrived.event
-                address = arrived.event["address"]
-            else:
+        if arrived:
+            event, address = arrived.event, arrived.event["address"]
+        else:
+            async with tenant.reading() as db:
                 event, address = await _load(db, taken)
-            user = await people.user(db, event["user_id"]) if event["user_id"] else NOBODY
         reply = self._channels[address.channel].reply_to(address)
         turn_id = event["turn_id"] or ""
         live = reply.live(tenant.id, taken.conversation_id, turn_id)
         is_control = not taken.laned and event["kind"] != "act"
-        work = Work(tenant, taken, user or NOBODY, address, turn_id, live, is_control, stopping)
+        work = Work(tenant, taken, NOBODY, address, turn_id, live, is_control, stopping)
         task = asyncio.current_task()
         if task is not None:
             self._running[task] = work
         structlog.contextvars.bind_contextvars(turn=turn_id)
         try:
-            async with self._place(work, event["kind"]):
+            if taken.laned and self._shares.is_full(tenant.id, event["user_id"] or ""):
+                await live.update(Progress("state", say("message.queued").as_json()))
+            async with self._place(work, event):
                 await self._handle(work, event)
         finally:
             await live.close()
 
-    def _place(self, work: Work, kind: str) -> AbstractAsyncContextManager[object]:
+    def _place(self, work: Work, event: Mapping[str, Any]) -> AbstractAsyncContextManager[object]:
         """Return what to wait for before the work begins: what was approved never waits for turns."""
         if work.is_control:
             return nullcontext()
         # What goes on after an approval is nobody's: conversations share it, not all of a tenant's people.
-        whose = work.user.id or work.conversation_id
-        return self._acts if kind == "act" else self._shares.one(work.tenant.id, whose)
+        whose = event["user_id"] or work.conversation_id
+        return self._acts if event["kind"] == "act" else self._shares.one(work.tenant.id, whose)
 
     async def _beat(self) -> None:
         while True:

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot.chat.controls import described
+from bot.chat.controls import described, words_for
 from bot.texts.catalogue import Catalogue
-from bot.texts.visible import in_one_line
+from bot.texts.effects import LONG, bytes_of, effects_of, hash_of, rationale_of
+from bot.texts.visible import in_one_line, listed
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Document, Label, Message
-from core.store import approvals, clusters, files, outbox, people
+from core.store import approvals, clusters, files, log, outbox, people
 from core.store.database import Transaction
+from core.store.rationales import rationales
 from core.tenant import Tenants
 from core.texts import LANGUAGES, Language, Say, as_language, say
-from core.work import Approval, Risk
+from core.work import Approval, Risk, User
 
 MENU = (
     "help",
@@ -48,21 +50,23 @@ class Chats:
 
     async def message(self, sending: Sending) -> Message:
         """Return an outbound in its reader's words; raises NotFound for an approval that is gone."""
-        if not sending.conversation_id:
-            return self._spoken(sending.body, sending.language)
+        body, language = sending.body, sending.language
+        approval_id = body.get("approval_id")
+        if language and approval_id is None and not body.get("file"):
+            return self._spoken(body, language)
         tenant = await self._tenants.by_id(sending.tenant_id)
         async with tenant.reading() as db:
-            language = await self._language(db, sending.conversation_id)
-            approval_id = sending.body.get("approval_id")
+            language = language or await self._language(db, sending.conversation_id)
             if approval_id is None:
-                return await self._with_file(db, self._spoken(sending.body, language), sending.body, language)
+                return await self._with_file(db, self._spoken(body, language), body, language)
             approval = await approvals.get(db, approval_id)
             if approval is None:
                 raise NotFound("approval.unknown")
             edits = None
-            if "status" in sending.body:
+            if "status" in body:
                 edits = await _card_of(db, sending, approval_id)
-            return await self._card(db, approval, edits, language)
+            reader = await _alone(db, sending)
+            return await self._card(db, approval, edits, language, reader)
 
     def sentence(self, what: Say, language: Language) -> str:
         """Return a sentence in a language."""
@@ -75,7 +79,7 @@ class Chats:
             return self._texts(what, await self._language(db, conversation_id))
 
     async def _language(self, db: Transaction, conversation_id: str) -> Language:
-        return as_language(await db.value(people.READER, conversation=conversation_id))
+        return as_language(await db.value(people.LANGUAGE, conversation=conversation_id))
 
     def _spoken(self, body: Mapping[str, Any], language: Language) -> Message:
         parts = [self._part(part_from_json(each), language) for each in body["parts"]]
@@ -109,8 +113,13 @@ class Chats:
             case Code() | str():
                 return part
 
-    async def _card(self, db: Transaction, approval: Approval, edits: Any, language: Language) -> Message:
-        """Return an approval as it stands now: all that a decision needs, and how it was decided."""
+    async def _card(
+        self, db: Transaction, approval: Approval, edits: Any, language: Language, reader: User | None
+    ) -> Message:
+        """Return an approval as it stands now: all that a decision needs, and how it was decided.
+
+        reader: who alone sees it, if anybody: then it shows the code by which they decide in words.
+        """
         servers = await clusters.places_by_id(db, list(approval.action.server_ids))
         names = {user.id: user.name for user in await people.users(db)}
         who = names.get(approval.settled_by or "", "it0")
@@ -123,19 +132,57 @@ class Chats:
                 f"chat.card_{approval.status}", who=who, approvals=approval.approvals, needed=approval.needed
             ),
         )
-        parts = [
-            self._part(part, language)
-            for part in (head, *described(approval, servers, names, "chat.card_about"))
-        ]
+        own = await words_for(db, approval, reader, "chat.card_words") if reader else []
+        votes = await _votes(db, approval, names)
+        about = described(approval, servers, names, "chat.card_about")
+        more = await _beside(db, approval) if approval.status == "pending" else []
+        parts = [self._part(part, language) for part in (head, *votes, *about, *more, *own)]
         if approval.status != "pending":
             return Message(parts, edits=edits)
         buttons = (
             Label(self._texts(say("console.approve"), language), f"approve:{approval.id}", "primary"),
             Label(self._texts(say("console.reject"), language), f"reject:{approval.id}", "danger"),
         )
-        return Message(
-            parts, buttons, self._texts(say("chat.rest"), language), edits, approval.level >= Risk.L1
-        )
+        is_new = edits is None and len(approval.action.shown) > LONG
+        file = Document(_file_of(approval), bytes_of(approval.action)) if is_new else None
+        rest = self._texts(say("chat.rest"), language)
+        return Message(parts, buttons, rest, edits, approval.level >= Risk.L1, file=file)
+
+
+async def _alone(db: Transaction, sending: Sending) -> User | None:
+    """Return the person whose private chat this is said in, None in a group."""
+    row = await log.conversation(db, sending.conversation_id)
+    if row is None or row["user_id"] is None:
+        return None
+    homes = await people.homes(db, sending.tenant_id, [row["user_id"]])
+    is_private = log.address_of(row) in [address for _, address in homes]
+    return await people.user(db, row["user_id"]) if is_private else None
+
+
+async def _votes(db: Transaction, approval: Approval, names: Mapping[str, str]) -> list[Part]:
+    """Return who has approved so far, and how many are missing, where several have to."""
+    if approval.needed < 2 or not approval.approvals or approval.status != "pending":
+        return []
+    voters = (await approvals.approvers(db, [approval.id])).get(approval.id, [])
+    given = listed([names.get(each, "?") for each in voters])
+    return [say("chat.card_votes", names=given, missing=approval.needed - approval.approvals)]
+
+
+async def _beside(db: Transaction, approval: Approval) -> list[Part]:
+    """Return what a decision is helped by, below what is decided about."""
+    parts: list[Part] = []
+    if len(approval.action.shown) > LONG:
+        about = {"name": _file_of(approval), "hash": hash_of(approval.action)}
+        parts.append(say("chat.card_file", characters=len(approval.action.shown), **about))
+    if effects := effects_of(approval):
+        parts.append(say("chat.card_effect", effects=listed(effects)))
+    if words := (await rationales(db, [approval.id])).get(approval.id):
+        parts.append(say("chat.card_model", words=rationale_of(words)))
+    return parts
+
+
+def _file_of(approval: Approval) -> str:
+    return f"{approval.code}.txt"
 
 
 async def _card_of(db: Transaction, sending: Sending, approval_id: str) -> Any:

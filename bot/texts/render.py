@@ -6,12 +6,14 @@ from functools import cache
 from typing import Any
 
 from bot.texts.catalogue import Catalogue
+from bot.texts.effects import effects_of, hash_of, rationale_of
 from bot.texts.visible import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
 from core.store import clusters, fleet, people
 from core.store.acts import acts_of, outcome_of
 from core.store.database import Row, Transaction
+from core.store.rationales import rationales
 from core.texts import Language, Say, say
 from core.work import Approval, Risk, Server, User, may_decide
 
@@ -145,12 +147,14 @@ class Renderer:
         acts = await acts_of(tx, approvals)
         shared = [a.id for a in approvals if a.needed > 1]
         votes = await approval_store.approvers(tx, shared) if shared else {}
+        said = await rationales(tx, [a.id for a in approvals if a.status == "pending"])
         voters = {ref: [names.get(each, "?") for each in users] for ref, users in votes.items()}
         return {
             a.id: {
                 **self._approval(a, servers, names),
                 "voters": voters.get(a.id, []),
                 "act": self._act(acts.get(a.id)),
+                "rationale": rationale_of(said[a.id]) if a.id in said else None,
             }
             for a in approvals
         }
@@ -199,6 +203,8 @@ class Renderer:
             "why_not": self._why_not(refusal, approval),
             "conversation": approval.conversation_id,
             "digest": approval.digest,
+            "sha256": hash_of(approval.action),
+            "effects": [self._texts(effect, self.language) for effect in effects_of(approval)],
         }
 
 

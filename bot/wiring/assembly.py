@@ -12,11 +12,13 @@ from agent.fleet.servers import Fleet
 from agent.gate.approvals import Approvals
 from agent.gate.execution import Executor
 from agent.gate.gate import Gate
+from agent.gate.stepup import StepUp
 from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.policy.policies import Policies
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
+from agent.speech import speak
 from agent.tools import all_tools
 from agent.turns import Turns
 from bot.api.resources.approvals import ApprovalDesk
@@ -26,6 +28,7 @@ from bot.api.resources.fleet import FleetDesk
 from bot.api.resources.page import PageDesk
 from bot.api.resources.policy import PolicyDesk
 from bot.api.resources.records import RecordsDesk
+from bot.api.resources.stepup import StepUpDesk
 from bot.api.resources.talk import Talk
 from bot.api.resources.tenant import TenantDesk
 from bot.api.service import Api, Resource
@@ -36,7 +39,8 @@ from bot.console.pages import Pages
 from bot.engines import default_of, pick_engine
 from bot.inbound.admission import Admission
 from bot.inbound.beginnings import Beginnings
-from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, tenants_and_people
+from bot.inbound.decisions import Decisions
+from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, opened, tenants_and_people
 from bot.inbound.front import Front
 from bot.inbound.shares import Shares
 from bot.inbound.workers import Workers
@@ -90,7 +94,9 @@ def assemble(ground: Ground) -> App:
     staff = Staff(clock, settings.pairing_code_minutes)
     keys = ApiKeys(clock)
     admission = Admission(desk, staff)
-    workers = _workers(ground, desk, hands, controls, admission, channels)
+    step_up = StepUp(desk, settings.step_up_minutes)
+    decisions = Decisions(desk, hands.approvals, step_up)
+    workers = _workers(ground, desk, hands, decisions, controls, admission, channels)
     front = Front(
         ground.me,
         ground.database,
@@ -100,6 +106,8 @@ def assemble(ground: Ground) -> App:
         workers.start,
         admission.knock,
         Beginnings(new_id, settings.conversation_silence_hours),
+        partial(speak, desk),
+        step_up,
     )
     heads = Heads(settings.home / "audit")
     entrance = Entrance(front, Console(ground.bus), ground.bus)
@@ -113,6 +121,7 @@ def assemble(ground: Ground) -> App:
         CredentialDesk(hands.fleet.credentials),
         people_desk_of(ground, callers, sessions, staff, keys, desk),
         RecordsDesk(doctor, heads, ground.texts, clock),
+        StepUpDesk(step_up, staff),
         TenantDesk(controls, installations, ground.engines.keys(), desk.changed, clock),
         PolicyDesk(hands.policies, hands.gate.judging, ground.texts, clock),
         PageDesk(ground.texts),
@@ -136,6 +145,7 @@ def assemble(ground: Ground) -> App:
         judging=hands.gate.judging,
         policies=hands.policies,
         staff=staff,
+        step_up=step_up,
         keys=keys,
         sessions=sessions,
         shell=ground.shell,
@@ -206,12 +216,13 @@ def _workers(
     ground: Ground,
     desk: Desk,
     hands: Hands,
+    decisions: Decisions,
     controls: Controls,
     admission: Admission,
     channels: Mapping[str, Channel],
 ) -> Workers:
     settings = ground.settings
-    dispatch = Dispatch(desk, hands.turns, hands.acts, hands.approvals, controls, admission)
+    dispatch = Dispatch(desk, hands.turns, hands.acts, decisions, controls, admission)
     return Workers(
         ground.me,
         ground.role,
@@ -219,7 +230,7 @@ def _workers(
         ground.tenants,
         channels,
         ground.bus,
-        fold(dispatch, [errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
+        fold(dispatch, [opened, errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
         SetAside(desk, ground.tenants, hands.acts),
         shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
         acts_at_once=settings.acts_at_once,

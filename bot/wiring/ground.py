@@ -13,6 +13,7 @@ from agent.gate.execution import Executor
 from agent.gate.gate import Gate
 from agent.gate.judging import Judging
 from agent.gate.probing import Probing
+from agent.gate.stepup import StepUp
 from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.policy.policies import Policies
@@ -103,6 +104,7 @@ class App:
     judging: Judging
     policies: Policies
     staff: Staff
+    step_up: StepUp
     keys: ApiKeys
     sessions: Sessions
     shell: Shell

@@ -131,8 +131,13 @@ class Bot:
     async def _poll(self, intake: Intake) -> None:
         """Ask for updates for as long as the lease is ours; raises Failed."""
         wait_s = 0  # the first answer comes at once, and tells that we are heard
+        asked = -LEASE_S
         try:
-            while await self._installations.lease(self.installation.id):
+            while True:
+                if time.monotonic() - asked >= LEASE_S:
+                    asked = time.monotonic()
+                    if not await self._installations.lease(self.installation.id):
+                        return
                 updates = await self.api.updates(intake.offset, wait_s, KINDS)
                 self.state, self._heard = "ok", time.monotonic()
                 await intake.accept(updates)

@@ -54,6 +54,24 @@ APPROVED_BY_CODE = Statement(
 PENDING_IN = Statement(
     select(A).where(of_tenant(A), A.c.conversation_id == param("conversation"), A.c.status == "pending")
 )
+PENDING_AT = Statement(
+    select(A)
+    .where(
+        of_tenant(A),
+        A.c.status == "pending",
+        select(PL.c.seq)
+        .where(of_tenant(PL), PL.c.approval_id == A.c.id, PL.c.conversation_id == param("conversation"))
+        .exists(),
+    )
+    .order_by(A.c.created_at)
+)
+"""What waits with a card in a conversation."""
+RECENT = Statement(
+    select(A.c.id, A.c.code, A.c.nonce, A.c.status)
+    .where(of_tenant(A), or_(A.c.status == "pending", A.c.settled_at > param("since", MOMENT)))
+    .order_by(A.c.created_at.desc())
+)
+"""What waits, and what was decided since, by which codes are found."""
 PENDING = Statement(select(func.count()).select_from(A).where(of_tenant(A), A.c.status == "pending"))
 _open = and_(
     of_tenant(A),

@@ -61,9 +61,14 @@ BEHIND = Statement(
 
 ADD_CREDENTIAL = insert_row(C, leave_out=["version"])
 CREDENTIALS = Statement(select(C).where(of_tenant(C)).order_by(C.c.name))
-CREDENTIALS_STATE = Statement(
-    select(func.count(), func.max(C.c.created_at), func.max(C.c.revoked_at)).where(of_tenant(C))
+VaultState = tuple[object, ...]
+VAULT_STATE = (
+    func.count(C.c.id).label("stored"),
+    func.max(C.c.created_at).label("newest"),
+    func.max(C.c.revoked_at).label("last_revoked"),
 )
+"""What together changes with every credential that is added or revoked, by any process."""
+CREDENTIALS_STATE = Statement(select(*VAULT_STATE).where(of_tenant(C)))
 CREDENTIAL = Statement(select(C).where(of_tenant(C), C.c.id == param("id")))
 _by_ids = select(C).where(of_tenant(C), C.c.id == func.any(bindparam("ids", type_=TEXTS)))
 CREDENTIALS_BY_IDS = Statement(_by_ids)

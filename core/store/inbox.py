@@ -141,18 +141,19 @@ SEEN = Statement(
     )
 )
 EVENT_ID = Statement(select(I.c.event_id).where(I.c.id == param("id", BIG)))
-DONE = Statement(
+_done = (
     update(I)
     .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
     .values(state="done", owner=None, done_at=func.now())
 )
+DONE = Statement(_done)
 GIVE_UP = Statement(
     update(I)
     .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
     .values(state="set_aside", owner=None)
     .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
 )
-RELEASE = Statement(
+_release = (
     update(L)
     .where(
         L.c.tenant_id == param("tenant"),
@@ -162,6 +163,10 @@ RELEASE = Statement(
     )
     .values(owner=None, stop=literal_column("false"))
 )
+RELEASE = Statement(_release)
+_ended = _done.returning(I.c.id).cte("ended")
+DONE_AND_RELEASED = Statement(_release.where(exists(select(_ended.c.id))).add_cte(_ended))
+"""Both or neither: work that is done lets its lane go."""
 HOLDS = Statement(
     select(L.c.stop)
     .where(
@@ -475,17 +480,15 @@ async def finish(tx: Transaction, taken: Taken, me: str) -> bool:
 
     Raises Fenced when somebody else owns the work by now: nothing of this transaction may stay.
     """
-    if taken.fence is not None:
-        released = await tx.run(
-            RELEASE, tenant=taken.tenant_id, conversation=taken.conversation_id, me=me, fence=taken.fence
-        )
-        if not released:
-            raise Fenced(conversation=taken.conversation_id)
-    if not await tx.run(DONE, id=taken.id, me=me):
-        raise Fenced(conversation=taken.conversation_id)
+    lane = {"tenant": taken.tenant_id, "conversation": taken.conversation_id}
     if taken.fence is None:
-        return False
-    return await tx.one(NEXT_IN_LANE, tenant=taken.tenant_id, conversation=taken.conversation_id) is not None
+        done = await tx.run(DONE, id=taken.id, me=me)
+    else:
+        done = await tx.run(DONE_AND_RELEASED, id=taken.id, me=me, fence=taken.fence, **lane)
+    if not done:
+        raise Fenced(conversation=taken.conversation_id)
+    # Asked after the lane is let go: who wrote meanwhile saw it taken, or waited for this to be over.
+    return taken.fence is not None and await tx.one(NEXT_IN_LANE, **lane) is not None
 
 
 async def give_up(tx: Transaction, taken: Taken, me: str) -> Row | None:

@@ -22,7 +22,9 @@ from sqlalchemy import (
 from core.messages import Address
 from core.store import leases, tables
 from core.store.database import Row, Statement, Transaction
+from core.store.people import READER
 from core.store.statements import BIG, BIGS, DOUBLE, INT, JSON, param
+from core.texts import Language, as_language
 
 L = tables.leases
 O = tables.outbox  # noqa: E741
@@ -33,8 +35,9 @@ P = tables.processes
 class Parcel:
     """An outbox row that this process may deliver now.
 
-    receipt: what the platform took of it before. address, body: where to and what, when the sender had them
-    at hand; else they are read. mine: False for one that waits behind another, or for another process.
+    receipt: what the platform took of it before. address, body, language: where to, what and how its reader
+    reads, when the sender had them at hand; else they are read. mine: False for one that waits behind
+    another, or for another process.
     """
 
     id: int
@@ -47,6 +50,7 @@ class Parcel:
     address: Address | None = None
     body: Mapping[str, Any] | None = None
     mine: bool = True
+    language: Language | None = None
 
 
 _earlier = O.alias("earlier")
@@ -92,7 +96,7 @@ PUT = Statement(
             case((_waits, literal_column("0")), else_=literal_column("1")),
         ),
     )
-    .returning(O.c.id, O.c.state)
+    .returning(O.c.id, O.c.state, READER.scalar_subquery().label("language"))
 )
 _mine = and_(O.c.id == param("id", BIG), O.c.state == "taken", O.c.owner == param("me"))
 SENT = Statement(
@@ -195,7 +199,9 @@ async def put(
     assert row is not None
     mine = row["state"] != "new"
     installation_id = address.installation_id
-    return Parcel(row["id"], tenant_id, installation_id, conversation_id, seq, 1, None, address, body, mine)
+    place = (tenant_id, installation_id, conversation_id)
+    language = as_language(row["language"])
+    return Parcel(row["id"], *place, seq, 1, None, address, body, mine, language)
 
 
 async def claim(tx: Transaction, me: str, count: int) -> list[Parcel]:

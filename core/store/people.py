@@ -32,12 +32,13 @@ HOLD_USER = Statement(
 )
 """Keeps a user as they are until the transaction's end."""
 USERS = Statement(select(U).where(of_tenant(U)).order_by(U.c.name))
-READER = Statement(
+READER = (
     select(U.c.language)
     .join(tables.conversations, tables.conversations.c.user_id == U.c.id)
     .where(of_tenant(U), of_tenant(tables.conversations), tables.conversations.c.id == param("conversation"))
 )
 """In which language whoever began a conversation reads."""
+LANGUAGE = Statement(READER)
 COUNT = Statement(select(func.count()).select_from(U).where(of_tenant(U), U.c.active, U.c.is_key.is_(False)))
 """How many people there are; keys do not count."""
 CHANGE = Statement(

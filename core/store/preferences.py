@@ -46,12 +46,14 @@ class Preferences:
     """What a tenant decided for itself.
 
     four_eyes: an L2 needs somebody else than its requester; approvals_needed: N of M for L2.
+    step_up: whoever approves an L2 proves a second factor, and may then do so in words, too.
     halted_by: the user who called a halt, None while work goes on.
     engine: None for the installation's (IT0_ENGINE).
     """
 
     four_eyes: bool = False
     approvals_needed: int = 1
+    step_up: bool = False
     halted_by: str | None = None
     language: str = "en"
     engine: str | None = None
@@ -59,7 +61,11 @@ class Preferences:
 
 async def load(tx: Transaction) -> Preferences:
     """Return the tenant's settings; what it never set has its default."""
-    stored: Mapping[str, Any] = {row["key"]: row["value"] for row in await tx.all(ALL)}
+    return of({row["key"]: row["value"] for row in await tx.all(ALL)})
+
+
+def of(stored: Mapping[str, Any]) -> Preferences:
+    """Return settings by their names as a tenant's; what is not among them has its default."""
     return Preferences(**{name: stored[name] for name in Preferences.__slots__ if name in stored})
 
 

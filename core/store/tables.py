@@ -451,6 +451,20 @@ approval_places = _tenant_table(
     PrimaryKeyConstraint("approval_id", "conversation_id", "seq"),
 )
 
+totps = _tenant_table(
+    "totp",
+    Column("user_id", Text, primary_key=True),
+    _must("sealed", LargeBinary),
+    _must("created_at", Moment),
+    _may("confirmed_at", Moment),
+    _must("last_step", BigInteger, "0"),
+    _must("failures", SmallInteger, "0"),
+    _may("locked_until", Moment),
+    _may("proven_until", Moment),
+    _may("asked_for", Text),
+    _may("asked_at", Moment),
+)
+
 runs = _tenant_table(
     "run",
     Column("id", Text, primary_key=True),

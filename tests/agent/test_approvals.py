@@ -313,6 +313,23 @@ async def test_four_eyes_see_a_keys_maker_behind_the_key_that_made_it(scene: Sce
     assert (await scene.try_to(scene.admins[1], "approve", approval)).status == "approved"
 
 
+async def test_key_approves_no_level_2_where_a_second_factor_is_wanted(scene: Scene) -> None:
+    await scene.prefer(step_up=True)
+    key = await scene.key_of(scene.admins[1])
+    high, low = await scene.ask(), await scene.ask(level=Risk.L1)
+    assert (await scene.try_to(key, "approve", high)).say.key == "approval.step_up_key"
+    assert (await scene.try_to(key, "approve", low)).status == "approved"
+    assert (await scene.try_to(key, "reject", high)).status == "rejected"
+
+
+async def test_second_factor_that_is_wanted_by_now_is_asked_for_what_waits(scene: Scene) -> None:
+    approval = await scene.ask()
+    await scene.prefer(step_up=True)
+    assert (await scene.try_to(scene.admins[1], "approve", approval)).say.key == "approval.step_up_enrol"
+    assert (await scene.now(approval)).status == "pending"
+    assert (await actions(scene.tenant))[-1] == "approval.refused"
+
+
 async def test_four_eyes_do_not_hold_for_small_risks(scene: Scene) -> None:
     await scene.prefer(four_eyes=True, approvals_needed=3)
     approval = await scene.ask(by=scene.admins[0], level=Risk.L1)

@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from agent.risk import classify
 from agent.risk.kinds import KINDS
 from agent.risk.lexer import Stuck, parse
-from agent.risk.loose import read
 from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Rule
 from core.ports import Classifier
 from core.work import Risk
@@ -35,7 +33,6 @@ ROWS = corpus()
 HARMLESS = [command for command, _, high, _ in ROWS if high == 0]
 FORBIDDEN = [command for command, low, _, _ in ROWS if low == 3]
 CASES = tomllib.loads((HERE.parent / "data" / "risk_cases.toml").read_text("utf-8"))
-UNDERSTOOD = [command for command, *_ in ROWS if not isinstance(parse(command), Stuck)]
 
 
 @pytest.mark.parametrize(("command", "low", "high", "group"), ROWS)
@@ -153,15 +150,6 @@ def test_whitespace_around_a_command_does_not_matter(text: str, before: str, aft
     assert classify(before + text + after) == classify(text)
 
 
-@given(
-    first=st.sampled_from(UNDERSTOOD),
-    second=st.sampled_from(UNDERSTOOD),
-    joint=st.sampled_from([" ; ", " && ", " || ", " | ", "\n"]),
-)
-def test_adding_a_part_never_lowers_the_level(first: str, second: str, joint: str) -> None:
-    assert classify(first + joint + second).level >= max(classify(first).level, classify(second).level)
-
-
 @given(text=lines, environment=st.sampled_from(["dev", "prod"]), count=st.integers(1, 9))
 def test_prod_and_breadth_never_lower_the_level(text: str, environment: str, count: int) -> None:
     assert classify(text, environment, count).level >= classify(text).level
@@ -180,14 +168,6 @@ def test_quoted_words_reach_the_program_as_they_are(values: list[str]) -> None:
     assert [word.text for word in parts[0].words] == values
 
 
-@given(st.sampled_from(UNDERSTOOD))
-def test_both_readers_see_the_same_words(command: str) -> None:
-    parts = parse(command)
-    assert not isinstance(parts, Stuck)
-    strict = [[word.text for word in part.words] for part in parts]
-    assert [loose.words for loose in read(command) if loose.words] == strict
-
-
 def test_a_forbidden_command_is_refused_however_long_it_is() -> None:
     assert classify("LANG=C reboot " + "x" * 20_000).level == Risk.L3
 
@@ -203,13 +183,8 @@ def garbage() -> list[str]:
 
 
 @pytest.mark.parametrize("text", garbage(), ids=["random", *map(repr, CASES["slow"])])
-def test_garbage_of_20_kb_is_judged_quickly_and_never_runs(text: str) -> None:
-    spent = []
-    for _ in range(3):
-        before = time.process_time()
-        assert classify(text).level >= Risk.L2
-        spent.append(time.process_time() - before)
-    assert min(spent) < 0.25  # 12 ms by itself; machines are shared
+def test_garbage_of_20_kb_is_judged_and_never_runs(text: str) -> None:
+    assert classify(text).level >= Risk.L2
 
 
 @pytest.mark.parametrize(
@@ -217,15 +192,6 @@ def test_garbage_of_20_kb_is_judged_quickly_and_never_runs(text: str) -> None:
 )
 def test_400_levels_of_nesting_are_for_a_person(left: str, right: str) -> None:
     assert classify(left * 400 + "id" + right * 400).level == Risk.L2
-
-
-def test_a_command_takes_under_5_ms() -> None:
-    spent = []
-    for command, *_ in ROWS * 3:
-        before = time.process_time()
-        classify(command)
-        spent.append(time.process_time() - before)
-    assert sorted(spent)[int(len(spent) * 0.99)] < 0.005
 
 
 def test_more_than_20_parts_and_4000_characters_are_for_a_person() -> None:

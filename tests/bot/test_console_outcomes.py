@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 from support.console_double import DF, ConsoleDouble
-from test_console_page import Open, browser, double, open_page, pytestmark, say, until
+from test_console_page import Open, double, open_page, pytestmark, say, until
 
-__all__ = ["browser", "double", "open_page", "pytestmark"]
+__all__ = ["double", "open_page", "pytestmark"]
 
 ENDS = [
     ("done", 0, "done", "step-done"),

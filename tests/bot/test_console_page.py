@@ -7,20 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
+from support.browser import CHROMIUM
 from support.console_double import ConsoleDouble
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--headless",
-]
 VIEWS = (
     "chat",
     "servers",
@@ -40,15 +30,6 @@ pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(),
     reason=f"THE CONSOLE'S PAGE IS NOT TESTED: {CHROMIUM} is missing (apt install chromium)",
 )
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One browser for all tests."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
@@ -802,3 +783,24 @@ async def test_the_policys_entries_are_shown_and_removed(open_page: Open, double
     await rows.nth(1).get_by_role("button", name="Remove").click()
     await page.locator("dialog [data-yes]").click()
     await until(lambda: double.posts[-1] == ("DELETE policy/this-report", {}))
+
+
+async def test_card_tells_what_comes_of_it_the_models_words_and_gives_a_long_command_as_a_file(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    command, sha = "echo " + "x" * 3000, "ab12" * 16
+    beside = {"effects": ["It is slower for a while."], "rationale": "<b>Trust me</b>", "sha256": sha}
+    approval = double.make_approval("c1", command=command, **beside)
+    double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1")
+    card = page.locator(f'.card[data-approval="{approval["id"]}"]')
+    await expect(card.get_by_text("It is slower for a while.")).to_be_visible()
+    await expect(card.locator("q.rationale")).to_have_text("<b>Trust me</b>")
+    await expect(card.get_by_text("which it0 has not checked")).to_be_visible()
+    await card.locator("summary").first.click()
+    await expect(card.get_by_text(sha)).to_be_visible()
+    async with page.expect_download() as waiting:
+        await card.get_by_role("button", name="Download").click()
+    kept = await waiting.value
+    assert kept.suggested_filename == f"{approval['code']}.txt"
+    assert Path(await kept.path()).read_text() == command

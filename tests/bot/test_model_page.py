@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import Browser, expect
 from support.house import House
 from support.model_double import Fault, ModelDouble, Status, Thought, run_on, serving
-from test_two_people import browser, enter, pytestmark, say
+from test_two_people import enter, pytestmark, say
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["pytestmark"]
 
 REPORT = """**Done.** What I found:
 

@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 from support.house import Client, House
-from test_two_people import browser, enter, pytestmark, say
+from test_two_people import enter, pytestmark, say
 
 from bot.texts.render import place
 from core.store.acts import outcome_of
 from core.work import Server
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["pytestmark"]
 
 HTML = {"Accept": "text/html"}
 

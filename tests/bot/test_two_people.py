@@ -5,13 +5,13 @@ With IT0_SCREENSHOTS=FOLDER the views are photographed for the docs, in both lan
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
+from support.browser import CHROMIUM
 from support.house import House
-from test_console_page import ARGS, CHROMIUM
 
 SCREENSHOTS = os.environ.get("IT0_SCREENSHOTS", "")
 pytestmark = pytest.mark.skipif(
@@ -29,15 +29,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield running
     finally:
         running.close()
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield a real browser."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        yield chromium
-        await chromium.close()
 
 
 async def enter(browser: Browser, house: House, name: str, **options: object) -> Page:

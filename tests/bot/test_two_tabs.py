@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import Browser, expect
 from support.house import House
-from test_two_people import browser, enter, pytestmark, say
+from test_two_people import enter, pytestmark, say
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["pytestmark"]
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from support.house import Client, House, running_house, signed_in
 from test_console_page import pytestmark as needs_chromium
-from test_two_people import browser, enter
+from test_two_people import enter
 
-__all__ = ["browser"]
 LIMIT = 4096
 
 

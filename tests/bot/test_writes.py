@@ -8,12 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
+from support.browser import CHROMIUM
 from support.house import Client, House, audit_of, running_house, signed_in, words_of
 from support.sshd import SSHD, Sshd, start_sshd
-from test_console_page import CHROMIUM
-from test_two_people import browser, enter, say
-
-__all__ = ["browser"]
+from test_two_people import enter, say
 
 needs_sshd = pytest.mark.skipif(not SSHD, reason="there is no OpenSSH server here")
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing")

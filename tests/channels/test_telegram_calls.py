@@ -6,10 +6,11 @@ import pytest
 
 from channels.markup.characters import utf16_length
 from channels.markup.measuring import visible
-from channels.telegram.calls import Call, Extras, answer, edit, messages, take_buttons
+from channels.telegram.calls import Call, Extras, answer, calls_of, edit, messages, take_buttons
 from channels.telegram.keyboard import Key, keyboard
 from channels.telegram.places import Place
 from core.messages import Code, Plain
+from core.ports import Document, Label, Message
 
 HERE = Place(-100123)
 
@@ -93,6 +94,27 @@ def test_edit_rewrites_the_message_takes_its_buttons_and_sends_what_is_over() ->
     (kept,) = edit(HERE, 44, ["x"], Extras([Key("Stop", "s")]))
     assert kept.data["reply_markup"] == keyboard([Key("Stop", "s")])
     assert take_buttons(HERE, 44).data["reply_markup"] == {"inline_keyboard": []}
+
+
+YES = Label("Approve", "approve:1", "primary")
+
+
+def test_file_of_a_card_comes_before_its_buttons_and_of_a_reply_after_its_words() -> None:
+    file = Document("A7-493.txt", b"x")
+    card = calls_of(HERE, Message([Plain("card")], [YES], file=file))
+    assert [call.method for call in card] == ["sendDocument", "sendMessage"]
+    assert "reply_markup" in card[-1].data
+    reply = calls_of(HERE, Message([Plain("here it is")], file=file))
+    assert [call.method for call in reply] == ["sendMessage", "sendDocument"]
+
+
+def test_long_card_that_goes_on_waiting_keeps_its_buttons_and_one_that_is_decided_loses_them() -> None:
+    waits = calls_of(HERE, Message([Plain("1 of 2"), Plain("by bob"), Plain("…")], [YES], edits=[5, 6]))
+    assert [(call.method, "reply_markup" in call.data) for call in waits] == [("sendMessage", False)]
+    assert "by bob" in waits[0].plain
+    decided = calls_of(HERE, Message([Plain("approved"), Plain("…")], edits=[5, 6]))
+    assert [call.method for call in decided] == ["editMessageReplyMarkup", "sendMessage"]
+    assert decided[0].data["message_id"] == 6
 
 
 def test_click_is_answered_in_200_units_at_most() -> None:

@@ -34,6 +34,7 @@ FILES = (
     "settings",
     "setup",
     "shell",
+    "stepup",
 )
 ROOMS = ("agent", "bot", "channels", "core", "scheduler", "skills", "voice")
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")

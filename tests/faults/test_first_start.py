@@ -17,6 +17,7 @@ RISKY = (
 async def finished_after(folder: Path, point: str) -> None:
     """Kill a first start at ``point``, start again, and use it."""
     house = House(folder / "home")
+    house.is_cold = True
     client = Client(house)
     house.arm.write_text(f"die {point}")
     try:

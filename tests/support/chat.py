@@ -15,11 +15,15 @@ from core.work import User
 CHAT = "chat"
 
 
-class NoLive:
-    """A growing reply that nobody sees."""
+@dataclass
+class Growing:
+    """A growing reply, which notes what it shows."""
+
+    shown: list[Progress]
 
     async def update(self, progress: Progress) -> None:
-        """Show nothing."""
+        """Note it."""
+        self.shown.append(progress)
 
     async def close(self) -> None:
         """Take nothing away."""
@@ -31,10 +35,11 @@ class KeepsAll:
 
     address: Address
     said: list[tuple[str, Sending]]
+    shown: list[Progress]
 
     def live(self, tenant_id: str, conversation_id: str, turn_id: str) -> Live:
         """Return a growing reply."""
-        return NoLive()
+        return Growing(self.shown)
 
     async def deliver(self, sending: Sending) -> None:
         """Note it with its place; its number is what the platform calls it."""
@@ -50,6 +55,7 @@ class Chat:
     installation: str
     name: str = CHAT
     said: list[tuple[str, Sending]] = field(default_factory=list)
+    shown: list[Progress] = field(default_factory=list)
 
     async def run(self, handler: Handler) -> None:
         """Wait until cancelled."""
@@ -57,7 +63,7 @@ class Chat:
 
     def reply_to(self, address: Address) -> KeepsAll:
         """Return the way back."""
-        return KeepsAll(address, self.said)
+        return KeepsAll(address, self.said, self.shown)
 
     async def join(self, user: User) -> None:
         """Let a person write here."""

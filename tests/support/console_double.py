@@ -214,6 +214,9 @@ class ConsoleDouble:
             "why_not": None,
             "conversation": conversation,
             "digest": "9f2c" * 16,
+            "sha256": "51aa" * 16,
+            "effects": [],
+            "rationale": None,
             "act": None,
             **changes,
         }
@@ -658,7 +661,13 @@ TENANT: Json = {
     "plan": "free",
     "status": "active",
     "engines": ["direct"],
-    "preferences": {"four_eyes": False, "approvals_needed": 1, "language": "en", "engine": None},
+    "preferences": {
+        "four_eyes": False,
+        "approvals_needed": 1,
+        "step_up": False,
+        "language": "en",
+        "engine": None,
+    },
     "quotas": [
         {"name": "servers", "used": 4, "limit": 5},
         {"name": "users", "used": 3, "limit": 3},
@@ -703,9 +712,16 @@ USAGE: list[Json] = [
     for model in ("claude-sonnet", "claude-haiku")[: day - 1 or 1]
 ]
 PEOPLE: list[Json] = [
-    {"id": "u1", "name": "alice", "role": "admin", "language": "en", "active": True},
-    {"id": "u2", "name": "bob", "role": "operator", "language": "zh", "active": True},
-    {"id": "u3", "name": "carol", "role": "viewer", "language": "en", "active": False},
+    {"id": "u1", "name": "alice", "role": "admin", "language": "en", "active": True, "second_factor": False},
+    {"id": "u2", "name": "bob", "role": "operator", "language": "zh", "active": True, "second_factor": True},
+    {
+        "id": "u3",
+        "name": "carol",
+        "role": "viewer",
+        "language": "en",
+        "active": False,
+        "second_factor": False,
+    },
 ]
 
 

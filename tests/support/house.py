@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 import aiohttp
 import asyncpg
+from support import warm
 
 from bot.embedded.postgres import socket_url
 from bot.embedded.valkey import socket_url as valkey_url
@@ -36,6 +37,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _start_cold(
+    module: str, words: Sequence[str], cwd: Path, env: Mapping[str, str], stderr: TextIO
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", module, *words]
+    return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+
 class House:
     """One IT0_HOME and the processes on it."""
 
@@ -43,7 +51,9 @@ class House:
         self.home = home
         self.port = free_port()
         self.environment = environment
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | warm.Process | None = None
+        self.is_cold = False
+        """Whether it imports all that it needs by itself, as it does for users."""
         self.role = "up"
         self.link: str | None = None
         self.log = home.parent / f"{home.name}.log"
@@ -73,14 +83,8 @@ class House:
         self._end_pipe()
         role = self.role = role or self.role
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "support.launcher", role],
-                cwd=self.home.parent,
-                env=self._environment(more),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+            begin = _start_cold if self.is_cold else warm.start
+            self.process = begin("support.launcher", [role], self.home.parent, self._environment(more), log)
         if role == "bot":
             return self._until_served()
         assert self.process.stdout
@@ -176,16 +180,7 @@ class House:
 
     def command(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``it0 …`` beside it."""
-        return subprocess.run(
-            [sys.executable, "-m", "bot", *words],
-            cwd=self.home.parent,
-            env=self._environment({}),
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return warm.run("bot", words, self.home.parent, self._environment({}), given, 60)
 
     @asynccontextmanager
     async def database(self, role: str = "it0_owner") -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:

@@ -2,8 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,10 @@ from core.vault import Vault, new_key
 from core.work import Role, User
 
 TEMPLATE = "it0_template"
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 2**30
+"""Three times what a run's databases come to."""
+FOLDER = "it0-tests-"
 AUDIT_KEY = bytes(range(32))
 READY = ("first", "second")
 """Slugs of the tenants that every fresh database has already."""
@@ -72,10 +79,13 @@ class Cluster:
             await schemas.close()
 
     async def copy(self) -> str:
-        """Return the name of a fresh database with the two roles' rights of the real one."""
+        """Return the name of a fresh database with the two roles' rights of the real one.
+
+        It is copied as files: page by page through the log, PostgreSQL's default, takes longer.
+        """
         name = f"fresh{next(self._numbers)}"
         await self.superuser(
-            f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}",
+            f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER} STRATEGY FILE_COPY",
             f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {APP}",
         )
         return name
@@ -83,6 +93,18 @@ class Cluster:
     async def drop(self, name: str) -> None:
         """Drop a database, whoever is connected."""
         await self.superuser(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Yield an empty folder, in memory where there is room: a database is 600 files to make and to delete."""
+    room = shutil.disk_usage(MEMORY).free if os.access(MEMORY, os.W_OK) else 0
+    place = MEMORY if room > MEMORY_BYTES else None
+    for old in MEMORY.glob(f"{FOLDER}*"):
+        if not Path("/proc", old.name.split("-")[2]).exists():  # its run was killed
+            shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", dir=place) as folder:
+        yield Path(folder)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from channels.markup.characters import utf16_length
@@ -175,6 +176,17 @@ class People:
         """Let somebody write, and return the id of the update."""
         return self._write(chat_id, user_id, text, topic_id or 0, reply_to or 0)
 
+    def forward(self, chat_id: int, user_id: int, text: str) -> int:
+        """Let somebody pass on what another wrote, and return the id of the update."""
+        origin = {"type": "hidden_user", "sender_user_name": "Mallory", "date": 1}
+        return self._write(chat_id, user_id, text, 0, 0, more={"forward_origin": origin})
+
+    def edit(self, update_id: int, text: str) -> int:
+        """Let somebody change what they wrote, and return the id of the update."""
+        body = self.updates[update_id][0]["message"]
+        edited = {**body, "text": text, "edit_date": body["date"]}
+        return self._update("edited_message", edited, list(self.accounts.values()))
+
     def send_photo(
         self,
         chat_id: int,
@@ -276,6 +288,7 @@ class People:
         reply_to: int,
         kind: str = "",
         attachment: Any = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> int:
         chat, number = self.chats[chat_id], next(self._ids)
         assert user_id in chat.members, f"{user_id} is not in {chat_id}"
@@ -283,7 +296,7 @@ class People:
         form: Mapping[str, Any] = {"topic_id": topic_id, "reply_to": reply_to, "kind": kind}
         message = Message(number, chat_id, "", self.users[user_id], text, text, attachment=attachment, **form)
         chat.messages[number] = message
-        return self._update("message", self.shown(message), list(self.accounts.values()))
+        return self._update("message", {**self.shown(message), **more}, list(self.accounts.values()))
 
     def _update(self, kind: str, body: Json, accounts: list[Account]) -> int:
         update_id = 500_000 + next(self._ids)

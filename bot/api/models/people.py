@@ -71,13 +71,36 @@ class PersonChange(Form):
 
 
 class Person(View):
-    """A person."""
+    """A person. second_factor: they have one."""
 
     id: str
     name: str
     role: RoleName
     language: Language
     active: bool
+    second_factor: bool
+
+
+class StepUp(View):
+    """How one's second factor stands. wanted: the tenant asks for it before level 2 is approved."""
+
+    wanted: bool
+    enrolled: bool
+    proven_until: datetime | None
+
+
+class Enrolment(View):
+    """A new second factor: shown only now, and void until a first code of it was given."""
+
+    secret: str = Field(description="In base32, for an app that takes no QR code.")
+    uri: str
+    qr: list[str] = Field(description="The rows of the URI's QR code; 1 is dark.")
+
+
+class TotpCode(Form):
+    """A code of one's authenticator app."""
+
+    code: str = Field(repr=False, json_schema_extra={"writeOnly": True})
 
 
 class People(View):

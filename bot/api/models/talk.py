@@ -131,6 +131,9 @@ class Approval(View):
     why_not: str | None
     conversation: str
     digest: str
+    sha256: str = Field(description="Of `command`, as text in UTF-8.")
+    effects: list[str] = Field(description="What comes of it and how it is taken back, where the rule knows.")
+    rationale: str | None = Field(description="The model's own words for it while it waits; not checked.")
     act: Act | None
 
 

@@ -14,6 +14,7 @@ class Preferences(View):
 
     four_eyes: bool = Field(description="Who asks for level 2 does not decide it.")
     approvals_needed: int = Field(description="How many people level 2 takes.")
+    step_up: bool = Field(description="Who approves level 2 proves a second factor.")
     language: Language
     engine: str | None
 
@@ -23,6 +24,7 @@ class PreferencesChange(Form):
 
     four_eyes: bool = False
     approvals_needed: int = Field(1, ge=1, le=20)
+    step_up: bool = False
     language: Language = "en"
     engine: str | None = None
 

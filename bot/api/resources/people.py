@@ -12,7 +12,7 @@ from bot.api.paging import cut
 from bot.console.auth import Sessions
 from core.clock import Clock
 from core.errors import BadInput
-from core.store import people, preferences
+from core.store import people, preferences, stepup
 from core.texts import LANGUAGES, Language
 from core.work import Role, User
 
@@ -88,7 +88,8 @@ class PeopleDesk:
         caller.needs(Role.ADMIN)
         async with caller.tenant.reading() as db:
             found, after = cut(await people.persons(db), query, lambda user: user.name)
-        return models.People(users=[_person(user) for user in found], next=after)
+            proving = {row["user_id"] for row in await db.all(stepup.CONFIRMED)}
+        return models.People(users=[_person(user, user.id in proving) for user in found], next=after)
 
     async def add_user(self, caller: Caller, form: models.NewPerson) -> models.PersonAdded:
         """Let somebody in (admins); answers with a one-time sign-in link."""
@@ -143,9 +144,14 @@ def _language(text: str) -> Language:
     return "zh" if text == "zh" else "en"
 
 
-def _person(user: User) -> models.Person:
+def _person(user: User, second_factor: bool = False) -> models.Person:
     return models.Person(
-        id=user.id, name=user.name, role=user.role.value, language=user.language, active=user.active
+        id=user.id,
+        name=user.name,
+        role=user.role.value,
+        language=user.language,
+        active=user.active,
+        second_factor=second_factor,
     )
 
 

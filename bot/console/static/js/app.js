@@ -17,6 +17,7 @@ import { mountPeople } from './people.js';
 import { mountPolicy } from './policy.js';
 import { mountServers } from './servers.js';
 import { buildShell } from './shell.js';
+import { startStepUp } from './stepup.js';
 import { reconnect, refreshConversations, refreshApprovals, resetThreads, start, state, stop } from './store.js';
 import { mountUsage } from './usage.js';
 import { views } from './views.js';
@@ -198,4 +199,5 @@ function focusComposer() {
 whenSignedOut(signedOut);
 on('me', followLanguage);
 startToasts();
+startStepUp();
 boot();

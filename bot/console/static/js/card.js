@@ -122,6 +122,7 @@ function subject(approval) {
       h('div', { class: 'command-bar' },
         h('span', null, t(TITLES[approval.kind] || 'console.card_command'),
           long && ` · ${t('console.card_size', { characters: [...approval.command].length, lines })}`),
+        long && button(t('console.card_download'), { look: 'ghost btn-small', onclick: () => download(`${approval.code}.txt`, approval.command) }),
         copier(() => approval.command)),
       approval.kind === 'write' ? diff(approval.command) : command(approval.command)),
     h('dl', { class: 'facts' },
@@ -132,12 +133,27 @@ function subject(approval) {
         h('dd', null, h('ul', { class: 'reasons' }, approval.reasons.map((reason) => h('li', null, reason))),
           approval.part && approval.part !== approval.command &&
             h('p', { class: 'part' }, t('console.card_part'), ' ', partOf(approval.part)))],
+      approval.effects.length > 0 && [
+        h('dt', null, t('console.card_effects')),
+        h('dd', null, h('ul', { class: 'effects' }, approval.effects.map((effect) => h('li', null, effect))))],
+      approval.rationale && [
+        h('dt', null, t('console.card_model')),
+        h('dd', null, h('q', { class: 'rationale' }, approval.rationale))],
       h('dt', null, t('console.card_requester')),
       h('dd', null, h('b', null, approval.requester), ' · ', when(approval.created_at, true))),
     h('details', { class: 'digest' },
       h('summary', null, t('console.card_digest')),
       h('p', null, t('console.card_digest_hint')),
-      h('code', null, approval.digest)));
+      h('code', null, approval.digest),
+      h('p', null, t('console.card_hash')),
+      h('code', null, approval.sha256)));
+}
+
+/** Keep a long command as a file, byte by byte what the hash is of. */
+function download(name, text) {
+  const link = h('a', { href: URL.createObjectURL(new Blob([text], { type: 'text/plain' })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 function partOf(text) {

@@ -43,7 +43,7 @@ export function confirmed(title, text, yes, { danger = true } = {}) {
 const ABOUT = [
   [/\.(name_taken|odd_name|name_reserved)$/, 'name'], [/^credential\.(not_a_key|encrypted|empty)$/, 'secret'],
   [/^credential\.bad_expiry$|\.expires_past$/, 'expires_at'], [/^server\.bad_read_account$/, 'read_user'],
-  [/unreachable$|^server\.not_added/, 'host'], [/^cluster\.other_environment$/, 'cluster'], [/^channel\./, 'token'],
+  [/unreachable$|^server\.not_added/, 'host'], [/^cluster\.other_environment$/, 'cluster'], [/^channel\./, 'token'], [/^totp\./, 'code'],
 ];
 
 /** Return the field that an error is about: it is pointed at, such as `/port`, or named, as by `server.bad_port`. */

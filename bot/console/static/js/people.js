@@ -1,5 +1,5 @@
 /** People: who may sign in and what they may do. */
-import { all, patch, post } from './api.js';
+import { all, patch, post, remove } from './api.js';
 import { choice, confirmed, field, formDialog, showOnce, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
 import { lang, t } from './i18n.js';
@@ -63,10 +63,22 @@ function person(user, again) {
         look: 'plain btn-small', icon: 'chat',
         onclick: (event) => working(event.currentTarget, async () => showCode(user.name, await post(`${path(user)}/pairing-code`))),
       }),
+      !self && user.second_factor && button(t('console.totp_take_away'), {
+        look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => takeAway(user, again)),
+      }),
       !self && button(t(user.active ? 'console.person_deactivate' : 'console.person_activate'), {
         look: 'ghost btn-small', onclick: (event) => working(event.currentTarget, () => set(!user.active)),
       })),
   ];
+}
+
+/** A phone was lost: its person may set up another second factor. */
+async function takeAway(user, again) {
+  const sure = await confirmed(t('console.totp_take_away'), t('console.totp_take_away_sure', { name: user.name }), t('console.totp_take_away'));
+  if (!sure) return;
+  await remove(`${path(user)}/totp`);
+  toast(t('console.saved'));
+  again();
 }
 
 async function invite(again) {

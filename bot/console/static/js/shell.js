@@ -4,6 +4,7 @@ import { on } from './bus.js';
 import { confirmed, toast, working } from './dialog.js';
 import { button, fill, h, icon } from './dom.js';
 import { lang, t } from './i18n.js';
+import { secondFactor } from './stepup.js';
 import { mine, reconnect, refreshMe, state } from './store.js';
 import { headOf, heads } from './views.js';
 
@@ -92,6 +93,7 @@ function account() {
     h('summary', { 'aria-label': t('console.account') }, icon('user'), h('span', { class: 'account-name' }, name)),
     h('div', { class: 'menu' },
       h('p', null, h('b', null, name), h('br'), h('span', { class: 'muted' }, `${t(`role.${role}`)} · ${state.me.tenant.name}`)),
+      button(t('console.totp'), { look: 'ghost', onclick: (event) => { menu.open = false; working(event.currentTarget, secondFactor); } }),
       button(t('console.help_keys'), { look: 'ghost', onclick: () => { menu.open = false; document.dispatchEvent(new CustomEvent('it0-help')); } }),
       button(t('console.sign_out'), { look: 'ghost', onclick: async () => { await signOut(); location.reload(); } })));
   menu.addEventListener('focusout', (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });

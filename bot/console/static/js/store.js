@@ -273,7 +273,7 @@ function accepted({ id, conversation, seq }) {
   outbox.forget(id);
 }
 
-function refused({ id, message, code, conversation: place, button }) {
+function refused({ id, message, code, conversation: place, button, why }) {
   if (place && code === 'error.no_such_conversation') {
     threads.get(place)?.deny(message);
     return;
@@ -288,6 +288,8 @@ function refused({ id, message, code, conversation: place, button }) {
   const pressed = entry?.message.button ?? button;
   const approval = approvalOf(pressed);
   if (approval) {
+    // Every page of mine hears it; the one where I pressed asks.
+    if (why === 'approval.step_up' && outbox.pressed(pressed)) emit('step-up', approval);
     outbox.wake(pressed);
     state.cardErrors.set(approval, message);
     emit('approval', approval);

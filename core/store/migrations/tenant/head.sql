@@ -324,6 +324,22 @@ CREATE TABLE :"schema".file (
 CREATE INDEX ix_file_created_at ON :"schema".file (created_at);
 ALTER TABLE :"schema".file ADD CONSTRAINT ck_file_tenant CHECK (tenant_id = :'tenant_id');
 UPDATE :"schema".version SET version_num='0009' WHERE :"schema".version.version_num = '0008';
+CREATE TABLE :"schema".totp (
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    confirmed_at TIMESTAMP WITH TIME ZONE,
+    last_step BIGINT DEFAULT 0 NOT NULL,
+    failures SMALLINT DEFAULT 0 NOT NULL,
+    locked_until TIMESTAMP WITH TIME ZONE,
+    proven_until TIMESTAMP WITH TIME ZONE,
+    asked_for TEXT,
+    asked_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_totp PRIMARY KEY (user_id)
+);
+ALTER TABLE :"schema".totp ADD CONSTRAINT ck_totp_tenant CHECK (tenant_id = :'tenant_id');
+UPDATE :"schema".version SET version_num='0012' WHERE :"schema".version.version_num = '0009';
 CREATE TABLE :"schema".policy (
     tenant_id TEXT NOT NULL,
     version INTEGER NOT NULL,
@@ -334,4 +350,4 @@ CREATE TABLE :"schema".policy (
 );
 ALTER TABLE :"schema".policy ADD CONSTRAINT ck_policy_tenant CHECK (tenant_id = :'tenant_id');
 ALTER TABLE :"schema".approval ADD COLUMN policy INTEGER DEFAULT 0 NOT NULL;
-UPDATE :"schema".version SET version_num='0010' WHERE :"schema".version.version_num = '0009';
+UPDATE :"schema".version SET version_num='0010' WHERE :"schema".version.version_num = '0012';

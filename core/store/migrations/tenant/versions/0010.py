@@ -5,7 +5,7 @@ from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0010"
-down_revision = "0009"
+down_revision = "0012"
 
 
 def upgrade() -> None:

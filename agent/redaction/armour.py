@@ -1,0 +1,60 @@
+"""Private keys in their armour, which takes many lines, of which the ends may be cut off."""
+
+import re
+from collections.abc import Iterator
+
+BEGIN = re.compile(
+    rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    rb"|PuTTY-User-Key-File-[0-9]:|Private-Lines: [0-9]{1,4}"
+)
+END = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC: [0-9a-f]{40,64}")
+SIGNS = (b"private key", b"putty-user-key-file", b"private-lines:", b"private-mac:")
+LONGEST = 17_000
+"""Bytes: an RSA key of 16,384 bits takes 12,800."""
+
+_LINE = rb"[A-Za-z0-9+/=]{16,120}"
+_GOES_ON = re.compile(
+    rb"(?:(?:\r?\n|(?:\\r)?\\n|[ \t]){1,40}+"
+    rb"(?:[A-Za-z0-9+/=]{16,120}+(?![\w:-])|[A-Za-z-]{2,20}: [^\r\n\\]{0,100}+)){1,400}+"
+)
+_LAST_LINE = re.compile(rb"\s*(?:[A-Za-z0-9+/=]{1,120}\s*)?")
+_WENT_ON = re.compile(rb"[ \t]*" + _LINE + rb"[ \t\r]*")
+
+
+def find(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where private keys stand, whole ones and those that lack an end."""
+    begins = [*BEGIN.finditer(data)]
+    nexts = [*(begin.start() for begin in begins), len(data)][1:]
+    for begin, before in zip(begins, nexts, strict=True):
+        end = END.search(data, begin.end(), min(before, begin.end() + LONGEST)) or _GOES_ON.match(
+            data, begin.end(), before
+        )
+        yield begin.start(), (end or begin).end()
+    for end in END.finditer(data):
+        start = _went_on(data, end.start())
+        if start < end.start():
+            yield start, end.end()
+
+
+def open_at(data: bytes) -> int:
+    """Return where a key begins whose end may still come, or the length of ``data``."""
+    begins = [*BEGIN.finditer(data, max(0, len(data) - LONGEST))]
+    if not begins:
+        return len(data)
+    begin = begins[-1]
+    if END.search(data, begin.end()) is not None:
+        return len(data)
+    goes_on = _GOES_ON.match(data, begin.end())
+    ends = goes_on.end() if goes_on else begin.end()
+    return begin.start() if _LAST_LINE.fullmatch(data, ends) else len(data)
+
+
+def _went_on(data: bytes, at: int) -> int:
+    """Return where the lines of a key begin that end at ``at``."""
+    start = at
+    while start > at - LONGEST:
+        line = data.rfind(b"\n", 0, start - 1) + 1
+        if line >= start or _WENT_ON.fullmatch(data, line, start - 1) is None:
+            break
+        start = line
+    return start

@@ -1,0 +1,104 @@
+"""Decisions in words and second factors on Telegram, in front of a real it0."""
+
+import re
+
+import pyotp
+import pytest
+from support.house import signed_in
+from support.telegram_people import Message
+from test_telegram import ANN, Desk, desk, now
+
+__all__ = ["desk"]
+
+OWN = re.compile(r"In words: approve ([A-Z][1-9]-[1-9][0-9]{2})")
+LOW = "systemctl reset-failed it0-none"
+"""Of level 1."""
+
+
+def own_code(card: Message) -> str:
+    """Return the reader's own code, which stands on the card."""
+    found = OWN.search(card.visible)
+    assert found, card.visible
+    return found[1]
+
+
+async def enrolled(desk: Desk, name: str) -> str:
+    """Let a person have a second factor of which no code was used; return its secret."""
+    client = await signed_in(desk.house, name)
+    status, made = await client.post("/api/v1/me/totp")
+    assert status == 201, made
+    code = {"code": pyotp.TOTP(made["secret"]).now()}
+    assert (await client.post("/api/v1/me/totp/confirm", code))[0] == 204
+    async with desk.house.database() as db:
+        schema = await desk.house.schema()
+        await db.execute(f'UPDATE "{schema}".totp SET last_step = 0, proven_until = NULL')
+    await client.close()
+    return str(made["secret"])
+
+
+def gone(desk: Desk, chat: int, text: str) -> bool:
+    """Return whether what a person wrote was deleted."""
+    found = [m for m in desk.double.chats[chat].messages.values() if not m.token and m.text == text]
+    assert found
+    return all(message.deleted for message in found)
+
+
+async def said(desk: Desk, text: str, answer: str, chat: int = ANN) -> Message:
+    """Say something, and wait for a message with ``answer`` in it; others may come between."""
+    before = len(desk.double.messages(chat))
+    desk.double.say(chat, ANN, text)
+    return await heard(desk, before, answer, chat)
+
+
+async def heard(desk: Desk, before: int, answer: str, chat: int = ANN) -> Message:
+    """Wait for a message with ``answer`` in it after so many."""
+    found = await desk.double.until(
+        lambda: [m for m in desk.double.messages(chat)[before:] if answer in m.visible]
+    )
+    return found[0]
+
+
+@pytest.mark.parametrize("verb", ["approve", "批准"])
+async def test_the_card_in_private_shows_a_code_by_which_words_approve(desk: Desk, verb: str) -> None:
+    card = await said(desk, f"/run local {LOW}", "waits for approval")
+    before = len(desk.double.messages(ANN))
+    await said(desk, f"{verb} {own_code(card)}", "is approved (1 of 1)")
+    await heard(desk, before, "did not end well")  # nothing is there whose mark could be cleared
+    await desk.double.until(lambda: not now(desk.double, card).buttons)
+    assert "In words" not in now(desk.double, card).visible
+
+
+async def test_a_yes_a_forward_and_an_edit_approve_nothing(desk: Desk) -> None:
+    card = await said(desk, f"/run local {LOW}", "waits for approval")
+    words = f"approve {own_code(card)}"
+    await said(desk, "ok", "a yes alone approves nothing")
+    before = len(desk.double.messages(ANN))
+    desk.double.forward(ANN, ANN, words)
+    await desk.next(before)
+    before = len(desk.double.messages(ANN))
+    desk.double.edit(desk.double.say(ANN, ANN, "/tasks"), words)
+    await heard(desk, before, "edit")
+    assert now(desk.double, card).buttons
+    await said(desk, "拒绝", "is rejected")
+
+
+async def test_a_code_is_asked_for_in_private_deleted_there_and_completes_the_tap(desk: Desk) -> None:
+    await desk.command("tenant", "set", "step_up", "on")
+    secret, group = await enrolled(desk, "admin"), -400
+    desk.double.group(group, "ops", [ANN])
+    command, mark = desk.write()
+    card = await desk.ask(f"@it0_bot /run local {command}", group)
+    assert "In words" not in card.visible
+    before = len(desk.double.messages(ANN))
+    desk.double.click(card, "Approve", ANN)
+    assert command in (await heard(desk, before, "six digits")).visible
+    code = pyotp.TOTP(secret).now()
+    await said(desk, f"/totp@it0_bot {code}", "Others read along", group)
+    assert mark.read_text() == ""
+    await said(desk, code, "The code is right")
+    assert gone(desk, ANN, code)
+    await desk.double.until(lambda: mark.read_text() == "x\n")
+    await desk.double.until(lambda: "approved by admin" in now(desk.double, card).visible)
+    assert code not in desk.house.log.read_text() + await desk.command("audit", "export")
+    await desk.command("tenant", "set", "step_up", "off")
+    await desk.command("user", "forget-totp", "admin")

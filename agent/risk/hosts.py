@@ -188,7 +188,7 @@ def named_in(text: str, policy: Policy = NONE) -> list[tuple[str, str]]:
         shown = " ".join(loose.words).replace(HOLE, "$(…)")
         for host in _in_command(loose, policy):
             if HOLE not in host and "$" not in host and _HOST.fullmatch(host):
-                found.setdefault(host, shown)
+                found.setdefault(host.lower(), shown)
     return list(found.items())
 
 

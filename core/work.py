@@ -51,6 +51,14 @@ class User:
 
 Environment = Literal["dev", "staging", "prod"]
 ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
+
+
+def strictest(*environments: str) -> Environment:
+    """Return the environment that counts where several do; what is none of them counts as prod."""
+    known = [each for each in ENVIRONMENTS if each in environments]
+    return known[-1] if known and set(environments) <= set(ENVIRONMENTS) else ENVIRONMENTS[-1]
+
+
 SERVER_ROLES = ("web", "db", "cache", "worker", "gateway")
 
 

@@ -1,6 +1,6 @@
 """Judging a command as a tenant has it: by the rules, by its policy, and by which hosts are its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from core.store.database import Transaction
 from core.store.policies import Stored
 from core.tenant import Tenant
 from core.texts import say
-from core.work import ENVIRONMENTS, Environment, Risk, Server, Verdict
+from core.work import ENVIRONMENTS, Environment, Risk, Server, Verdict, strictest
 
 _HERE = frozenset(("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"))
 
@@ -54,7 +54,9 @@ class Judging:
         """Return the same within a transaction."""
         stored = await policies.current(tx)
         policy = policy_of(stored.version, stored.document)
-        return await self._judged(tx, command, strictest(servers), len(servers), policy)
+        return await self._judged(
+            tx, command, strictest(*(each.environment for each in servers)), len(servers), policy
+        )
 
     async def _judged(
         self, tx: Transaction, command: str, environment: str, count: int, policy: Policy
@@ -62,7 +64,8 @@ class Judging:
         verdict = self._classify(command, environment, count, policy)
         if not verdict.hosts:
             return verdict
-        return with_outside(verdict, command, await policies.known_hosts(tx), policy)
+        known = await policies.known_hosts(tx)
+        return weighed(self._classify, command, environment, count, policy, known)
 
     async def explain(self, tenant: Tenant, command: str, names: Sequence[str]) -> Explained:
         """Return how ``command`` would be judged on the servers ``names``, a dev server for none.
@@ -70,7 +73,7 @@ class Judging:
         Raises as ``Clusters.meant``.
         """
         servers = await self._fleet.clusters.meant(tenant, names) if names else []
-        environment = strictest(servers) if servers else ENVIRONMENTS[0]
+        environment = strictest(*(each.environment for each in servers)) if servers else ENVIRONMENTS[0]
         async with tenant.reading() as db:
             stored = await policies.current(db)
             policy = policy_of(stored.version, stored.document)
@@ -96,30 +99,43 @@ class Trial:
     classify: Judge
     stored: Stored
     new: Policy
-    known: frozenset[str]
+    known: Mapping[str, Environment]
     places: Mapping[str, str]
     names: Mapping[str, str]
 
     def both(self, command: str, servers: Sequence[str]) -> tuple[Verdict, Verdict]:
         """Return the verdict under the policy that holds, and under the new one."""
         found = [self.places.get(each, "prod") for each in servers]
-        environment = max(found, key=ENVIRONMENTS.index, default="prod")
+        environment = strictest(*found)
         old = policy_of(self.stored.version, self.stored.document)
         first, second = (
-            with_outside(
-                self.classify(command, environment, max(1, len(servers)), policy), command, self.known, policy
-            )
+            weighed(self.classify, command, environment, max(1, len(servers)), policy, self.known)
             for policy in (old, self.new)
         )
         return first, second
 
 
-def strictest(servers: Sequence[Server]) -> Environment:
-    """Return the environment that counts for all of ``servers``."""
-    return max((server.environment for server in servers), key=ENVIRONMENTS.index)
+def weighed(
+    classify: Judge,
+    command: str,
+    environment: str,
+    count: int,
+    policy: Policy,
+    known: Mapping[str, Environment],
+) -> Verdict:
+    """Return the verdict on ``command`` with the hosts that it names.
+
+    One of the tenant's own counts with its environment, as a target does; another makes it at least L2.
+    known: names and addresses of what is the tenant's own.
+    """
+    verdict = classify(command, environment, count, policy)
+    named = [known[host] for host in verdict.hosts if host in known]
+    if (counts := strictest(environment, *named)) != environment:
+        verdict = classify(command, counts, count, policy)
+    return with_outside(verdict, command, known, policy)
 
 
-def with_outside(verdict: Verdict, command: str, known: frozenset[str], policy: Policy) -> Verdict:
+def with_outside(verdict: Verdict, command: str, known: Collection[str], policy: Policy) -> Verdict:
     """Return ``verdict`` with the hosts named in ``command`` that are none of the tenant's: at least L2."""
     outside = [host for host in verdict.hosts if not _is_inside(host, known)]
     if not outside or verdict.level >= Risk.L3:
@@ -131,7 +147,7 @@ def with_outside(verdict: Verdict, command: str, known: frozenset[str], policy: 
     return replace(verdict, level=Risk.L2, reasons=reasons, part=part)
 
 
-def _is_inside(host: str, known: frozenset[str]) -> bool:
+def _is_inside(host: str, known: Collection[str]) -> bool:
     """Return whether a host is the target itself, or one of the tenant's servers or clusters."""
     if host in known or host in _HERE:
         return True

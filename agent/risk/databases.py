@@ -58,14 +58,9 @@ def _unfit(word: Word) -> Finding:
     return Finding(Risk.L2, say("risk.unknown_argument", argument=word.text))
 
 
-def _elsewhere(host: str) -> Finding:
-    return Finding(Risk.L2, say("risk.other_host", host=host))
-
-
-def _address(word: Word, recursive: bool) -> Finding | None:
-    if _ADDRESS.fullmatch(word.text):
-        return None
-    return _elsewhere(word.text) if _NAMED_HOST.fullmatch(word.text) else _unfit(word)
+def _host(word: Word, recursive: bool) -> Finding | None:
+    """Judge where a client connects to; whether that is one of the tenant's is the gate's question (hosts)."""
+    return None if _ADDRESS.fullmatch(word.text) or _NAMED_HOST.fullmatch(word.text) else _unfit(word)
 
 
 def _psql_database(word: Word, recursive: bool) -> Finding | None:
@@ -73,24 +68,14 @@ def _psql_database(word: Word, recursive: bool) -> Finding | None:
     if _PSQL_NAME.fullmatch(word.text):
         return None
     if url := _PSQL_URL.fullmatch(word.text):
-        hosts = [url["host"] or "localhost"]
-        if not _PSQL_MORE.fullmatch(url["more"] or ""):
-            return _unfit(word)
-    else:
-        fields = [_PSQL_FIELD.fullmatch(field) for field in word.text.split(" ") if field]
-        if not all(fields):
-            return _unfit(word)
-        hosts = [field["host"] for field in fields if field and field["host"]]
-    return next((_elsewhere(host) for host in hosts if not _ADDRESS.fullmatch(host)), None)
+        return None if _PSQL_MORE.fullmatch(url["more"] or "") else _unfit(word)
+    fields = [_PSQL_FIELD.fullmatch(field) for field in word.text.split(" ") if field]
+    return None if all(fields) else _unfit(word)
 
 
 def _mongo_database(word: Word, recursive: bool) -> Finding | None:
     """Judge mongosh's database or address; a word that ends in .js would be a program."""
-    found = _MONGO.fullmatch(word.text)
-    if found is None:
-        return _unfit(word)
-    host = found["host"]
-    return None if host is None or _ADDRESS.fullmatch(host) else _elsewhere(host)
+    return None if _MONGO.fullmatch(word.text) else _unfit(word)
 
 
 def _sqlite_database(word: Word, recursive: bool) -> Finding | None:
@@ -121,7 +106,7 @@ def _script(accepts: Callable[[str], bool]) -> Judge:
 
 DATABASE_KINDS: dict[str, Judge] = {
     **{name: _form(form) for name, form in _FORMS.items()},
-    "localaddress": _address,
+    "databasehost": _host,
     "psqldatabase": _psql_database,
     "mongodatabase": _mongo_database,
     "sqlitedatabase": _sqlite_database,

@@ -10,7 +10,7 @@ from agent.risk.loose import HOLE, Loose
 from agent.risk.options import values_of
 from agent.risk.policy import NONE, Policy
 from agent.risk.policy.own import own_rule
-from agent.risk.rules import HOSTS
+from agent.risk.rules import HOSTS, RULES
 from agent.risk.uses import loosely, uses_in
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?")
@@ -139,6 +139,14 @@ _KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "context": _context,
 }
 
+_JUDGED: Mapping[str, Callable[[str], Iterator[str]]] = {
+    "databasehost": _hosts,
+    "psqldatabase": _database,
+    "mongodatabase": _document,
+    "context": _context,
+}
+"""Kinds of the rules' own whose values name hosts, and which raise nothing by themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -204,6 +212,11 @@ def _in_command(loose: Loose, policy: Policy) -> Iterator[str]:
     for text in (*loose.words, *(target for _, target in loose.targets)):
         yield from _DEVICE.findall(text)
     for name, args in uses_in(loose):
+        if (rule := RULES.get(name)) is not None:  # by the very reading by which it is judged
+            words = [Word(arg) for arg in args]
+            for kind, hosts_of in _JUDGED.items():
+                for value in values_of(rule, words, (kind,)):
+                    yield from hosts_of(value)
         if (entry := _ENTRIES.get(name)) is not None:
             yield from _by(entry, args)
         elif own := own_rule(policy, name):

@@ -28,6 +28,7 @@ _INSIDE_HOST = (
 _INSIDE_PEER = rf"(\w{{1,10}}://)?{_INSIDE_HOST}(:\d{{1,5}})?/?"
 
 REMOTE_FORMS = {
+    "context": r"[A-Za-z0-9][\w.@:/-]*",
     "nsname": r"=?[A-Za-z0-9][\w.-]*",
     "labelkeys": r"[A-Za-z0-9][\w.,/-]*",
     "fieldselector": r"[\w.,!=/:@ -]+",

@@ -11,6 +11,7 @@ from agent.risk.policy import Policy, policy_of
 from bot.admin.beside import OWNER, at
 from core.store import policies as store
 from core.store.policies import Stored
+from core.work import Environment
 
 OWN = By(OWNER, "")
 
@@ -39,7 +40,7 @@ async def simulate(slug: str, document: Mapping[str, Any], days: int) -> Simulat
         return await simulated(tenant, app.judging, document, app.clock, days)
 
 
-async def grounds(slug: str) -> tuple[Policy, frozenset[str]]:
+async def grounds(slug: str) -> tuple[Policy, Mapping[str, Environment]]:
     """Return a tenant's policy, and the names and hosts that are its own."""
     async with at(slug) as (_, tenant), tenant.reading() as db:
         stored, known = await store.current(db), await store.known_hosts(db)

@@ -14,14 +14,12 @@ Judge = Callable[[str, str, int], Verdict]
 def judge_of(tenant: str, file: Any) -> Judge:
     """Return the classifier. tenant: a slug, "" for none; file: an open file with a policy, None for none."""
     if tenant:
-        from agent.gate.judging import with_outside
+        from agent.gate.judging import weighed
         from bot.admin import policies as admin
 
         policy, known = run(lambda: admin.grounds(tenant))
         own = policy if file is None else _policy_in(file)
-        return lambda command, environment, count: with_outside(
-            classify(command, environment, count, own), command, known, own
-        )
+        return lambda command, environment, count: weighed(classify, command, environment, count, own, known)
     return classify if file is None else partial(classify, policy=_policy_in(file))
 
 

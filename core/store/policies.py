@@ -11,6 +11,7 @@ from sqlalchemy import literal, select, union_all
 from core.store import tables
 from core.store.database import Statement, Transaction
 from core.store.statements import insert_row, of_tenant
+from core.work import ENVIRONMENTS, Environment, strictest
 
 P = tables.policies
 S = tables.servers
@@ -27,9 +28,11 @@ ADD = insert_row(P)
 _API = K.join(C, C.c.id == K.c.credential_id)
 KNOWN = Statement(
     union_all(
-        select(S.c.name, S.c.host).where(of_tenant(S), S.c.status != "removed"),
-        select(K.c.name, literal("").label("host")).where(of_tenant(K), K.c.status != "removed"),
-        select(K.c.name, C.c.server.label("host"))
+        select(S.c.name, S.c.host, S.c.environment).where(of_tenant(S), S.c.status != "removed"),
+        select(K.c.name, literal("").label("host"), K.c.environment).where(
+            of_tenant(K), K.c.status != "removed"
+        ),
+        select(K.c.name, C.c.server.label("host"), K.c.environment)
         .select_from(_API)
         .where(of_tenant(K), of_tenant(C), K.c.status != "removed"),
     )
@@ -71,14 +74,18 @@ async def add(tx: Transaction, stored: Stored) -> None:
     )
 
 
-async def known_hosts(tx: Transaction) -> frozenset[str]:
-    """Return what the tenant's servers and clusters are called and reached by, in lower case."""
-    found: set[str] = set()
+async def known_hosts(tx: Transaction) -> dict[str, Environment]:
+    """Return what the tenant's servers and clusters are called and reached by, in lower case.
+
+    With the environment of each: the strictest, where several share a name or an address.
+    """
+    found: dict[str, Environment] = {}
     for row in await tx.all(KNOWN):
         host = row["host"]
         address = (urlsplit(host).hostname or "") if "://" in host else host
-        found |= {row["name"].lower(), address.lower().rstrip(".").strip("[]")}
-    return frozenset(found - {""})
+        for name in {row["name"].lower(), address.lower().rstrip(".").strip("[]")} - {""}:
+            found[name] = strictest(row["environment"], found.get(name, ENVIRONMENTS[0]))
+    return found
 
 
 async def environments(tx: Transaction) -> tuple[dict[str, str], dict[str, str]]:

@@ -184,6 +184,49 @@ async def test_host_of_the_inventory_is_no_reason(bench: Bench, host: str) -> No
     assert "gate.outside_host" not in [reason.key for reason in verdict.reasons]
 
 
+READS = (
+    "redis-cli -h {} PING",
+    "psql -h {} -c 'select 1'",
+    "psql -Ath {} -c 'select 1'",
+    "psql -t -h {} shop -c 'select 1'",
+    "psql 'host={} dbname=shop' -c 'select 1'",
+    "mysql -h{} -e 'show processlist'",
+    "mysqladmin -h {} status",
+    "clickhouse-client --host {} -q 'SELECT 1'",
+    "influx -host {} -execute 'SHOW DATABASES'",
+    "mongosh --quiet --host {} --eval 'db.stats()'",
+    "mongosh {}/shop --quiet --eval 'db.stats()'",
+    "kubectl --context={} get pods",
+    "kubectl get pods --context {}",
+    "helm list --kube-context {}",
+    "docker --context {} ps",
+)
+
+
+@pytest.mark.parametrize("command", READS)
+async def test_what_only_reads_elsewhere_runs_on_ones_own_and_needs_an_admin_outside(
+    bench: Bench, command: str
+) -> None:
+    web = [await bench.fleet.server(bench.work.tenant, "web")]
+    for host, level in (("db9", Risk.L0), ("blue", Risk.L0), ("evil", Risk.L2)):
+        verdict = await bench.gate.judging.judge(bench.work.tenant, command.format(host), web)
+        assert (host, verdict.level) == (host, level), verdict.reasons
+
+
+@pytest.mark.parametrize("name", ["shop", "10.0.0.9"])
+async def test_what_changes_something_elsewhere_is_judged_by_the_environment_there(
+    bench: Bench, name: str
+) -> None:
+    tenant, user = bench.work.tenant, bench.work.user
+    new = NewServer("shop", "10.0.0.9", connection="local", environment="prod")
+    await bench.fleet.add_server(tenant, user, new)
+    web = [await bench.fleet.server(tenant, "web")]
+    command = f"kubectl --context={name} rollout restart deploy/web"
+    found = await bench.gate.judging.judge(tenant, command, web)
+    assert found.level == Risk.L2
+    assert "risk.raised_prod" in [reason.key for reason in found.reasons]
+
+
 async def test_server_that_is_removed_meanwhile_makes_the_host_an_outside_one(bench: Bench) -> None:
     tenant, user = bench.work.tenant, bench.work.user
     await bench.fleet.remove_server(tenant, user, await bench.fleet.server(tenant, "db9"))

@@ -59,7 +59,7 @@ def _unfit(word: Word) -> Finding:
 
 
 def _host(word: Word, recursive: bool) -> Finding | None:
-    """Judge where a client connects to; whether that is one of the tenant's is the gate's question (hosts)."""
+    """Judge where a client connects to; the gate asks whether that is one of the tenant's own."""
     return None if _ADDRESS.fullmatch(word.text) or _NAMED_HOST.fullmatch(word.text) else _unfit(word)
 
 

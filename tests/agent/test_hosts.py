@@ -221,7 +221,7 @@ async def test_what_changes_something_elsewhere_is_judged_by_the_environment_the
     new = NewServer("shop", "10.0.0.9", connection="local", environment="prod")
     await bench.fleet.add_server(tenant, user, new)
     web = [await bench.fleet.server(tenant, "web")]
-    command = f"kubectl --context={name} rollout restart deploy/web"
+    command = f"docker --context {name} restart web"
     found = await bench.gate.judging.judge(tenant, command, web)
     assert found.level == Risk.L2
     assert "risk.raised_prod" in [reason.key for reason in found.reasons]

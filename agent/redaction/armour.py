@@ -36,17 +36,17 @@ def find(data: bytes) -> Iterator[tuple[int, int]]:
             yield start, end.end()
 
 
-def open_at(data: bytes) -> int:
-    """Return where a key begins whose end may still come, or the length of ``data``."""
+def open_at(data: bytes) -> int | None:
+    """Return where a key begins whose end may still come, None where there is none."""
     begins = [*BEGIN.finditer(data, max(0, len(data) - LONGEST))]
     if not begins:
-        return len(data)
+        return None
     begin = begins[-1]
     if END.search(data, begin.end()) is not None:
-        return len(data)
+        return None
     goes_on = _GOES_ON.match(data, begin.end())
     ends = goes_on.end() if goes_on else begin.end()
-    return begin.start() if _LAST_LINE.fullmatch(data, ends) else len(data)
+    return begin.start() if _LAST_LINE.fullmatch(data, ends) else None
 
 
 def _went_on(data: bytes, at: int) -> int:

@@ -156,7 +156,7 @@ class StreamRedact:
             known = self._redact.last(data)
         elif WRAPPED.search(data, max(0, known - 50), known):
             known = min(known, self._redact.last(data))
-        known = min(known, key)
+        known = known if key is None else min(known, key)
         # Escapes and keys without end are not held without end.
         known = max(known, character_at(data, len(data) - 4 * self._most))
         for gap in GAP.finditer(data):

@@ -14,14 +14,14 @@ from agent.gate.stepup import Proof, StepUp
 from agent.gate.totp import may_be_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
-from bot.inbound.beginnings import CONSOLE, Beginnings, Begun
+from bot.inbound.beginnings import CONSOLE, Beginnings
+from bot.inbound.waiting import Waiting
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound
 from core.ids import Ids
 from core.messages import (
     Accepted,
-    Address,
     Body,
     Click,
     Inbound,
@@ -84,8 +84,8 @@ class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
     start: takes the accepted work on in this process. knock: tells admins of a stranger; returns whether
-    there is anybody to tell. beginnings: finds a message's conversation. say_in: has something said, in the
-    transaction that is open. step_up: looks at typed codes.
+    there is anybody to tell. beginnings: finds a message's conversation. waiting: is told of one that
+    has to wait. step_up: looks at typed codes.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Front:
         start: Callable[[Arrived], None],
         knock: Callable[[Tenant, Inbound], Awaitable[bool]],
         beginnings: Beginnings,
-        say_in: Callable[[Transaction, Tenant, str, Address, Outbound], Awaitable[int]],
+        waiting: Waiting,
         step_up: StepUp,
     ) -> None:
         self._me = me
@@ -109,7 +109,7 @@ class Front:
         self._start = start
         self._knock = knock
         self._beginnings = beginnings
-        self._say_in = say_in
+        self._waiting = waiting
         self._step_up = step_up
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
         self._wrong_codes = Rate(WRONG_CODES_A_MINUTE)
@@ -159,11 +159,11 @@ class Front:
                 tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
             )
             taken = await inbox.accept(tx, arrival, self._me)
-            if laned and taken is None and address.channel != CONSOLE:
-                await self._say_that_it_waits(tx, tenant, begun, address)
             for entry in (begun.entry, proof.entry if proof else None):
                 if entry is not None:
                     await tenant.audit.append_in(tx, entry, now)
+        if laned and taken is None and address.channel != CONSOLE:  # its page shows it
+            self._waiting.note(tenant, begun, address)
         if taken is not None:
             sender = inbound.sender
             more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
@@ -186,14 +186,6 @@ class Front:
         return await self._step_up.take(
             tx, tenant, event.user_id, code, address.channel, is_private=is_private
         )
-
-    async def _say_that_it_waits(
-        self, tx: Transaction, tenant: Tenant, begun: Begun, address: Address
-    ) -> None:
-        """Say of the first message that waits for a turn's end that it does; the console's page shows it."""
-        if await inbox.waiting(tx, tenant.id, begun.conversation_id) == [begun.seq]:
-            words = Outbound("notice", [say("message.waits")])
-            await self._say_in(tx, tenant, begun.conversation_id, address, words)
 
     async def _repeated(self, inbound: Inbound) -> Accepted:
         async with self._database.reading() as db:

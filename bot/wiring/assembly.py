@@ -18,7 +18,6 @@ from agent.people import Staff
 from agent.policy.policies import Policies
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
-from agent.speech import speak
 from agent.tools import all_tools
 from agent.turns import Turns
 from bot.api.resources.approvals import ApprovalDesk
@@ -44,6 +43,7 @@ from bot.inbound.decisions import Decisions
 from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, opened, tenants_and_people
 from bot.inbound.front import Front
 from bot.inbound.shares import Shares
+from bot.inbound.waiting import Waiting
 from bot.inbound.workers import Workers
 from bot.installations import DatabaseInstallations
 from bot.upkeep.chores import timer_handlers
@@ -98,6 +98,7 @@ def assemble(ground: Ground) -> App:
     step_up = StepUp(desk, settings.step_up_minutes)
     decisions = Decisions(desk, hands.approvals, step_up)
     workers = _workers(ground, desk, hands, decisions, controls, admission, channels)
+    waiting = Waiting(desk)
     front = Front(
         ground.me,
         ground.database,
@@ -107,7 +108,7 @@ def assemble(ground: Ground) -> App:
         workers.start,
         admission.knock,
         Beginnings(new_id, settings.conversation_silence_hours),
-        partial(speak, desk),
+        waiting,
         step_up,
     )
     heads = Heads(settings.home / "audit")
@@ -163,7 +164,7 @@ def assemble(ground: Ground) -> App:
         heads=heads,
         installations=installations,
         telegram=telegram,
-        background=[],
+        background=[waiting.run],
     )
 
 

@@ -229,7 +229,8 @@ async def test_prod_cluster_raises_what_is_low_risk_elsewhere(yard: Yard) -> Non
     await yard.cluster("live", "docker_swarm", entry="gate-1", environment="prod")
     places = await yard.fleet.clusters.meant(yard.work.tenant, ["live"])
     assert places[0].environment == "prod"
-    assert (yard.gate.judge("systemctl restart nginx", places)).level == 2
+    found = await yard.gate.judging.judge(yard.work.tenant, "systemctl restart nginx", places)
+    assert found.level == 2
 
 
 async def test_prod_entry_makes_its_cluster_prod(yard: Yard) -> None:

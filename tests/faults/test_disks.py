@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from conftest import yard_in  # type: ignore[import-not-found]
 from support.kept import Kept
 from support.load import PATIENT_S, Load, pages_of
 from support.outages import empty, fill_bytes, fill_inodes, read_only, small_disk
 from support.scenarios import until
+from support.yard import yard_in
 
 SMALL = "size=400m,nr_inodes=3000"
 FULL = (fill_bytes, fill_inodes)

@@ -39,25 +39,30 @@ class Process:
         self.stdout = stdout
         self.returncode: int | None = None
         self._status = os.fdopen(status, "rb", buffering=0)
-        self._end = select.poll()  # select.select knows no file beyond the 1024th
-        self._end.register(self._status, select.POLLIN)
+        self._looking = threading.Lock()
         self.pid = int.from_bytes(self._status.read(4), "big")
         assert self.pid, "it was not forked"
 
     def poll(self) -> int | None:
         """Return its return code, None while it runs."""
-        if self.returncode is None and self._end.poll(0):
-            with self._status:
-                self.returncode = int.from_bytes(self._status.read(4), "big", signed=True)
+        with self._looking:
+            if self.returncode is None and self._has_ended(0):
+                with self._status:
+                    self.returncode = int.from_bytes(self._status.read(4), "big", signed=True)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; raises TimeoutExpired."""
         if self.returncode is None:
-            self._end.poll(None if timeout is None else timeout * 1000)
+            self._has_ended(timeout)
         if (code := self.poll()) is None:
             raise subprocess.TimeoutExpired("a warm process", timeout or 0)
         return code
+
+    def _has_ended(self, timeout_s: float | None) -> bool:
+        end = select.poll()  # one for each thread that waits; select.select knows no file beyond the 1024th
+        end.register(self._status, select.POLLIN)
+        return bool(end.poll(None if timeout_s is None else timeout_s * 1000))
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, while it runs."""

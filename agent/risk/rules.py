@@ -27,7 +27,7 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     apart  = true                     a value is always a word of its own: for programs that read flags their
                                       own way, and may take "-nk" for two flags and a value behind them
     ordered = true                    flags stand before operands: for programs that take later ones for files
-    printed = true                    what is no listed flag, and all behind it, are operands: it only prints them
+    printed = true                    all behind the listed flags is operands: for programs that print it
     first  = "-q --query"             the first word begins with one of these
     wraps  = true                     after flags and args comes another command
     dashes = true                     … after "--" only

@@ -1,12 +1,14 @@
 """The kinds of values that the programs of a host take, each with what it accepts."""
 
 HOST_FORMS = {
+    "tty": r"(/dev/)?(pts/\d+|tty\w+|console)(,(pts/\d+|tty\w+|console))*|\?",
+    "rpmrelease": r"%(\{\??)?(rhel|fedora|centos|dist|_arch|_host_cpu)\}?",
     "pids": r"\d{1,9}([, ]\d{1,9})*",
     # zsh computes what printf is given for a number, and runs what stands in brackets there.
     "said": r"[^\[\]$`(){}]*",
-    "printform": r"([^%]|%%|%[-+ #0-9.]*[sdiuxXofeEgGcbq])*",
+    "printform": r"(?!-)([^%]|%%|%[-+ #0-9.]*[sdiuxXofeEgGcbq])*",
     "not": r"!",
-    "pattern": r"(?!.*//)[\w*?/][\w.+:*?\[\]~@/,-]*",
+    "pattern": r"(?!.*//)[\^\w*?/][\w.+:*?\[\]~@/,-]*\$?",
     "rpmform": r"([^%]|%%|%-?\d*\{=?\w+(:(date|day|depflags|fflags|octal|perms|humaniec|humansi))?\})*",
     "coreplace": r"\d+|[A-Za-z_][\w.-]*|/usr/[\w./+-]+|_?[A-Z][A-Z_]*=[\w.@:/-]+",
     "unitplace": r"\w[\w@.:-]*|/(etc|usr/lib|lib|run)/systemd/(system|user)/[\w@.:-]+",

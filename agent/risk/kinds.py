@@ -140,10 +140,19 @@ def _project_file(word: Word, recursive: bool) -> Finding | None:
     return _kept(word, recursive) if word.text.endswith((".yml", ".yaml")) else _mismatch(word)
 
 
+_PUBLIC_CERTIFICATE = re.compile(
+    r"/etc/(letsencrypt/(live|archive)/[A-Za-z0-9][\w.-]*/(cert|chain|fullchain)\d*\.pem"
+    r"|kubernetes/pki/(etcd/)?[\w-]+\.crt)"
+)
+"""Certificates that lie beside their keys: they are shown to every visitor, the keys to nobody."""
+
+
 def _certificate(word: Word, recursive: bool) -> Finding | None:
+    if _PUBLIC_CERTIFICATE.fullmatch(word.text):
+        return None
     return (
         _place(word, recursive)
-        if re.fullmatch(r"[\w./@%+-]+\.(pem|crt|cer|csr)", word.text)
+        if re.fullmatch(r"[\w./@%+-]+\.(pem|crt|cer|csr|der)", word.text)
         else _mismatch(word)
     )
 

@@ -102,6 +102,9 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     at = 0
     while at < len(words) and not use.findings:
         text = words[at].text
+        if use.rule.printed and (use.operands or not _only_flags(text, use.allowed)):
+            use.operands.extend(words[at:])
+            return None
         if (text.startswith("-") and text != "-") or text in use.allowed:
             if text == "--":
                 _after_dashes(use, words[at + 1 :])
@@ -121,6 +124,11 @@ def _take(use: Use, words: Sequence[Word]) -> Sequence[Word] | None:
     if use.rule.sub and not use.rule.wraps and not use.rule.args and not use.rule.bare and not use.findings:
         _ask(use, say("risk.unknown_subcommand", program=use.program, subcommand=""))
     return None
+
+
+def _only_flags(text: str, allowed: Mapping[str, Flag]) -> bool:
+    """Return whether ``text`` is a flag, or a cluster of flags, that is listed: all else is printed."""
+    return len(text) > 1 and text[0] == "-" and all(f"-{letter}" in allowed for letter in text[1:])
 
 
 def _begins(words: Sequence[Word], flags: frozenset[str]) -> bool:

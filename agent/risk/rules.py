@@ -27,6 +27,7 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     apart  = true                     a value is always a word of its own: for programs that read flags their
                                       own way, and may take "-nk" for two flags and a value behind them
     ordered = true                    flags stand before operands: for programs that take later ones for files
+    printed = true                    all behind the listed flags is operands: for programs that print it
     first  = "-q --query"             the first word begins with one of these
     wraps  = true                     after flags and args comes another command
     dashes = true                     … after "--" only
@@ -105,6 +106,7 @@ class Rule:
     exact: bool = False
     apart: bool = False
     ordered: bool = False
+    printed: bool = False
     wraps: bool = False
     dashes: bool = False
     verb_last: bool = False
@@ -116,7 +118,18 @@ class Rule:
 
 
 _SETS = ("need", "first", "first_unless", "alone", "recursive", "lowers")
-_SWITCHES = ("read", "exact", "apart", "ordered", "wraps", "dashes", "verb_last", "bare", "any_case")
+_SWITCHES = (
+    "read",
+    "exact",
+    "apart",
+    "ordered",
+    "printed",
+    "wraps",
+    "dashes",
+    "verb_last",
+    "bare",
+    "any_case",
+)
 _PLAIN = ("reason", "otherwise", *_SWITCHES)
 _KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "only_with", "sub", *_SETS, *_PLAIN}
 

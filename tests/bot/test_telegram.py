@@ -385,7 +385,7 @@ async def stored(desk: Desk, mark: str) -> list[str]:
     async with desk.house.database() as db:
         rows = await db.fetch(
             f"SELECT body->>'text' AS text FROM {await desk.house.schema()}.event"
-            " WHERE kind = 'said' AND body::text LIKE $1",
+            " WHERE kind = 'said' AND body::text LIKE $1 ORDER BY at, seq",
             f"%{mark}%",
         )
     return [row["text"] for row in rows]

@@ -75,15 +75,15 @@ def test_both_readers_see_the_same_words(command: str) -> None:
 
 
 def attacked(commands: Sequence[str], before: str, after: str) -> list[str]:
-    """Return the commands with an attack around each; what echo is given as a flag, it prints."""
-    kept = [command for command in commands if not (after.startswith(" --") and ends_in_echo(command))]
+    """Return the commands with an attack around each; what echo or printf is given last, it prints."""
+    kept = [command for command in commands if not (after.startswith(" --") and prints(command))]
     return [before + command + after for command in kept]
 
 
-def ends_in_echo(command: str) -> bool:
-    """Return whether what is put behind a command is echo's to print."""
+def prints(command: str) -> bool:
+    """Return whether what is put behind a command is only printed."""
     parts = parse(command)
-    return not isinstance(parts, Stuck) and parts[-1].words[0].text == "echo"
+    return not isinstance(parts, Stuck) and parts[-1].words[0].text in ("echo", "printf")
 
 
 @pytest.mark.parametrize("number", range(len(ATTACKS)), ids=[ascii("…".join(pair)) for pair in ATTACKS])

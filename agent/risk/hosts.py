@@ -10,7 +10,7 @@ from agent.risk.loose import HOLE, Loose
 from agent.risk.options import values_of
 from agent.risk.policy import NONE, Policy
 from agent.risk.policy.own import own_rule
-from agent.risk.rules import HOSTS, RULES
+from agent.risk.rules import HOSTS, RULES, Rule, meant
 from agent.risk.uses import loosely, uses_in
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?")
@@ -148,6 +148,15 @@ _JUDGED: Mapping[str, Callable[[str], Iterator[str]]] = {
 """Kinds of the rules' own whose values name hosts, and which raise nothing by themselves."""
 
 
+def _names_hosts(rule: Rule) -> bool:
+    kinds = {flag.kind for flags in (rule.flags, rule.shared) for flag in flags.values()}
+    kinds |= {operand.kind for operand in rule.args}
+    return bool(kinds & _JUDGED.keys()) or any(map(_names_hosts, rule.sub.values()))
+
+
+_RULED = {name: rule for name, rule in RULES.items() if _names_hosts(meant(rule))}
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """How a program names hosts; the fields are told in hosts.toml. valued: every flag with a value."""
@@ -212,7 +221,7 @@ def _in_command(loose: Loose, policy: Policy) -> Iterator[str]:
     for text in (*loose.words, *(target for _, target in loose.targets)):
         yield from _DEVICE.findall(text)
     for name, args in uses_in(loose):
-        if (rule := RULES.get(name)) is not None:  # by the very reading by which it is judged
+        if (rule := _RULED.get(name)) is not None:  # by the very reading by which it is judged
             words = [Word(arg) for arg in args]
             for kind, hosts_of in _JUDGED.items():
                 for value in values_of(rule, words, (kind,)):

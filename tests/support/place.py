@@ -82,7 +82,7 @@ class Place:
         return [row["state"] for row in rows]
 
 
-async def until(look: Callable[[], Awaitable[Any]], timeout_s: float = 10) -> Any:
+async def until(look: Callable[[], Awaitable[Any]], timeout_s: float = 30) -> Any:
     """Look until there is something, and return it."""
     deadline = time.monotonic() + timeout_s
     while not (found := await look()):

@@ -14,7 +14,7 @@ from bot.console.limits import Rate
 from core.errors import Fenced, It0Error, NotAllowed, NotFound, Refused, StoreUnavailable
 from core.messages import Outbound, Part
 from core.store import approvals as store
-from core.store import clusters, inbox, log, people
+from core.store import clusters, log, people
 from core.store.database import Transaction
 from core.texts import say
 from core.work import Approval
@@ -78,8 +78,7 @@ class Decisions:
         notice = Outbound("notice", words, takes_back=body["message"])
         async with work.tenant.transaction() as tx:
             await speak(self._desk, tx, work.tenant, work.conversation_id, work.address, notice)
-            if await inbox.finish(tx, work.taken, self._desk.me):
-                tx.after_commit.append(self._desk.wake)
+            await self._desk.finish(tx, work.taken)
         self._desk.grown(work.tenant.id, work.conversation_id)
 
     async def _cast(self, work: Work, approval_id: str, event: Mapping[str, Any]) -> Sequence[Part]:

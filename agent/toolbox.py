@@ -186,7 +186,8 @@ class Toolbox:
     async def servers(self) -> Sequence[Server]:
         """Return the tenant's servers and clusters."""
         tenant = self.work.tenant
-        return [*await self.fleet.servers(tenant), *await self.fleet.clusters.targets(tenant)]
+        clusters = await self.fleet.clusters.targets(tenant) if self.work.opening.clusters else []
+        return [*await self.fleet.servers(tenant), *clusters]
 
     async def show(self, progress: Progress) -> None:
         """Show a piece to whoever looks on."""

@@ -48,8 +48,10 @@ def recording(file: Path) -> type[Database]:
 
     class Recording(Database):
         @asynccontextmanager
-        async def transaction(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:
-            async with super().transaction(schema, tenant_id) as tx:
+        async def transaction(
+            self, schema: str = "", tenant_id: str = "", *, flushed: bool = True
+        ) -> AsyncIterator[Transaction]:
+            async with super().transaction(schema, tenant_id, flushed=flushed) as tx:
                 yield _noting(tx)
             _write(file, True, tx)
 

@@ -5,7 +5,7 @@ import unicodedata
 from datetime import datetime, timedelta
 
 from agent.fleet.changes import note
-from agent.gate.grants import void
+from agent.gate.deciding.grants import void
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, Late, NotAllowed, NotFound, Refused

@@ -7,16 +7,17 @@ from agent.clusters.words import refusal
 from agent.context import Call, Desk, Work
 from agent.engine import Answer
 from agent.fleet.servers import Fleet, Ways
+from agent.gate.actions.fetching import Fetching
+from agent.gate.actions.granted import Granted
+from agent.gate.actions.probing import Probing
+from agent.gate.actions.sending import Sending
+from agent.gate.actions.writing import Writing, errand_of, holds_secret
 from agent.gate.answers import answer_of, duration, refuse_unfit
-from agent.gate.approvals import Approvals
-from agent.gate.execution import Executor
-from agent.gate.fetching import Fetching
-from agent.gate.granted import Granted
-from agent.gate.jobs import job_of, not_stopped, owned, still_allowed, unasked
-from agent.gate.judging import Judge, Judging
-from agent.gate.probing import Probing
-from agent.gate.sending import Sending
-from agent.gate.writing import Writing, errand_of, holds_secret
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.judging import Judge, Judging
+from agent.gate.deciding.standing import not_stopped, still_allowed
+from agent.gate.running.execution import Executor
+from agent.gate.running.jobs import job_of, owned, unasked
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry

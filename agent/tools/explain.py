@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
+from agent.gate.deciding.judging import Explained
 from agent.gate.gate import MAX_COMMAND, Gate
-from agent.gate.judging import Explained
 from core.messages import Part
 from core.texts import say
 from core.work import Risk

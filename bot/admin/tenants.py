@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import select, update
 
-from agent.gate.grants import void
+from agent.gate.deciding.grants import void
 from bot.admin.beside import at, beside, tell
 from bot.process.first import DEFAULT_SLUG, make_tenant
 from core.audit import Entry

@@ -6,9 +6,9 @@ from datetime import timedelta
 from agent.context import Desk, Work
 from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
-from agent.gate.approvals import Approvals
-from agent.gate.deciding import own_code
-from agent.gate.grants import void
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.grants import void
+from agent.gate.deciding.typed import own_code
 from agent.people import set_language
 from bot.chat.about import CONSOLE, Command
 from bot.console.limits import Tally

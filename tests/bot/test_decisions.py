@@ -12,7 +12,7 @@ from support.store import Store, actions, add_user
 from test_pasted import tables_with
 
 from agent.engine import ApprovalRequired, Completed, EngineEvent, Request, ToolResult, Tools
-from agent.gate.deciding import own_code
+from agent.gate.deciding.typed import own_code
 from core.messages import Click
 from core.store import approvals as stored
 from core.store import preferences

@@ -8,9 +8,9 @@ from agent.context import Call, Desk, Work
 from agent.engine import Answer
 from agent.files.places import check_read, odd, same_path, unfit_for_files
 from agent.files.scripts import Found
+from agent.gate.actions.fetching import LIMIT_S, Fetching
 from agent.gate.answers import duration
-from agent.gate.approvals import Approvals
-from agent.gate.fetching import LIMIT_S, Fetching
+from agent.gate.deciding.approvals import Approvals
 from agent.redaction.redact import Redact
 from agent.risk import level_of_reading
 from agent.shell.hostkeys import fingerprint

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.context import Desk, Work
-from agent.gate.jobs import is_stopped
+from agent.gate.deciding.standing import is_stopped
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import BadInput, Late, NotAllowed, NotFound

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent.gate.jobs import is_stopped
+from agent.gate.deciding.standing import is_stopped
 from agent.risk.judging import MANY_SERVERS
 from core.audit import Entry
 from core.store import approvals as store

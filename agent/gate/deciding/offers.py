@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from agent.context import Work
-from agent.gate.goes_ahead import goes_ahead
-from agent.gate.grants import minutes_offered
+from agent.gate.deciding.goes_ahead import goes_ahead
+from agent.gate.deciding.grants import minutes_offered
 from core.store.database import Transaction
 from core.store.preferences import Preferences
 from core.store.seen import seen_by

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from agent.context import Desk, Work
-from agent.gate.goes_ahead import by_time, settle_by_time
-from agent.gate.grants import Grants, wish
-from agent.gate.jobs import still_allowed
-from agent.gate.offers import with_offers
-from agent.gate.stepup import check_proven
+from agent.gate.deciding.goes_ahead import by_time, settle_by_time
+from agent.gate.deciding.grants import Grants, wish
+from agent.gate.deciding.offers import with_offers
+from agent.gate.deciding.standing import still_allowed
+from agent.gate.deciding.stepup import check_proven
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import Halted, Late, NotAllowed, NotFound, Refused

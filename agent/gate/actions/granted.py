@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.context import Call, Desk
 from agent.fleet.servers import Ways
-from agent.gate.execution import Executor
-from agent.gate.grants import Grants, covering, fallen
-from agent.gate.jobs import job_of, never, owned, still_allowed, unasked
+from agent.gate.deciding.grants import Grants, covering, fallen
+from agent.gate.deciding.standing import still_allowed
+from agent.gate.running.execution import Executor
+from agent.gate.running.jobs import job_of, never, owned, unasked
 from agent.shell.hostkeys import fingerprint
 from core.audit import Entry
 from core.errors import Refused

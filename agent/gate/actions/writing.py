@@ -10,10 +10,10 @@ from agent.files.changes import MAX_BYTES, checked, diff_of, text_of
 from agent.files.places import judge_write, odd, same_path, unfit_for_files
 from agent.files.scripts import write_command, write_input
 from agent.fleet.servers import Fleet
+from agent.gate.actions.fetching import Fetching
 from agent.gate.answers import duration, refuse_unfit
-from agent.gate.approvals import Approvals
-from agent.gate.execution import Errand
-from agent.gate.fetching import Fetching
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.running.execution import Errand
 from agent.redaction.redact import Redact
 from agent.shell.hostkeys import fingerprint
 from core.edits import Edit, digest_of

@@ -6,8 +6,8 @@ from agent.context import Desk
 from agent.fleet import rights
 from agent.fleet.accounts import Account, account_of, question, told
 from agent.fleet.servers import Fleet
-from agent.gate.execution import Executor, Job
-from agent.gate.jobs import not_halted
+from agent.gate.deciding.standing import not_halted
+from agent.gate.running.execution import Executor, Job
 from agent.redaction.stored import said_without_secrets
 from core.audit import Entry
 from core.errors import It0Error, Refused, StoreUnavailable

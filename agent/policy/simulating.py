@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.gate.deciding.judging import Judging, Trial
+from agent.gate.judging.judging import Judging, Trial
 from core.audit import Wanted
 from core.clock import Clock
 from core.store.database import Row

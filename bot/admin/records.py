@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from agent.gate.deciding.approvals import Approvals, Click
+from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.grants import Grants
+from agent.gate.deciding.votes import Click
 from bot.admin.beside import OWNER, at, beside
 from bot.api.resources.grants import shown
 from bot.texts.render import Renderer

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.context import Desk, Work
-from agent.gate.deciding.approvals import Approvals, Ballot
-from agent.gate.deciding.approvals import Click as Decision
-from agent.gate.deciding.stepup import ASKED_FOR, LOCKED, StepUp, StepUpNeeded
+from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.typed import Words, meant
+from agent.gate.deciding.votes import Ballot
+from agent.gate.deciding.votes import Click as Decision
+from agent.gate.proving.stepup import ASKED_FOR, LOCKED, StepUp, StepUpNeeded
 from agent.speech import speak
 from bot.chat.controls import described
 from bot.console.limits import Rate

@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 
-from agent.gate.deciding.stepup import Proof, StepUp
-from agent.gate.deciding.totp import may_be_code, typed_code
 from agent.gate.deciding.typed import read as read_decision
+from agent.gate.proving.stepup import Proof, StepUp
+from agent.gate.proving.totp import may_be_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
 from bot.inbound.beginnings import CONSOLE, Beginnings

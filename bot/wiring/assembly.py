@@ -10,8 +10,8 @@ from agent.context import Desk
 from agent.fleet.expiry import Expiry
 from agent.fleet.servers import Fleet
 from agent.gate.deciding.approvals import Approvals
-from agent.gate.deciding.stepup import StepUp
 from agent.gate.gate import Gate
+from agent.gate.proving.stepup import StepUp
 from agent.gate.running.execution import Executor
 from agent.keys import ApiKeys
 from agent.people import Staff
@@ -234,7 +234,7 @@ def _workers(
         ground.tenants,
         channels,
         ground.bus,
-        fold(dispatch, [opened, errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
+        fold(dispatch, [opened, errors_are_said(desk), tenants_and_people(desk, hands.gate.begun.end)]),
         SetAside(desk, ground.tenants, hands.acts),
         shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
         acts_at_once=settings.acts_at_once,

@@ -10,9 +10,9 @@ from agent.engine import Engine
 from agent.fleet.servers import Fleet
 from agent.gate.actions.probing import Probing
 from agent.gate.deciding.approvals import Approvals
-from agent.gate.deciding.judging import Judging
-from agent.gate.deciding.stepup import StepUp
 from agent.gate.gate import Gate
+from agent.gate.judging.judging import Judging
+from agent.gate.proving.stepup import StepUp
 from agent.gate.running.execution import Executor
 from agent.keys import ApiKeys
 from agent.people import Staff

@@ -10,7 +10,8 @@ import pytest
 from fakes.desk import Noted, make_desk, taken_work
 from support.store import Store, actions, add_user
 
-from agent.gate.deciding.approvals import EXPIRY, Approvals, Click
+from agent.gate.deciding.approvals import EXPIRY, Approvals
+from agent.gate.deciding.votes import Click
 from agent.keys import ApiKeys
 from core.errors import Fenced, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id

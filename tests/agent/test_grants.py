@@ -11,8 +11,9 @@ from support.store import Store, add_user
 from test_claude_api import thinking
 
 from agent.fleet.forms import NewServer
-from agent.gate.deciding.approvals import Approvals, Click
+from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.grants import Grants
+from agent.gate.deciding.votes import Click
 from core.errors import BadInput, NotAllowed, NotFound
 from core.ids import new_id
 from core.messages import Accepted, with_file

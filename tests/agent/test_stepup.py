@@ -9,8 +9,8 @@ import pytest
 from fakes.desk import make_desk
 from support.store import Store, actions, add_user
 
-from agent.gate.deciding import totp
-from agent.gate.deciding.stepup import StepUp, place_of
+from agent.gate.proving import totp
+from agent.gate.proving.stepup import StepUp, place_of
 from agent.keys import ApiKeys
 from core.errors import NotAllowed, Refused, VaultError
 from core.messages import Address

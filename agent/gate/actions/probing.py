@@ -7,7 +7,8 @@ from agent.fleet import rights
 from agent.fleet.accounts import Account, account_of, question, told
 from agent.fleet.servers import Fleet
 from agent.gate.deciding.standing import not_halted
-from agent.gate.running.execution import Executor, Job
+from agent.gate.running.execution import Executor
+from agent.gate.running.jobs import Job
 from agent.redaction.stored import said_without_secrets
 from core.audit import Entry
 from core.errors import It0Error, Refused, StoreUnavailable

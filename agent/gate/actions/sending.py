@@ -8,19 +8,19 @@ from agent.context import Call, Desk, Work
 from agent.engine import Answer
 from agent.files.places import check_read, odd, same_path, unfit_for_files
 from agent.files.scripts import Found
+from agent.gate.actions.binding import bound
 from agent.gate.actions.fetching import LIMIT_S, Fetching
-from agent.gate.answers import duration
+from agent.gate.answers import waiting
 from agent.gate.deciding.approvals import Approvals
 from agent.redaction.redact import Redact
 from agent.risk import level_of_reading
-from agent.shell.hostkeys import fingerprint
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import Refused
 from core.messages import Attached, Outbound
 from core.store import files
 from core.texts import Say, say
-from core.work import Action, Approval, Risk, Server, Verdict
+from core.work import Approval, Risk, Server, Verdict
 
 LONGEST_NAME = 100
 _ODD = re.compile(r"[^\w.+@() -]")
@@ -78,20 +78,11 @@ class Sending:
             raise Refused("gate.only_reads", level=1, part=path)
         if call.waits_for:
             raise Refused("gate.not_run_waiting", code=call.waits_for)
-        action = Action(
-            kind="send",
-            command=f"send_file {shlex.quote(path)}",
-            server_ids=(server.id,),
-            host_keys=(fingerprint(server.host_key) if server.host_key else "",),
-            os_users=(server.ssh_user,),
-            timeout_s=LIMIT_S,
-        )
+        action = bound("send", f"send_file {shlex.quote(path)}", [server], LIMIT_S)
         reason = say("file.shows_configuration", path=path)
         verdict = Verdict(level_of_reading(path), (reason,), path, "")
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
-        limit = duration(action.timeout_s)
-        waiting = say("gate.waiting", code=approval.code, level=int(approval.level), limit=limit)
-        return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
+        return waiting(approval, nobody)
 
     async def _post(self, work: Work, file_id: str, server: Server, found: Found) -> Attached:
         """Keep a file and say it in the conversation, once; return how it is called."""

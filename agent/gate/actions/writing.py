@@ -10,19 +10,19 @@ from agent.files.changes import MAX_BYTES, checked, diff_of, text_of
 from agent.files.places import judge_write, odd, same_path, unfit_for_files
 from agent.files.scripts import write_command, write_input
 from agent.fleet.servers import Fleet
+from agent.gate.actions.binding import bound
 from agent.gate.actions.fetching import Fetching
-from agent.gate.answers import duration, refuse_unfit
+from agent.gate.answers import refuse_unfit, waiting
 from agent.gate.deciding.approvals import Approvals
-from agent.gate.running.execution import Errand
+from agent.gate.running.jobs import Errand
 from agent.redaction.redact import Redact
-from agent.shell.hostkeys import fingerprint
 from core.edits import Edit, digest_of
 from core.errors import It0Error, NotAllowed, NotFound, Refused
 from core.ports import Classifier
 from core.store import approvals as store
 from core.store import clusters, runs
 from core.texts import Say, say
-from core.work import Action, Approval, Risk, Role, RunTarget, Server, Verdict
+from core.work import Approval, Risk, Role, RunTarget, Server, Verdict
 
 LIMIT_S = 120
 """Seconds that a write may take, which waits for the disk."""
@@ -117,20 +117,9 @@ class Writing:
         ways = await self._fleet.ways(call.work.tenant, [server])
         if ways.unfit:
             return refuse_unfit([server], ways.unfit)
-        action = Action(
-            kind="write",
-            command=_short(edit),
-            server_ids=(server.id,),
-            host_keys=(fingerprint(server.host_key) if server.host_key else "",),
-            os_users=(server.ssh_user,),
-            timeout_s=LIMIT_S,
-            edit=edit,
-        )
+        action = bound("write", _short(edit), [server], LIMIT_S, edit)
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
-        waiting = say(
-            "gate.waiting", code=approval.code, level=int(approval.level), limit=duration(action.timeout_s)
-        )
-        return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
+        return waiting(approval, nobody)
 
     def changed(self, approval: Approval, server: Server) -> Say | None:
         """Return why an approved change may not be made any more, or None."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from agent.context import Desk
 from agent.fleet.changes import note
-from agent.gate.deciding import totp
+from agent.gate.proving import totp
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import NotAllowed, Refused

@@ -1,31 +1,17 @@
 """Judging a command as a tenant has it: by the rules, by its policy, and by which hosts are its own."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from ipaddress import ip_address
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from agent.fleet.servers import Fleet
-from agent.risk import named_hosts
-from agent.risk.policy import NONE, Policy, policy_of
+from agent.gate.judging.hosts import Judge, weighed
+from agent.risk.policy import Policy, policy_of
 from core.store import policies
 from core.store.database import Transaction
 from core.store.policies import Stored
 from core.tenant import Tenant
-from core.texts import say
 from core.work import ENVIRONMENTS, Environment, Risk, Server, Verdict, strictest
-
-_HERE = frozenset(("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"))
-
-
-class Judge(Protocol):
-    """The classifier: pure and synchronous."""
-
-    def __call__(
-        self, command: str, environment: str = "dev", count: int = 1, policy: Policy = NONE
-    ) -> Verdict:
-        """Return the level of ``command`` on ``count`` servers of ``environment``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,46 +99,3 @@ class Trial:
             for policy in (old, self.new)
         )
         return first, second
-
-
-def weighed(
-    classify: Judge,
-    command: str,
-    environment: str,
-    count: int,
-    policy: Policy,
-    known: Mapping[str, Environment],
-) -> Verdict:
-    """Return the verdict on ``command`` with the hosts that it names.
-
-    One of the tenant's own counts with its environment, as a target does; another makes it at least L2.
-    known: names and addresses of what is the tenant's own.
-    """
-    verdict = classify(command, environment, count, policy)
-    named = [known[host] for host in verdict.hosts if host in known]
-    if (counts := strictest(environment, *named)) != environment:
-        verdict = classify(command, counts, count, policy)
-    return with_outside(verdict, command, known, policy)
-
-
-def with_outside(verdict: Verdict, command: str, known: Collection[str], policy: Policy) -> Verdict:
-    """Return ``verdict`` with the hosts named in ``command`` that are none of the tenant's: at least L2."""
-    outside = [host for host in verdict.hosts if not _is_inside(host, known)]
-    if not outside or verdict.level >= Risk.L3:
-        return verdict
-    reasons = tuple(say("gate.outside_host", host=host) for host in outside)
-    if verdict.level >= Risk.L2:
-        return replace(verdict, reasons=(*verdict.reasons, *reasons))
-    part = dict(named_hosts(command, policy)).get(outside[0], verdict.part)
-    return replace(verdict, level=Risk.L2, reasons=reasons, part=part)
-
-
-def _is_inside(host: str, known: Collection[str]) -> bool:
-    """Return whether a host is the target itself, or one of the tenant's servers or clusters."""
-    if host in known or host in _HERE:
-        return True
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified or str(address) in known

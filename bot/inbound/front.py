@@ -283,7 +283,7 @@ class Front:
 
 def _withheld(event: Event, inbound: Inbound, proof: Proof) -> Event:
     """Return what is stored of a message that held a code: not the code."""
-    found = {"outcome": proof.outcome, "approval_id": proof.approval_id}
+    found = {"outcome": proof.outcome, "approval_id": proof.approval_id, "grants": proof.grants}
     return replace(event, kind="withheld", body={"kinds": ["totp"], "message": inbound.message, **found})
 
 

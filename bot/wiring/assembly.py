@@ -92,8 +92,8 @@ def assemble(ground: Ground) -> App:
         doctor.say,
         more_commands_of(ground, desk, sessions, hands),
     )
-    staff = Staff(clock, settings.pairing_code_minutes)
-    keys = ApiKeys(clock)
+    staff = Staff(clock, settings.pairing_code_minutes, hands.approvals.grants)
+    keys = ApiKeys(clock, hands.approvals.grants)
     admission = Admission(desk, staff)
     step_up = StepUp(desk, settings.step_up_minutes)
     decisions = Decisions(desk, hands.approvals, step_up)
@@ -193,8 +193,8 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
     warn_days = sorted({settings.credential_warning_days, settings.credential_last_warning_days})
-    fleet = Fleet(shell, ground.clock, warn_days)
     approvals = Approvals(desk, settings.approvals_per_user_per_hour)
+    fleet = Fleet(shell, ground.clock, warn_days, approvals.grants)
     redactions = Redactions(fleet.credentials, installations.own_secrets)
     executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(

@@ -105,6 +105,30 @@ async def test_a_code_is_asked_for_in_private_deleted_there_and_completes_the_ta
 
 
 @pytest.mark.parametrize(
+    ("language", "button", "words", "over"),
+    [
+        ("en", "Approve + 15 min", "has ended: admin has stopped everything.", "Work goes on"),
+        ("zh", "批准并授权 15 分钟", "已结束：admin 已全部停止。", "已恢复工作"),
+    ],
+)
+async def test_the_chat_of_a_grant_says_once_that_it_ended_and_why(
+    desk: Desk, language: str, button: str, words: str, over: str
+) -> None:
+    await said(desk, f"/language {language}", {"en": "English", "zh": "中文"}[language])
+    command, mark = desk.write()
+    card = await said(desk, f"/run local {command}", "· L2")
+    before = len(desk.double.messages(ANN))
+    desk.double.click(card, button, ANN)
+    await desk.double.until(lambda: mark.read_text() == "x\n")
+    desk.double.say(ANN, ANN, "/halt")
+    await heard(desk, before, words)
+    await said(desk, "/resume", over)
+    assert (await said(desk, f"/run local {command}", "· L2")).buttons
+    assert sum(words in message.visible for message in desk.double.messages(ANN)[before:]) == 1
+    await said(desk, "/language en", "English")
+
+
+@pytest.mark.parametrize(
     ("language", "button", "asks", "given"),
     [
         ("en", "Approve + 15 min", "let it run again unasked for 15 minutes", "runs unasked on its servers"),
@@ -115,10 +139,10 @@ async def test_the_code_gives_the_minutes_that_were_tapped(
     desk: Desk, language: str, button: str, asks: str, given: str
 ) -> None:
     await desk.command("tenant", "set", "step_up", "on")
-    await desk.ask(f"/language {language}")
+    await said(desk, f"/language {language}", {"en": "English", "zh": "中文"}[language])
     secret = await enrolled(desk, "admin")
     command, mark = desk.write()
-    card = await desk.ask(f"/run local {command}")
+    card = await said(desk, f"/run local {command}", "· L2")
     before = len(desk.double.messages(ANN))
     desk.double.click(card, button, ANN)
     assert command in (await heard(desk, before, asks)).visible

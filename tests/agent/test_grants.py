@@ -19,7 +19,7 @@ from core.errors import BadInput, NotAllowed, NotFound
 from core.ids import new_id
 from core.messages import Accepted, with_file
 from core.store import grants as stored
-from core.store import people, preferences
+from core.store import log, people, preferences
 from core.store.database import Row
 from core.work import Role, User
 
@@ -390,23 +390,18 @@ async def test_listed_with_whole_command_servers_people_and_end(store: Store) ->
         assert body["parts"][2] == {"code": RESTART, "title": code}
 
 
-async def test_runs_that_begin_while_their_server_is_changed_hold_nothing_up(store: Store) -> None:
+@pytest.mark.parametrize("how", ["revoked", "server changed", "giver let out"])
+async def test_an_end_takes_its_locks_as_a_start_does_so_that_neither_holds_up_the_other(
+    store: Store, how: str
+) -> None:
     async with at_work(store) as place:
-        for environment in ("staging", "dev", "staging", "dev"):
-            await granted(place, RESTART)
-            web = await place.app.fleet.server(place.tenant, "web")
-            await asyncio.gather(
-                *(place.send(f"/run web {RESTART}", thread) for thread in ("here", "there", "elsewhere")),
-                place.app.fleet.change_server(place.tenant, place.ann, web, {"environment": environment}),
-            )
-            await until(lambda: idle(place))
-            for card in await pending(place):
-                await place.click(f"reject:{card['id']}", "there", place.ann)
-            await until(lambda: idle(place))
-        assert await said(place, "grant.void") == len(await audited(place, "grant.void")) == 4
-        assert await said(place, "error.internal") == 0
-
-
-async def idle(place: Place) -> bool:
-    """Return whether nothing is left to do."""
-    return not await place.open_work()
+        eve = await add_user(place.tenant, store.clock, "eve", Role.OPERATOR)
+        await granted(place, RESTART, by=eve)
+        (grant,) = await Grants(place.app.desk).live(place.tenant)
+        async with place.tenant.transaction() as tx:  # as the start of a run does
+            await tx.one(log.HOLD, id=grant.approval.conversation_id)
+            ending = asyncio.create_task(end(place, how))
+            await until(lambda: store.as_owner("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            assert await tx.one(stored.HOLD, id=grant.id, now=place.app.clock()) is not None
+        await ending
+        assert await until(lambda: said(place, "grant.revoked" if how == "revoked" else "grant.void")) == 1

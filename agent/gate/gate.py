@@ -65,16 +65,16 @@ class Gate:
         self._timeout_approved_s = timeout_approved_s
         fetching = Fetching(desk, fleet, executor)
         self.judging = Judging(classify, fleet)
-        self.probing = Probing(desk, fleet, executor, classify)
+        self._refusals = Refusals(desk)
+        self.probing = Probing(desk, fleet, executor, self.judging)
         self.trusting = Trusting(fleet, approvals, self.probing)
-        self.writing = Writing(fleet, approvals, fetching, classify)
-        self.sending = Sending(desk, approvals, fetching, send_file_bytes)
+        self.writing = Writing(fleet, approvals, fetching, self.judging, self._refusals)
+        self.sending = Sending(desk, approvals, fetching, self.judging, self._refusals, send_file_bytes)
         self.begun = Begun(desk, fleet, executor)
         self._approved = Approved(
             desk, fleet, executor, self.judging, self.begun, self.trusting, self.writing, self.sending
         )
         self._granted = Granted(desk, executor, self.judging.judge_in)
-        self._refusals = Refusals(desk)
 
     async def command(
         self, call: Call, command: str, names: Sequence[str], timeout_s: int | None = None

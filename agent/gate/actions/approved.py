@@ -126,9 +126,9 @@ class Approved:
             case "trust":
                 return None
             case "write":
-                return self._writing.changed(approval, servers[0])
+                return await self._writing.changed(tx, approval, servers[0])
             case "send":
-                return self._sending.changed(approval, servers[0])
+                return await self._sending.changed(tx, approval, servers[0])
             case "run":
                 return await self._rose(tx, approval, servers)
 

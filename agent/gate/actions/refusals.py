@@ -19,10 +19,11 @@ class Refusals:
         self._desk = desk
 
     async def forbidden(
-        self, work: Work, command: str, servers: Sequence[Server], verdict: Verdict
+        self, work: Work, command: str, servers: Sequence[Server], verdict: Verdict, kind: str = "run"
     ) -> Answer:
-        """Refuse what nobody may approve."""
+        """Refuse what nobody may approve. kind: as ``Action`` has it."""
         judged = {
+            "kind": kind,
             "level": int(verdict.level),
             "reasons": [reason.key for reason in verdict.reasons],
             "rules": verdict.rules,

@@ -32,6 +32,7 @@ def _entry(job: Job, action: str, more: dict[str, object]) -> Entry:
     users = job.users
     detail = {
         "command": job.run.command,
+        "kind": "file" if job.errand else "run",
         "level": int(job.run.level),
         "servers": [name for _, name in job.run.servers],
         "users": [users.get(server_id, "") for server_id, _ in job.run.servers],

@@ -89,7 +89,7 @@ class Acts:
         async with work.tenant.reading() as db:
             begun = await runs.get(db, approval.id) is not None
         if begun:
-            await self._gate.end_runs(work, approval.id)
+            await self._gate.begun.end(work, approval.id)
         return None if begun else say("turn.stopped")
 
     async def _hand_over(

@@ -95,7 +95,7 @@ class Toolbox:
         """Answer the steps that were under way when the turn was ended; return what they had come to."""
         parts: list[Part] = []
         for no in sorted(self.open):
-            if results := await self.gate.results(self.work, no):
+            if results := await self.gate.begun.results(self.work, no):
                 answer = answer_of(results)
                 await self._end(no, answer)
                 parts += answer.parts

@@ -21,7 +21,8 @@ from agent.engine import (
     ToolUse,
 )
 from agent.fleet.servers import Fleet
-from agent.gate.gate import MAX_COMMAND, Gate
+from agent.gate.actions.binding import MAX_COMMAND
+from agent.gate.gate import Gate
 from agent.quotas import admit, engine_refused
 from agent.redaction.stored import parts_without_secrets
 from agent.speech import speak
@@ -197,7 +198,7 @@ class Turns:
         """
         work.closing.set()
         if work.taken.attempts > 1:
-            await self._gate.end_runs(work)
+            await self._gate.begun.end(work)
         begun = (say("turn.interrupted", text=heard.strip()),) if heard.strip() else ()
         return Ending("stopped", (*begun, say("turn.stopped"), *await toolbox.cut_off()))
 

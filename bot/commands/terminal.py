@@ -17,6 +17,7 @@ from core.settings import language_alone
 from core.texts import Language, Say
 
 IN_OTHER_WORDS: Mapping[str, str] = {
+    "approval.step_up": "cli.step_up",
     "approval.unknown": "cli.no_such_approval",
     "credential.expired": "cli.credential_expired",
     "error.halted": "cli.halted",

@@ -9,9 +9,9 @@ import structlog
 
 from agent.acts import Acts
 from agent.context import Desk, Work
-from agent.gate.approvals import Click as Decision
-from agent.gate.deciding import is_yes
-from agent.gate.deciding import read as read_decision
+from agent.gate.deciding.typed import is_yes
+from agent.gate.deciding.typed import read as read_decision
+from agent.gate.deciding.votes import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.chat.controls import Controls

@@ -10,9 +10,9 @@ from typing import Any
 
 import structlog
 
-from agent.gate import deciding
-from agent.gate.stepup import Proof, StepUp
-from agent.gate.totp import may_be_code, typed_code
+from agent.gate.deciding.typed import read as read_decision
+from agent.gate.proving.stepup import Proof, StepUp
+from agent.gate.proving.totp import may_be_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
 from bot.inbound.beginnings import CONSOLE, Beginnings
@@ -74,7 +74,7 @@ def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
             if len(text) > MAX_TEXT:
                 raise BadInput("message.too_long", length=len(text), limit=MAX_TEXT)
             is_control = command_word(text) in CONTROL or text.strip().lower() in STOP_WORDS
-            is_control = is_control or deciding.read(text) is not None
+            is_control = is_control or read_decision(text) is not None
             return "said", {"text": text.replace("\0", "")}, not is_control
         case Click(button):
             return "clicked", {"button": button[:200]}, False
@@ -298,7 +298,7 @@ class Front:
 
 def _withheld(event: Event, inbound: Inbound, proof: Proof) -> Event:
     """Return what is stored of a message that held a code: not the code."""
-    found = {"outcome": proof.outcome, "approval_id": proof.approval_id}
+    found = {"outcome": proof.outcome, "approval_id": proof.approval_id, "grants": proof.grants}
     return replace(event, kind="withheld", body={"kinds": ["totp"], "message": inbound.message, **found})
 
 

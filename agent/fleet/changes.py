@@ -18,8 +18,8 @@ def admins_only(by: User) -> None:
         raise NotAllowed("error.admins_only")
 
 
-class Granted(Protocol):
-    """What people have allowed beforehand, which ends with the server that it names."""
+class EndsGrants(Protocol):
+    """Ends what people have allowed beforehand, with the server that it names."""
 
     async def void(self, tx: Transaction, tenant: Tenant, why: Say, *, place: str = "") -> Sequence[Entry]:
         """End what names a server or cluster; return what is to be recorded with the last statements."""
@@ -31,13 +31,13 @@ ABOUT = {"role", "description", "tags", "cluster"}
 
 
 async def end_grants(
-    granted: Granted | None,
+    granted: EndsGrants | None,
     tx: Transaction,
     tenant: Tenant,
     place: Server | Cluster,
     changes: Collection[str] | None = None,
 ) -> Sequence[Entry]:
-    """End what was granted for a server or cluster that is removed or changed, as ``Granted.void`` does.
+    """End what was granted for a server or cluster that is removed or changed, as ``EndsGrants.void`` does.
 
     changes: its fields that will be other, None when it is removed. To be called before its row is touched:
     a run's start takes them in this order.

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agent.fleet.changes import Granted, admins_only, end_grants, note, record
+from agent.fleet.changes import EndsGrants, admins_only, end_grants, note, record
 from agent.fleet.credentials import Credentials, usable_one
 from agent.fleet.forms import NAME
 from core.clock import Clock
@@ -51,7 +51,7 @@ class Clusters:
         way: Callable[[Tenant, Server], Awaitable[Target]],
         credentials: Credentials,
         clock: Clock,
-        granted: Granted | None,
+        granted: EndsGrants | None,
     ) -> None:
         self._way = way
         self._granted = granted

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.fleet import harden
-from agent.fleet.changes import Granted, admins_only, end_grants, note, record
+from agent.fleet.changes import EndsGrants, admins_only, end_grants, note, record
 from agent.fleet.clusters import Clusters
 from agent.fleet.credentials import WARN_DAYS, Credentials
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
@@ -53,7 +53,7 @@ class Fleet:
         shell: Shell,
         clock: Clock,
         warn_days: Sequence[int] = WARN_DAYS,
-        granted: Granted | None = None,
+        granted: EndsGrants | None = None,
     ) -> None:
         self._shell = shell
         self._clock = clock

@@ -21,7 +21,9 @@ class ExplainArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
-    command: str = Field(min_length=1, max_length=MAX_COMMAND)
+    command: str = Field(
+        min_length=1, max_length=MAX_COMMAND, description="Or ``write_file PATH``, or ``send_file PATH``."
+    )
     servers: list[str] = Field(default_factory=list, description="Where it would run; empty: one dev server.")
 
 

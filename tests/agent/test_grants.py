@@ -11,6 +11,7 @@ from support.place import Place, at_work, until
 from support.store import Store, add_user
 from test_claude_api import thinking
 
+from agent.fleet.clusters import NewCluster
 from agent.fleet.forms import NewServer
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.grants import Grants
@@ -231,6 +232,26 @@ async def test_void_grant_is_said_where_it_was_given_with_its_reason_and_recorde
         assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
         due = await place.store.as_owner("SELECT state FROM it0_shared.timer WHERE kind = 'grant_end'")
         assert [row["state"] for row in due] == ["done"]
+
+
+@pytest.mark.parametrize(("how", "why"), [("entry", "grant.why_changed"), ("cluster", "grant.why_removed")])
+async def test_grant_of_a_cluster_ends_with_it_and_with_a_change_of_its_entry(
+    store: Store, how: str, why: str
+) -> None:
+    async with at_work(store) as place:
+        tenant, fleet, command = place.tenant, place.app.fleet, "docker service scale shop=3"
+        await fleet.clusters.add(tenant, place.ann, NewCluster("swarm", "docker_swarm", entry="web"))
+        asked = await answered(place, f"/run swarm {command}")
+        (card,) = await pending(place)
+        await place.click(f"grant:{card['id']}", "there", place.ann)
+        await place.replies(asked)
+        assert len(await Grants(place.app.desk).live(tenant)) == 1
+        if how == "entry":
+            web = await fleet.server(tenant, "web")
+            await fleet.change_server(tenant, place.ann, web, {"environment": "staging"})
+        else:
+            await fleet.clusters.remove(tenant, place.ann, "swarm")
+        assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
 
 
 async def test_grant_that_a_key_gave_ends_with_the_key(store: Store) -> None:

@@ -1,7 +1,7 @@
 """Servers from ssh_config and Ansible inventories: what is taken, what is refused and why, all or nothing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +19,11 @@ from agent.fleet.inventory.found import Listing, expanded
 from agent.fleet.inventory.plan import Plan, Wishes, plan
 from agent.fleet.inventory.reading import kind_of, listing_of
 from agent.fleet.servers import Fleet
+from core.audit import Entry
 from core.errors import BadInput, It0Error, NotAllowed, Refused
+from core.store.database import Transaction
 from core.tenant import Tenant
+from core.texts import Say
 from core.work import Role, User
 
 WISHES = Wishes(credential="key", user="ops")
@@ -481,6 +484,27 @@ async def test_changed_address_forgets_the_confirmed_key(yard: Yard) -> None:
     server = await yard.fleet.server(yard.tenant, "a")
     assert (server.port, server.host_key, server.status) == (23, None, "untrusted")
     assert (await actions(yard.tenant))[-1] == "server.change"
+
+
+class Ends:
+    """What is granted: it notes for which places it was ended, and why."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str]] = []
+
+    async def void(self, tx: Transaction, tenant: Tenant, why: Say, *, place: str = "") -> Sequence[Entry]:
+        """Note it."""
+        self.ended.append((why.key, place))
+        return [Entry("grant.void", "system", resource_id=place)]
+
+
+async def test_what_was_granted_for_a_changed_server_ends_and_is_on_record(yard: Yard) -> None:
+    await yard.take("Host a\n Port 22\nHost b\n User u\n")
+    ends = yard.fleet.granted = Ends()
+    await yard.take("Host a\n Port 23\nHost b\n User u\nHost c\n User u\n")
+    server = await yard.fleet.server(yard.tenant, "a")
+    assert ends.ended == [("grant.why_changed", server.id)]
+    assert (await actions(yard.tenant))[-1] == "grant.void"
 
 
 async def test_nothing_is_taken_where_one_cannot_be(yard: Yard) -> None:

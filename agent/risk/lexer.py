@@ -9,6 +9,7 @@ what bash and dash call (tests/agent/test_risk_shells.py).
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LONGEST = 4000
@@ -32,6 +33,10 @@ _WHOLE = re.compile(r"(?:\{\}|\[|\]|={1,2})(?=[ \n;|]|\Z)|!(?= )")
 """Words in themselves; a ``!`` that begins a part is the shell's own."""
 
 _ESCAPED = re.compile(r'\\(["$`\\])')
+_CLIMBS = re.compile(r"/\.[^/]*[*?\[]")
+"""A glob that dash, and bash before 5.2, let stand for ".." as well."""
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _ADDRESS = re.compile(r"https?://|localhost[:/]|127\.0\.0\.1[:/]")
 """Begins a word whose ``?`` is a glob only where such a folder lies, and no flag even there."""
 
@@ -88,6 +93,8 @@ def parse(text: str) -> tuple[Part, ...] | Stuck:
             return found
         part, end = found
         separator = _SEPARATOR.match(text, end)
+        if _is_job(part.words):
+            return Stuck(near=part.text[:20])
         if part.words:
             parts.append(part)
         elif joined != "\n" and not (joined == ";" and separator is None):
@@ -98,6 +105,12 @@ def parse(text: str) -> tuple[Part, ...] | Stuck:
         if not part.words and joined != "\n":
             return Stuck(near=joined)
     return tuple(parts) or Stuck(near="")
+
+
+def _is_job(words: Sequence[Word]) -> bool:
+    """Return whether bash takes the program's name, quoted or not, for a job's, which it would go on with."""
+    names = (word.text for word in words if word.quoted or not _ASSIGNMENT.match(word.text))
+    return next(names, "").startswith("%")
 
 
 def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
@@ -143,5 +156,7 @@ def _word(text: str, at: int, *, first: bool) -> tuple[Word, int] | Stuck:
     if at == start or not ended or text[start] == "=" or (signs and text[start] != "/" and not asks):
         return Stuck(near=text[at : at + 2] or text[start:at][:20])
     value = "".join(_ESCAPED.sub(r"\1", found) if kind == "two" else found for kind, found in pieces)
+    if signs and not asks and _CLIMBS.search(value):
+        return Stuck(near=text[start:at][:20])
     quoted = pieces[0][0] != "bare" or "=" not in pieces[0][1]
     return Word(value, bool(signs) and not asks, quoted), at

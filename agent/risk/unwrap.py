@@ -95,8 +95,14 @@ def scripts(words: Sequence[str], at: int, heres: Sequence[str]) -> Iterator[str
     if name in _SHELLS:
         yield from heres
         yield from _after_c(args)
+    elif name == "trap":
+        yield from args[:1]
+    elif name == "alias":
+        yield from (arg.partition("=")[2] for arg in args)
     elif name in _JOIN_THEIR_WORDS:
-        begin = past_flags(words, at + 1, *_WRAPPERS.get(name, (frozenset(), 0)))
+        begin = min(past_flags(words, at + 1, *_WRAPPERS.get(name, (frozenset(), 0))), len(words))
+        while begin > at + 1 and _ASSIGNMENT.match(words[begin - 1]):
+            begin -= 1  # it may be the whole text in one word
         yield " ".join(words[begin:])
     elif name in _TAKE_A_COMMAND_TEXT:
         yield from _after_c(args)

@@ -63,9 +63,9 @@ def judged(line: str) -> list[Argv] | None:
         # What a glob finds on this machine is not what was typed.
         if any(word.glob and glob(word.text) for word in words):
             return None
-        if any(fed.text != "/etc/passwd" for fed in part.inputs) or (argv and not has_stub(argv[0])):
+        if any(fed.text != "/etc/passwd" for fed in part.inputs) or not argv or not has_stub(argv[0]):
             return None
-        found += [argv] if argv else []
+        found.append(argv)
     return found
 
 

@@ -60,8 +60,11 @@ class Stubs:
         if not os.path.lexists(self._stubs / name):
             (self._stubs / name).symlink_to(self._stub)
 
-    def called(self, shell: str, line: str, status: int = 0) -> Calls:
-        """Return how often each argv was called when every program ends with ``status``."""
+    def called(self, shell: str, line: str, status: int = 0, builtins: bool = False) -> Calls:
+        """Return how often each argv was called when every program ends with ``status``.
+
+        builtins: the shell's own do what they do.
+        """
         # A file for each run: what dash put behind may write to its own when the shell has long ended.
         self._runs += 1
         told = self._calls / str(self._runs)
@@ -74,7 +77,7 @@ class Stubs:
             "LC_ALL": "C.UTF-8",
         }
         subprocess.run(
-            [*SHELLS[shell], "-c", _BEFORE[shell] + line],
+            [*SHELLS[shell], "-c", ("" if builtins else _BEFORE[shell]) + line],
             cwd=self._empty,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -91,6 +91,8 @@ def _commands(node: "Node") -> Iterator[tuple[list[str], list[str]]]:
         yield words, fed
     elif node.type == "variable_assignment":
         yield [_text(node)], []
+    elif node.type == "comment":
+        return
     else:
         raise _OtherwiseError
 
@@ -123,7 +125,10 @@ def _value(node: "Node") -> str:
         return _STRING_ESCAPE.sub(r"\1", _text(node)[1:-1])
     if node.type in ("concatenation", "command_name"):
         return "".join(map(_value, node.children))
-    if node.type == "variable_assignment" or node.type in _PLAIN:
+    if node.type == "variable_assignment":
+        names = ("variable_name", "=", "+=")
+        return "".join(_text(child) if child.type in names else _value(child) for child in node.children)
+    if node.type in _PLAIN:
         return _ESCAPE.sub(r"\1", _text(node))
     raise _OtherwiseError
 

@@ -1,10 +1,11 @@
 """A small positive grammar of the shell: what it does not list is not understood, and is asked about.
 
-A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, the free redirects to
-/dev/null, and files that it reads from. A word is bare characters, escaped signs, '…', and "…" in which the
-shell would expand nothing; a ``!`` only before what no shell's history takes it for. A glob may only stand in
-a word that begins with ``/``: a file named ``--output=x`` can then never become a flag. What is read here is
-what bash and dash call (tests/agent/test_risk_shells.py).
+A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline, and perhaps a comment at the end of all.
+A part is words, the free redirects to /dev/null, and files that it reads from. A word is bare characters,
+escaped signs, '…', "…" in which the shell would expand nothing, and a template's {{.Field}}; a ``!`` only
+before what no shell's history takes it for. A glob may only stand in a word that begins with ``/``: a file
+named ``--output=x`` can then never become a flag. What is read here is what bash and dash call
+(tests/agent/test_risk_shells.py).
 """
 
 import re
@@ -22,10 +23,12 @@ _SEPARATOR = re.compile(r"&&|\|\||[|;\n]")
 _REDIRECT = re.compile(
     r"(?:(?:[12]?>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)|&> *+/dev/null(?= *+(?:[\n;|]|&&|\Z))"
 )
+_COMMENT = re.compile(r"#[^\n]*\Z")
 _INPUT = re.compile(r"0?< *+(?=[^ <>&()|;\n])")
 _PIECE = re.compile(
     r"""(?P<bare>[A-Za-z0-9_@%+=:,./^-]+)|(?P<glob>[*?]|\[[A-Za-z0-9-]+\])|\\(?P<escaped>[!-/:-@\[-`{-~])
     |'(?P<one>[^']*)'|"(?P<two>(?:[^"$`\\!]|\\[^!\n]|[$](?=[ "|)/.,])|!(?=[ =]))*+)"
+    |(?P<template>\{\{(?:\.[A-Za-z][A-Za-z0-9_]*)+\}\})
     |(?P<within>(?<=[A-Za-z0-9_.^@/-])(?:[~\#]|!(?==)))|(?P<dollar>\$(?=[ \n|;]|\Z))""",
     re.VERBOSE,
 )
@@ -121,6 +124,8 @@ def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
     while True:
         while at < len(text) and text[at] == " ":
             at += 1
+        if _COMMENT.match(text, at):
+            return Part(tuple(words), text[start:at].strip(), tuple(inputs)), len(text)
         if redirect := _REDIRECT.match(text, at):
             at = redirect.end()
             continue

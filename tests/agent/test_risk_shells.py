@@ -97,6 +97,7 @@ a -h x=1 --a=b 1 é 中 😀 %s @x +x a,b - -- /x a.b
 $'a' $'\n' $'\x70' $'' $"a" $x $1 $@ $* $$ $? $! $- ${x} ${x:-p} $(p) `p` $((1)) $[1] $ $= $/
 "$x" "${x}" "$(p)" "`p`" "$'a'" "$!" "$a" "\$(p)" "$/" "$" "$|" "$)"
 * ? [a] [!a] [^a] [a-c] /zz* /zz? /zz[a-c] /zz[[:alpha:]] /zz[]a] http://h/x?y http://h/* @(a) !(a)
+{{.Names}} {{.A.b_1}}{{.C}},{{.D}} {{.a..b}} {{.a,.b}}
 { } {} {a,b} {1..3} {a} {a, ,b} ~ ~root ~+ ~- a~ a:~b x=~ x=a:~ :~ =~ ~/
 # a#b #x ! !! !a !-1 !?a a! x!=y ^a^b ^ = == != < > & ( ) [ ] [[ ]] (( ))
 """
@@ -144,7 +145,7 @@ part = st.builds(
     st.lists(word, max_size=4),
 )
 joint = reading(JOINTS, "p{}q")
-ending = st.sampled_from(["", "", ";", "\n", " #x"])
+ending = st.sampled_from(["", "", ";", "\n", " #x", " # p 'a\\", "#x", " #x\np", "; # !! $(p) `p`"])
 lines = st.builds(
     lambda first, others, end: "".join((first, *others, end)),
     part,

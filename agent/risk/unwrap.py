@@ -31,7 +31,7 @@ def program(word: str) -> str:
 
 def starts(words: Sequence[str]) -> list[int]:
     """Return where in ``words`` a command may begin: the first word, and behind each wrapper."""
-    first = _past_assignments(words, 0)
+    first = past_assignments(words, 0)
     if first < len(words) and program(words[first]) not in RUNNERS:
         return [first]
     waiting, found = [first], list[int]()
@@ -43,7 +43,8 @@ def starts(words: Sequence[str]) -> list[int]:
     return found
 
 
-def _past_assignments(words: Sequence[str], at: int) -> int:
+def past_assignments(words: Sequence[str], at: int) -> int:
+    """Return the index of the first word from ``at`` on that assigns nothing."""
     while at < len(words) and _ASSIGNMENT.match(words[at]):
         at += 1
     return at

@@ -172,7 +172,8 @@ def unescaped(text: str) -> str:
 def _decoded(match: re.Match[str]) -> str:
     """Return the character of one escape."""
     if code := match[1] or match[2] or match[3]:
-        return chr(min(int(code, 16), 0x10FFFF))
+        number = int(code, 16)
+        return "\ufffd" if 0xD800 <= number < 0xE000 or number > 0x10FFFF else chr(number)
     if match[4]:
         return chr(int(match[4], 8) & 0xFF)
     return {"n": "\n", "t": "\t"}.get(match[5], match[5])

@@ -9,7 +9,18 @@ import traceback
 from benchmarks.measure import machine
 from bot.process.logs import set_up_logs
 
-NAMES = ("message", "telegram", "peers", "model", "waiting", "slow_neighbours", "start", "fan_out", "guards")
+NAMES = (
+    "message",
+    "telegram",
+    "peers",
+    "model",
+    "waiting",
+    "slow_neighbours",
+    "start",
+    "fan_out",
+    "guards",
+    "redaction",
+)
 
 
 def main() -> int:

@@ -18,6 +18,9 @@ _GOES_ON = re.compile(
     rb"(?:[A-Za-z0-9+/=]{16,120}+(?![\w:-])|[A-Za-z-]{2,20}: [^\r\n\\]{0,100}+)){1,400}+"
 )
 _LAST_LINE = re.compile(rb"\s*(?:[A-Za-z0-9+/=]{1,120}\s*)?")
+_WIDE = re.compile(rb"[ \t]*[A-Za-z0-9+/]{60,80}[ \t\r]*")
+"""A line of 64 characters, as in a PEM file, of 70 as ssh-keygen writes them, or of 76."""
+
 _WENT_ON = re.compile(rb"[ \t]*" + _LINE + rb"[ \t\r]*")
 
 
@@ -49,12 +52,26 @@ def open_at(data: bytes) -> int | None:
     return begin.start() if _LAST_LINE.fullmatch(data, ends) else None
 
 
-def _went_on(data: bytes, at: int) -> int:
+def headless_at(data: bytes) -> int | None:
+    """Return where whole lines begin that may be a key's whose first was not printed, None where none are.
+
+    What has letters of one case only, as checksums have, is none.
+    """
+    last = data.rfind(b"\n", 0, len(data) - 1) + 1
+    wide = len(data) if _WIDE.fullmatch(data, last, len(data) - 1) else last
+    if not data.endswith(b"\n") or not _LAST_LINE.fullmatch(data, last):
+        return None
+    start = _went_on(data, wide, _WIDE)
+    lines = data[start:wide]
+    return start if lines and not lines.islower() and not lines.isupper() else None
+
+
+def _went_on(data: bytes, at: int, lines: re.Pattern[bytes] = _WENT_ON) -> int:
     """Return where the lines of a key begin that end at ``at``."""
     start = at
     while start > at - LONGEST:
         line = data.rfind(b"\n", 0, start - 1) + 1
-        if line >= start or _WENT_ON.fullmatch(data, line, start - 1) is None:
+        if line >= start or lines.fullmatch(data, line, start - 1) is None:
             break
         start = line
     return start

@@ -17,6 +17,8 @@ SHORTEST = 6
 WORD = r"[^\s'\"&|;<>`,\xc9-\xff]"
 """A byte of a value: the letters of other alphabets begin with one from C9 on in UTF-8."""
 
+BLANK = r"[^\S\n]"
+
 SIGNS = tuple(map(str.encode, ("passw", "passphrase", "pwd", "secret", "token", "key", "requirepass")))
 SIGNS += tuple(map(str.encode, ("密码", "口令", "密钥")))
 """In lower case, what a name cannot be without."""
@@ -26,13 +28,22 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode())
 
 
-_ALSO = "password|passwd|passphrase|pwd|requirepass|密码|口令"
-_NAMED = (
-    rf"(?i:(?P<password>{_ALSO})|secret(?:[_-]?(?:access[_-]?)?key)?|(?:access|auth|api|bearer)?[_-]?token"
-    r"|(?:api|access)[_-]?key|密钥)"
+_PASSWORDS = ("password", "passwd", "passphrase", "pwd", "requirepass", "密码", "口令")
+_NAMES = [
+    *_PASSWORDS,
+    "secret(?:[_-]?(?:access[_-]?)?key)?",
+    "token",
+    "api[_-]?key",
+    "access[_-]?key",
+    "密钥",
+]
+_BEHIND = (
+    rf"(?P<between>=|{BLANK}{{0,3}}(?::|：){BLANK}{{0,3}}|{BLANK}{{1,3}}(?:=|is|是|为)?{BLANK}{{0,3}}|是|为)"
 )
-_BEHIND = r"(?P<between>=|\s{0,3}(?::|：)\s{0,3}|\s{1,3}(?:=|is|是|为)?\s{0,3}|是|为)"
-_NAME = _compiled(rf"{_NAMED}(?=['\"]?{_BEHIND}['\"]?(?P<value>{WORD}{{{SHORTEST},{LONGEST}}}))")
+# In lower case, and each choice by its first letter: this passes over a text ten times as fast.
+_NAME = _compiled(
+    rf"(?P<name>{'|'.join(_NAMES)})(?=['\"]?{_BEHIND}['\"]?(?P<value>{WORD}{{{SHORTEST},{LONGEST}}}))"
+)
 """A name and what is behind it, which is looked at only: another name may begin in it."""
 
 _STANDS_FOR = _compiled(
@@ -57,16 +68,18 @@ _NUMBERS = _compiled(r"[0-9]{1,8}(?:[-.:/][0-9]{1,8}){1,8}")
 _COUNTING = _compiled(r"(?i:(?:abc(?:d(?:ef?)?)?)?(?:0?123(?:4(?:5(?:6(?:78?9?0?)?)?)?)?)?|[0-9]{1,8})")
 _A_NAME = _compiled(r"(?i:[a-z]{2,40}[0-9]{0,4}(?:[-_./:=][a-z0-9]{1,20}){1,8})")
 _MADE_UP = _compiled(rf"{WORD}{{0,60}}?(?:[0-9@#$%^*+~]|[!?](?=[^\s]))")
+_OF_PASSWORDS = frozenset(map(str.encode, _PASSWORDS))
 _A_PROGRAM = (b"passwd", b"pwd")
 _END = b".,:!?)]}'\""
 
 
-def find(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where secrets stand behind their names."""
-    for found in _NAME.finditer(data, start, end):
-        if _is_one(found):
-            at = found.start("value")
-            yield at, at + len(found["value"].rstrip(_END))
+def find(data: bytes, low: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where secrets stand behind their names. low: ``data`` in lower case."""
+    for found in _NAME.finditer(low, start, end):
+        at, stop = found.span("value")
+        value = data[at:stop]
+        if _is_one(found["name"], found["between"], value):
+            yield at, at + len(value.rstrip(_END))
 
 
 def stands_for(value: bytes) -> bool:
@@ -77,26 +90,25 @@ def stands_for(value: bytes) -> bool:
     )
 
 
-def _is_one(found: "re.Match[bytes]") -> bool:
+def _is_one(name: bytes, between: bytes, value: bytes) -> bool:
     """Return whether what stands behind a name is what it is called.
 
     Behind an equals sign anything is, for a token also what is no name of a thing; in prose only what looks
     made up, and where nothing is between, what looks like nothing else.
     """
-    value, between, label = found["value"], found["between"], found["password"]
     bare = value.rstrip(_END)
     if len(bare) < SHORTEST or stands_for(value) or _NUMBERS.fullmatch(bare):
         return False
     is_name = _A_NAME.fullmatch(bare) and sum(chr(each).isdigit() for each in bare) <= 8
-    if label is None and (is_name or _COUNTING.fullmatch(bare)):
+    if name not in _OF_PASSWORDS and (is_name or _COUNTING.fullmatch(bare)):
         return False
     if between == b"=":
         return True
     if between.strip():
         return _MADE_UP.match(value) is not None
-    if label is None:
+    if name not in _OF_PASSWORDS:
         return _changes(bare) >= SHORTEST
-    return label.lower() not in _A_PROGRAM and not is_name and _MADE_UP.match(value) is not None
+    return name not in _A_PROGRAM and not is_name and _MADE_UP.match(value) is not None
 
 
 def _changes(value: bytes) -> int:

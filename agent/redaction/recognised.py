@@ -6,7 +6,7 @@ found a hundred times as fast; the patterns then read what stands around it. Tim
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,9 @@ from agent.redaction import armour, named
 
 BEFORE, BEHIND = 400, 1_200
 """Bytes that are read around a sign, within its line."""
+
+MANY = 300
+"""Signs in one text."""
 
 NAMED, ARMOUR = "named", "armour"
 """What is no table of ``kinds.toml``."""
@@ -50,7 +53,8 @@ def kinds() -> Mapping[str, Kind]:
 
 
 def _kind(table: Mapping[str, Any]) -> Kind:
-    patterns = [re.compile(each.replace("WORD", named.WORD).encode()) for each in table["find"]]
+    texts = [each.replace("WORD", named.WORD).replace("BLANK", named.BLANK) for each in table["find"]]
+    patterns = [re.compile(text.encode()) for text in texts]
     signs = [sign.lower().encode() for sign in table["signs"]]
     return Kind(table["of"], signs, patterns, table.get("given", False))
 
@@ -58,14 +62,16 @@ def _kind(table: Mapping[str, Any]) -> Kind:
 def find(data: bytes) -> list[Found]:
     """Return the secrets that ``data`` seems to hold, none for ordinary text; they may overlap."""
     found: list[Found] = []
-    for name, places in _signs().places(data.lower()).items():
-        if name == NAMED:
-            for start, end in _around(data, places):
-                found += [Found("password", *span) for span in named.find(data, start, end)]
-        elif name == ARMOUR:
+    low = data.lower()
+    for name, places in _signs().places(low).items():
+        if name == ARMOUR:
             found += [Found("private_key", *span) for span in armour.find(data)]
-        else:
-            found += _of_kind(kinds()[name], data, places)
+            continue
+        for start, end in around(data, places):
+            if name == NAMED:
+                found += [Found("password", *span) for span in named.find(data, low, start, end)]
+            else:
+                found += _of_kind(kinds()[name], data, start, end)
     return found
 
 
@@ -84,18 +90,27 @@ class Signs:
                 for first, its in self._by_first.items()
             )
         )
+        self._signs = signs
 
-    def places(self, low: bytes) -> dict[str, list[int]]:
-        """Return where signs stand in a text in lower case, in order, by what they are a sign of."""
+    def places(self, low: bytes) -> dict[str, Sequence[int] | None]:
+        """Return where signs stand in a text in lower case, in order, by what they are a sign of.
+
+        None stands for everywhere: where there are very many, which each is takes longer than to read it all.
+        """
         found: dict[str, list[int]] = {}
-        at = 0
+        at = seen = 0
         while match := self._any.search(low, at):
             at = match.start()
             for sign, name in self._by_first[low[at]]:
                 if low.startswith(sign, at):
                     found.setdefault(name, []).append(at)
             at += 1
-        return found
+            seen += 1
+            if seen > MANY:
+                return {
+                    name: None for name, signs in self._signs.items() if any(each in low for each in signs)
+                }
+        return dict(found)
 
 
 @cache
@@ -104,28 +119,31 @@ def _signs() -> Signs:
     return Signs({**of_kinds, NAMED: named.SIGNS, ARMOUR: armour.SIGNS})
 
 
-def _of_kind(kind: Kind, data: bytes, places: Iterable[int]) -> Iterator[Found]:
-    for start, end in _around(data, places):
-        for pattern in kind.patterns:
-            for match in pattern.finditer(data, start, end):
-                group = "value" if "value" in pattern.groupindex else 0
-                if kind.given:
-                    if not named.stands_for(match[group]):
-                        yield Found(kind.of, *match.span(group))
-                elif rest := _REST.match(data, match.end(group)):
-                    yield Found(kind.of, match.start(group), rest.end())  # also what is longer than any known
+def _of_kind(kind: Kind, data: bytes, start: int, end: int) -> Iterator[Found]:
+    for pattern in kind.patterns:
+        group = "value" if "value" in pattern.groupindex else 0
+        done = 0
+        for match in pattern.finditer(data, start, end):
+            if kind.given:
+                if not named.stands_for(match[group]):
+                    yield Found(kind.of, *match.span(group))
+            elif match.end(group) > done and (rest := _REST.match(data, match.end(group))):
+                done = rest.end()  # also what is longer than any known
+                yield Found(kind.of, match.start(group), done)
 
 
-def _around(data: bytes, places: Iterable[int]) -> list[tuple[int, int]]:
-    """Return what stands around signs, in order; where it touches it is one."""
+def around(data: bytes, places: Sequence[int] | None) -> list[tuple[int, int]]:
+    """Return what stands around signs, in order; what is close together is one."""
+    if places is None:
+        return [(0, len(data))]
     spans: list[tuple[int, int]] = []
     for at in places:
         if spans and at < spans[-1][1] - BEHIND // 2:
             continue  # it is read already, and enough of what is behind it
-        start = max(data.rfind(b"\n", 0, at) + 1, at - BEFORE)
+        start = max(data.rfind(b"\n", max(0, at - BEFORE), at) + 1, at - BEFORE)
         line_end = data.find(b"\n", at, at + BEHIND)
         end = line_end if line_end >= 0 else min(len(data), at + BEHIND)
-        if spans and start < spans[-1][1]:
+        if spans and start <= spans[-1][1] + BEFORE:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:
             spans.append((start, end))

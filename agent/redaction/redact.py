@@ -127,9 +127,9 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 class StreamRedact:
     """Redacts a stream: a secret that is cut by a chunk's border is still found.
 
-    Text is held back up to the last line break. Of a line that looks broken off, and of one longer than
-    ``most`` bytes, so much is held as a secret may take. A gap has to come in one piece with what stands
-    around it.
+    Text is held back up to the last line break; lines that may be a private key's, until one is none. Of a
+    line that looks broken off, and of one longer than ``most`` bytes, so much is held as a secret may take.
+    A gap has to come in one piece with what stands around it.
     """
 
     def __init__(self, redact: Redact, most: int = 8192) -> None:
@@ -152,6 +152,7 @@ class StreamRedact:
         data = self._held
         known = data.rfind(b"\n") + 1
         key = armour.open_at(data[:known])
+        key = armour.headless_at(data[:known]) if key is None else key
         if len(data) - known > self._most:
             known = self._redact.last(data)
         elif WRAPPED.search(data, max(0, known - 50), known):

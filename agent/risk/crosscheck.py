@@ -24,6 +24,7 @@ _PLAIN = frozenset(
 )
 _STRING_ESCAPE = re.compile(r'\\(["$`\\])')
 _ESCAPE = re.compile(r"\\(.)")
+_BEYOND = re.compile(r"[^\0-\xff]")
 
 
 class _OtherwiseError(Exception):
@@ -44,7 +45,7 @@ def agrees(text: str, parts: Sequence[Part]) -> bool:
 
     text: the whole command; parts: what the lexer read of it.
     """
-    root = _parser().parse(text.encode()).root_node
+    root = _parser().parse(_known(text).encode()).root_node
     # It takes an escaped line break for a blank, where shells join what stands around it.
     if root.has_error or "\\\n" in text:
         return False
@@ -52,9 +53,19 @@ def agrees(text: str, parts: Sequence[Part]) -> bool:
         seen = list(_commands(root))
     except _OtherwiseError:
         return False
-    return [words for words, _ in seen] == [[word.text for word in part.words] for part in parts] and list(
-        chain.from_iterable(fed for _, fed in seen)
-    ) == [word.text for part in parts for word in part.inputs]
+    return [words for words, _ in seen] == [
+        [_known(word.text) for word in part.words] for part in parts
+    ] and list(chain.from_iterable(fed for _, fed in seen)) == [
+        _known(word.text) for part in parts for word in part.inputs
+    ]
+
+
+def _known(text: str) -> str:
+    """Return ``text`` with one letter for all that its scanner looks up behind the end of C's tables.
+
+    It calls isalpha() with whatever character it meets, and what lies there may end the process.
+    """
+    return text if text.isascii() else _BEYOND.sub("é", text)
 
 
 def _commands(node: "Node") -> Iterator[tuple[list[str], list[str]]]:
@@ -80,6 +91,8 @@ def _commands(node: "Node") -> Iterator[tuple[list[str], list[str]]]:
         yield words, fed
     elif node.type == "variable_assignment":
         yield [_text(node)], []
+    elif node.type == "comment":
+        return
     else:
         raise _OtherwiseError
 
@@ -112,7 +125,10 @@ def _value(node: "Node") -> str:
         return _STRING_ESCAPE.sub(r"\1", _text(node)[1:-1])
     if node.type in ("concatenation", "command_name"):
         return "".join(map(_value, node.children))
-    if node.type == "variable_assignment" or node.type in _PLAIN:
+    if node.type == "variable_assignment":
+        names = ("variable_name", "=", "+=")
+        return "".join(_text(child) if child.type in names else _value(child) for child in node.children)
+    if node.type in _PLAIN:
         return _ESCAPE.sub(r"\1", _text(node))
     raise _OtherwiseError
 

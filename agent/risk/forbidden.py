@@ -6,11 +6,12 @@ some trick of the shell is not understood by the lexer either, and ends with a p
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.risk.destroy import NAMES, is_device, judge
-from agent.risk.loose import HOLE, Budget, Loose, read
+from agent.risk.lexer import LONGEST
+from agent.risk.loose import HOLE, Budget, Loose, read, unescaped
 from agent.risk.rules import listed
 from agent.risk.sql import drops_database
 from agent.risk.unwrap import RUNNERS, program, runs_inline, runs_stdin, scripts, starts
@@ -37,6 +38,8 @@ _DROP_WORDS = listed("forbidden", "drop_words")
 _FEED_DATABASES = _DATABASE_CLIENTS | _WRITERS
 
 _FORK_BOMB = re.compile(r"\{\s{0,8}([\w:.]{1,40})\s{0,8}\|\s{0,8}\1\s{0,8}&")
+_MOST_WORDS = 100
+_PRINT_FLAG = re.compile(r"-[neE]{1,3}|--")
 _LONG_FLAG = re.compile(r"\A--[\w-]+=?")
 _DECODES = re.compile(r"-[A-Za-z]*[dDr][A-Za-z]*|--decode|--revert|-base64")
 
@@ -52,8 +55,6 @@ class Forbidden:
 def scan(text: str) -> Forbidden | None:
     """Return the first thing in ``text`` that is refused, None when nothing is."""
     text = text if text.isascii() else "".join(c for c in text if unicodedata.category(c) != "Cf")
-    if bomb := _FORK_BOMB.search(text):
-        return Forbidden(say("risk.forbidden_fork_bomb"), bomb.group())
     waiting, seen = [(text, 0)], set[str]()
     # Where this runs out, the lexer has given up long before: such text is L2, never less.
     budget = Budget()
@@ -62,13 +63,16 @@ def scan(text: str) -> Forbidden | None:
         if script in seen or depth > _DEEPEST:
             continue
         seen.add(script)
+        if bomb := _FORK_BOMB.search(script):
+            return Forbidden(say("risk.forbidden_fork_bomb"), bomb.group())
         commands = {
             at: _Command.of(loose) for at, loose in enumerate(read(script, budget)) if _notable(loose)
         }
         if found := _among(commands):
             return found
         inner = [text for command in commands.values() for text in command.scripts()]
-        waiting.extend((text, depth + 1) for text in [*inner, *_piped_scripts(commands)])
+        inner += [*_piped_scripts(commands), *_substituted_scripts(commands)]
+        waiting.extend((text, depth + 1) for text in inner)
     return None
 
 
@@ -94,6 +98,14 @@ class _Command:
         """Return the targets of one kind of redirect."""
         return [target for redirect, target in self.loose.targets if redirect == kind]
 
+    def written(self) -> Iterator[str]:
+        """Yield what it prints, where that stands in it; of printf each argument may be all of it."""
+        for name, args in self.runs:
+            if name in _WRITERS:
+                said = args[next((at for at, arg in enumerate(args) if not _PRINT_FLAG.fullmatch(arg)), 0) :]
+                texts = [" ".join(said), *(said if name == "printf" else ()), *self.targets("here")]
+                yield from dict.fromkeys([*texts, *map(unescaped, texts)])
+
     def text(self) -> str:
         return " ".join(self.loose.words).replace(HOLE, "$(…)")
 
@@ -115,7 +127,7 @@ def _notable(loose: Loose) -> bool:
     if loose.targets or not loose.words:
         return bool(loose.targets)
     first = program(loose.words[0])
-    return first in _NOTABLE or "=" in loose.words[0] or first.startswith("mkfs.")
+    return first in _NOTABLE or "=" in loose.words[0] or HOLE in first or first.startswith("mkfs.")
 
 
 def _among(commands: _Commands) -> Forbidden | None:
@@ -194,10 +206,21 @@ def _piped_scripts(commands: _Commands) -> list[str]:
             name in _SHELLS and runs_stdin(name, args) for name, args in command.runs
         ):
             found.extend(written.pop(pipeline))
-        for name, args in command.runs:
-            if name in _WRITERS:
-                written.setdefault(pipeline, []).append(" ".join(args))
+        written.setdefault(pipeline, []).extend(command.written())
     return found
+
+
+def _substituted_scripts(commands: _Commands) -> Iterator[str]:
+    """Yield the texts that are run where echo or printf puts them, the program's name among them."""
+    for command in commands.values():
+        outer = commands.get(command.loose.outer)
+        if outer is None or not outer.loose.words:
+            continue
+        if HOLE in outer.loose.words[0]:
+            line = " ".join(outer.loose.words[:_MOST_WORDS])[:LONGEST]
+            yield from (line.replace(HOLE, text) for text in command.written())
+        elif any(_runs_hole(name, args) for name, args in outer.runs):
+            yield from command.written()
 
 
 def _databases(commands: _Commands) -> Forbidden | None:

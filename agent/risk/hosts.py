@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from agent.risk.lexer import LONGEST, Word
 from agent.risk.loose import HOLE, Loose
@@ -45,7 +45,8 @@ def _url(text: str) -> Iterator[str]:
     if text.startswith(("unix:", "fd:", "npipe:", "/", "file:")):
         return
     rest = text[match.end() :] if (match := _SCHEME.match(text)) else text
-    place, _, query = re.split(r"(?=[/?#])", rest, maxsplit=1)[0], "", urlsplit(text).query if match else ""
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    query = rest.partition("#")[0].partition("?")[2]
     yield from _hosts(place.rpartition("@")[2])
     if match and match.group().lower().startswith("postgres"):
         for name in ("host", "hostaddr"):

@@ -16,7 +16,7 @@ from agent.risk.paths import judge_path
 from agent.risk.policy import NONE, Policy
 from agent.risk.policy.own import judge_own
 from agent.risk.policy.tightening import tightened
-from agent.risk.rules import CHANGES, RULES, RULES_VERSION, Finding
+from agent.risk.rules import ASSIGNED, CHANGES, RULES, RULES_VERSION, Finding
 from core.texts import Say, say
 from core.work import Risk, Verdict
 
@@ -29,7 +29,7 @@ _PROGRAM = re.compile(r"(?:(?:/usr)?/s?bin/)?([A-Za-z0-9_][A-Za-z0-9_.+-]*)")
 _SAME_ANYWHERE = re.compile(r"/|-[^/]*\Z")
 _INIT_SCRIPT = re.compile(r"/etc/(?:rc\.d/)?init\.d/([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_HARMLESS_ASSIGNMENT = re.compile(r"(?:(?:LC_ALL|LANG)=[\w.@-]*|TZ=(?:\w[\w/+-]*)?)")
+_HARMLESS_ASSIGNMENT = re.compile(ASSIGNED, re.ASCII)
 
 _IN_FOLDERS = ("git", "docker", "podman", "docker-compose", "podman-compose", "terraform", "tofu")
 _JQ_FLAG = re.compile(

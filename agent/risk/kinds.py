@@ -10,7 +10,7 @@ from agent.risk.host import HOST_FORMS
 from agent.risk.kinds_remote import REMOTE_FORMS, REMOTE_JUDGES
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
-from agent.risk.rules import Finding
+from agent.risk.rules import ASSIGNED, Finding
 from agent.risk.scripts import jq_only_reads, yq_only_reads
 from agent.risk.sed import sed_only_prints
 from core.texts import say
@@ -48,7 +48,7 @@ _FORMS = {
     "cloudtext": r"(?!\s*\w+://)[\s\S]*",
     "header": r"(?i:accept(-[a-z]+)?|authorization|cache-control|pragma|content-type|host|origin|referer"
     r"|user-agent|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id):.*",
-    "assign": r"(LC_ALL|LANG)=[\w.@-]*|TZ=(\w[\w/+-]*)?",
+    "assign": ASSIGNED,
     "yesno": r"true|false|yes|no|always|never|auto",
     "reload": r"reload|reopen",
     "nullfile": r"/dev/null|-",

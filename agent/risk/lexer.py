@@ -1,14 +1,16 @@
 """A small positive grammar of the shell: what it does not list is not understood, and is asked about.
 
-A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline. A part is words, the free redirects to
-/dev/null, and files that it reads from. A word is bare characters, escaped signs, '…', and "…" in which the
-shell would expand nothing; a ``!`` only before what no shell's history takes it for. A glob may only stand in
-a word that begins with ``/``: a file named ``--output=x`` can then never become a flag. What is read here is
-what bash and dash call (tests/agent/test_risk_shells.py).
+A line is parts joined by ``|``, ``&&``, ``||``, ``;`` or a newline, and perhaps a comment at the end of all.
+A part is words, the free redirects to /dev/null, and files that it reads from. A word is bare characters,
+escaped signs, '…', "…" in which the shell would expand nothing, and a template's {{.Field}}; a ``!`` only
+before what no shell's history takes it for. A glob may only stand in a word that begins with ``/``: a file
+named ``--output=x`` can then never become a flag. What is read here is what bash and dash call
+(tests/agent/test_risk_shells.py).
 """
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LONGEST = 4000
@@ -21,10 +23,12 @@ _SEPARATOR = re.compile(r"&&|\|\||[|;\n]")
 _REDIRECT = re.compile(
     r"(?:(?:[12]?>|<) *+/dev/null|2>&1|1?>&2)(?=[ \n;|&]|\Z)|&> *+/dev/null(?= *+(?:[\n;|]|&&|\Z))"
 )
+_COMMENT = re.compile(r"#[^\n]*\Z")
 _INPUT = re.compile(r"0?< *+(?=[^ <>&()|;\n])")
 _PIECE = re.compile(
     r"""(?P<bare>[A-Za-z0-9_@%+=:,./^-]+)|(?P<glob>[*?]|\[[A-Za-z0-9-]+\])|\\(?P<escaped>[!-/:-@\[-`{-~])
     |'(?P<one>[^']*)'|"(?P<two>(?:[^"$`\\!]|\\[^!\n]|[$](?=[ "|)/.,])|!(?=[ =]))*+)"
+    |(?P<template>\{\{(?:\.[A-Za-z][A-Za-z0-9_]*)+\}\})
     |(?P<within>(?<=[A-Za-z0-9_.^@/-])(?:[~\#]|!(?==)))|(?P<dollar>\$(?=[ \n|;]|\Z))""",
     re.VERBOSE,
 )
@@ -32,6 +36,10 @@ _WHOLE = re.compile(r"(?:\{\}|\[|\]|={1,2})(?=[ \n;|]|\Z)|!(?= )")
 """Words in themselves; a ``!`` that begins a part is the shell's own."""
 
 _ESCAPED = re.compile(r'\\(["$`\\])')
+_CLIMBS = re.compile(r"/\.[^/]*[*?\[]")
+"""A glob that dash, and bash before 5.2, let stand for ".." as well."""
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _ADDRESS = re.compile(r"https?://|localhost[:/]|127\.0\.0\.1[:/]")
 """Begins a word whose ``?`` is a glob only where such a folder lies, and no flag even there."""
 
@@ -88,6 +96,8 @@ def parse(text: str) -> tuple[Part, ...] | Stuck:
             return found
         part, end = found
         separator = _SEPARATOR.match(text, end)
+        if _is_job(part.words):
+            return Stuck(near=part.text[:20])
         if part.words:
             parts.append(part)
         elif joined != "\n" and not (joined == ";" and separator is None):
@@ -100,6 +110,12 @@ def parse(text: str) -> tuple[Part, ...] | Stuck:
     return tuple(parts) or Stuck(near="")
 
 
+def _is_job(words: Sequence[Word]) -> bool:
+    """Return whether bash takes the program's name, quoted or not, for a job's, which it would go on with."""
+    names = (word.text for word in words if word.quoted or not _ASSIGNMENT.match(word.text))
+    return next(names, "").startswith("%")
+
+
 def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
     """Return the part that begins at ``at`` and where it ends: at a separator or the text's end."""
     words: list[Word] = []
@@ -108,6 +124,8 @@ def _part(text: str, at: int) -> tuple[Part, int] | Stuck:
     while True:
         while at < len(text) and text[at] == " ":
             at += 1
+        if _COMMENT.match(text, at):
+            return Part(tuple(words), text[start:at].strip(), tuple(inputs)), len(text)
         if redirect := _REDIRECT.match(text, at):
             at = redirect.end()
             continue
@@ -143,5 +161,7 @@ def _word(text: str, at: int, *, first: bool) -> tuple[Word, int] | Stuck:
     if at == start or not ended or text[start] == "=" or (signs and text[start] != "/" and not asks):
         return Stuck(near=text[at : at + 2] or text[start:at][:20])
     value = "".join(_ESCAPED.sub(r"\1", found) if kind == "two" else found for kind, found in pieces)
+    if signs and not asks and _CLIMBS.search(value):
+        return Stuck(near=text[start:at][:20])
     quoted = pieces[0][0] != "bare" or "=" not in pieces[0][1]
     return Word(value, bool(signs) and not asks, quoted), at

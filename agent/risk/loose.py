@@ -30,7 +30,9 @@ _INSIDE = re.compile(
     r"""(?P<join>\\\n)|\\(?P<escaped>["$`\\])|(?P<open>\$\(|`)|(?P<quote>")|(?P<plain>[^\\"$`]+|.)""",
     re.DOTALL,
 )
-_ANSI = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8}))|0?([0-7]{1,3})|(.))", re.DOTALL
+)
 
 
 @dataclass(slots=True)
@@ -147,7 +149,7 @@ class _Reader:
             case "blank":
                 self.end_word()
             case "ansi":
-                self.add(_ANSI.sub(_decoded, text))
+                self.add(unescaped(text))
             case "quote":
                 self.add("")
                 self.levels[-1].quoted = not self.levels[-1].quoted
@@ -162,13 +164,19 @@ class _Reader:
                 self.levels[-1].goes = kind
 
 
+def unescaped(text: str) -> str:
+    """Return ``text`` with its escapes as $'…', printf and some shells' echo read them."""
+    return _ESCAPE.sub(_decoded, text)
+
+
 def _decoded(match: re.Match[str]) -> str:
-    """Return the character of one escape in $'…'."""
-    if match[1]:
-        return chr(int(match[1], 16))
-    if match[2]:
-        return chr(int(match[2], 8) & 0xFF)
-    return {"n": "\n", "t": "\t"}.get(match[3], match[3])
+    """Return the character of one escape."""
+    if code := match[1] or match[2] or match[3]:
+        number = int(code, 16)
+        return "\ufffd" if 0xD800 <= number < 0xE000 or number > 0x10FFFF else chr(number)
+    if match[4]:
+        return chr(int(match[4], 8) & 0xFF)
+    return {"n": "\n", "t": "\t"}.get(match[5], match[5])
 
 
 def read(text: str, budget: Budget | None = None) -> list[Loose]:

@@ -40,8 +40,9 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
                                       word can be one
     [aws.sub.ec2.sub."describe-*"]    subcommands of one form, where none is listed by its whole name
 
-``changes.toml`` lists the programs that are known to change things, by reason; ``forbidden.toml`` is for the
-scan of what nobody may approve; ``languages.toml``, ``paths.toml``, ``fields.toml`` list words for checkers.
+``changes.toml`` lists the programs that are known to change things, by reason; ``forbidden.toml`` is for
+the scan of what nobody may approve; ``assignments.toml`` has what may be set before a command;
+``languages.toml``, ``paths.toml``, ``fields.toml`` list words for checkers.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ from core.texts import Say
 from core.work import Risk
 
 _FOLDER = Path(__file__).parent / "rules"
-_LISTS = ("forbidden", "changes", "languages", "paths", "fields", "hosts", "policy")
+_LISTS = ("forbidden", "changes", "languages", "paths", "fields", "hosts", "policy", "assignments")
 """Files that hold lists of words, not rules of programs."""
 
 
@@ -232,6 +233,9 @@ CHANGES: Mapping[str, str] = {
 FORBIDDEN: Mapping[str, Any] = _WORDS["forbidden"]
 
 HOSTS: Mapping[str, Any] = _WORDS["hosts"]
+
+ASSIGNED = "|".join(f"{name}=(?:{form})" for name, form in _WORDS["assignments"].items())
+"""A pattern of what may be set before a command."""
 
 
 def listed(file: str, key: str) -> frozenset[str]:

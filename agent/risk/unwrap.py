@@ -31,7 +31,7 @@ def program(word: str) -> str:
 
 def starts(words: Sequence[str]) -> list[int]:
     """Return where in ``words`` a command may begin: the first word, and behind each wrapper."""
-    first = _past_assignments(words, 0)
+    first = past_assignments(words, 0)
     if first < len(words) and program(words[first]) not in RUNNERS:
         return [first]
     waiting, found = [first], list[int]()
@@ -43,7 +43,8 @@ def starts(words: Sequence[str]) -> list[int]:
     return found
 
 
-def _past_assignments(words: Sequence[str], at: int) -> int:
+def past_assignments(words: Sequence[str], at: int) -> int:
+    """Return the index of the first word from ``at`` on that assigns nothing."""
     while at < len(words) and _ASSIGNMENT.match(words[at]):
         at += 1
     return at
@@ -95,8 +96,14 @@ def scripts(words: Sequence[str], at: int, heres: Sequence[str]) -> Iterator[str
     if name in _SHELLS:
         yield from heres
         yield from _after_c(args)
+    elif name == "trap":
+        yield from args[:1]
+    elif name == "alias":
+        yield from (arg.partition("=")[2] for arg in args)
     elif name in _JOIN_THEIR_WORDS:
-        begin = past_flags(words, at + 1, *_WRAPPERS.get(name, (frozenset(), 0)))
+        begin = min(past_flags(words, at + 1, *_WRAPPERS.get(name, (frozenset(), 0))), len(words))
+        while begin > at + 1 and _ASSIGNMENT.match(words[begin - 1]):
+            begin -= 1  # it may be the whole text in one word
         yield " ".join(words[begin:])
     elif name in _TAKE_A_COMMAND_TEXT:
         yield from _after_c(args)

@@ -6,7 +6,7 @@ from agent.risk.lexer import Part, Word
 from agent.risk.loose import Budget, Loose, read
 from agent.risk.options import judge_use
 from agent.risk.rules import RULES
-from agent.risk.unwrap import program, scripts, starts
+from agent.risk.unwrap import past_assignments, program, scripts, starts
 
 _DEEPEST = 8
 
@@ -42,6 +42,7 @@ def wrapped_in(part: Part) -> Iterator[Use]:
     """Yield the programs behind the wrappers that the rules know."""
     words: Sequence[Word] | None = part.words
     for _ in range(_DEEPEST):
+        words = words[past_assignments([word.text for word in words], 0) :] if words else ()
         if not words:
             return
         name = program(words[0].text)

@@ -70,6 +70,8 @@ RESTART = {"program": "systemctl", "subcommand": "restart"}
         ({"command": "systemctl restart nginx", "level": 3}, "systemctl restart nginx.service", 1),
         ({"command": "df -h | head", "level": 1}, "df -h  |  head", 1),
         ({"command": "df -h", "level": 1}, "sudo df -h", 1),
+        ({"command": "df -h", "level": 1}, "COLUMNS=80 df -h # disk", 1),
+        ({"command": "df -h | head", "level": 1}, "df -h | head # disk", 1),
         ({"program": "*", "level": 1}, "uptime", 1),
         ({"program": "*", "level": 1}, "frobnicate", 2),
     ],

@@ -173,6 +173,26 @@ def test_a_private_key_without_its_beginning_is_hidden_once_its_end_is_there() -
     assert shown.replace("\n", " ") == f"first line {HIDDEN}  last line "
 
 
+@pytest.mark.parametrize("size", [1, 65, 4096])
+def test_a_private_key_without_its_beginning_is_not_shown_while_it_comes(size: int) -> None:
+    text = f"first line\n{KEY[KEY.index(NEWLINE) + 1 :]}\nlast line\n"
+    stream = StreamRedact(REDACT)
+    shown = (
+        "".join(map(stream.feed, (text[at : at + size] for at in range(0, len(text), size)))) + stream.end()
+    )
+    assert not [line for line in KEY.splitlines()[1:-1] if line in shown]
+    assert shown == REDACT(text)
+
+
+def test_lines_that_are_no_keys_are_shown_once_that_is_known_and_never_held_without_end() -> None:
+    stream, line = StreamRedact(REDACT), KEY.splitlines()[1] + "\n"
+    assert stream.feed(line * 3) == ""
+    assert stream.feed("all done\n") == line * 3 + "all done\n"
+    assert len(stream.feed(line * 1_000)) > 1_000 * len(line) - 20_000
+    checksums = ("0123456789abcdef" * 4 + "\n") * 200
+    assert len(stream.feed(f"all done\n{checksums}")) > len(checksums)
+
+
 async def test_what_a_command_prints_is_shown_and_kept_without_it_and_the_command_stays(store: Store) -> None:
     async with at_work(store) as place:
         command = "journalctl -u app -n 3 --no-pager"

@@ -165,9 +165,9 @@ def test_prod_and_breadth_never_lower_the_level(text: str, environment: str, cou
     )
 )
 def test_quoted_words_reach_the_program_as_they_are(values: list[str]) -> None:
-    parts = parse(" ".join(f"'{value}'" for value in values))
+    parts = parse(" ".join(["p", *(f"'{value}'" for value in values)]))
     assert not isinstance(parts, Stuck)
-    assert [word.text for word in parts[0].words] == values
+    assert [word.text for word in parts[0].words] == ["p", *values]
 
 
 def test_a_forbidden_command_is_refused_however_long_it_is() -> None:

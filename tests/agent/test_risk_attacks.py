@@ -1,13 +1,12 @@
 """Attacks on the uses that run unasked: what each program can do beside reading, and how one asks it to."""
 
 import random
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.counting import growth
 
 from agent.risk import classify
 from agent.risk.loose import Budget, read
@@ -749,7 +748,6 @@ GRAFTS = [
     " ) ",
     " { ",
     " } ",
-    " # ",
     " ' ",
     ' " ',
     " \\ ",
@@ -826,21 +824,11 @@ pieces = st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map("".join)
 endings = st.sampled_from(["", "'", '"', "x", "~", "\n", "/"])
 
 
-def least(act: Callable[[], object]) -> float:
-    """Return the least processor time of three runs, in seconds."""
-    spent = []
-    for _ in range(3):
-        before = time.process_time()
-        act()
-        spent.append(time.process_time() - before)
-    return min(spent)
-
-
 @settings(max_examples=100, deadline=None)
 @given(openings, pieces, endings)
 def test_time_grows_no_faster_than_the_text(opening: str, piece: str, ending: str) -> None:
     once, twice = (opening + (piece * size)[:size] + ending for size in (1900, 3900))
-    assert least(lambda: classify(twice)) < 6 * least(lambda: classify(once)) + 0.02
+    assert growth(classify, once, twice) < 6
 
 
 @settings(max_examples=40, deadline=None)
@@ -863,8 +851,8 @@ def test_the_scan_reads_a_bounded_number_of_tokens(piece: str, size: int) -> Non
 
 @pytest.mark.parametrize("piece", ["[]a]", "[^]a]", "[[:alpha:]", "[]", "[^]", "\\]["])
 @pytest.mark.parametrize("opening", ["awk '/", "sed 's/", "sed '/"])
-def test_brackets_in_scripts_take_no_time(opening: str, piece: str) -> None:
-    assert least(lambda: classify(opening + piece * 90 + "'")) < 0.01
+def test_brackets_in_scripts_take_no_more_than_their_share(opening: str, piece: str) -> None:
+    assert growth(classify, opening + piece * 45 + "'", opening + piece * 90 + "'") < 6
 
 
 def test_400_levels_of_mixed_nesting_are_judged() -> None:

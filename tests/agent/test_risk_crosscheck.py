@@ -34,6 +34,7 @@ def parsers_differ(text: str) -> bool:
         "wc -l < /var/log/syslog && [ -d /srv -a -f /etc/motd ] || true",
         "df\nls; cat 'é' > /dev/null;",
         'echo "x != y" "a\\.b" ""',
+        "echo '中文' \"\U0001f600 -\U000323af\"",
     ],
 )
 def test_it_sees_the_same_words_as_the_lexer(text: str) -> None:
@@ -85,3 +86,9 @@ def test_any_text_gets_an_answer(text: str) -> None:
     assert (
         agrees(text.encode(errors="ignore").decode(), [Part((Word("nothing that is there"),), "")]) is False
     )
+
+
+def test_no_character_ends_the_process() -> None:
+    letters = "".join(map(chr, range(0xE000, 0x110000, 509)))
+    for form in ("4{%s", "{%s..3}", "a <<E\na$%s\nE"):
+        assert not any(agrees(form % letter, ()) for letter in letters)

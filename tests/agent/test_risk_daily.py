@@ -18,6 +18,22 @@ READS = (
     "apt search --names-only '^nginx$'",
     "supervisorctl status 'app:*'",
     "lxc list -c ns4",
+    "df -h # disk",
+    "df -h; # 'all of them' | sort",
+    "docker ps --format={{.Names}}",
+    "docker ps --format {{.Names}},{{.Status}}",
+    "ps aux --sort=-%mem,+pid",
+    "ETCDCTL_API=3 etcdctl endpoint health",
+    "TERM=dumb COLUMNS=200 top -bn1",
+    "env LC_TIME=C LC_NUMERIC=C free -m",
+    "sudo TZ=Europe/Berlin timedatectl",
+)
+
+NEVER_SET = (
+    *("PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "PS4", "POSIXLY_CORRECT", "HOME", "TERMINFO", "TERMCAP"),
+    *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GCONV_PATH", "LOCPATH", "NLSPATH", "EDITOR", "VISUAL"),
+    *("LESSOPEN", "LESS", "KUBECONFIG", "DOCKER_HOST", "PGOPTIONS", "PGHOST", "http_proxy", "CURL_HOME"),
+    *("GIT_SSH_COMMAND", "GIT_DIR", "PYTHONSTARTUP", "PERL5OPT", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "X"),
 )
 
 DOES_MORE = (
@@ -53,6 +69,21 @@ DOES_MORE = (
     "pipx run x",
     "snap saved --config=/tmp/x",
     "gem specification x --config-file=/tmp/x",
+    "df # disk\ntouch x",
+    "docker ps # x\ndocker inspect web\njq .Name",
+    "docker inspect -f {{.Config.Env}} web",
+    "docker ps --format={{.Names,.Ports}}",
+    "ETCDCTL_API=2 etcdctl get x",
+    "TERM=/tmp/x top -bn1",
+    "TERM=../x ls",
+    "LC_TIME=/tmp/x date",
+    "PAGER=less df",
+    "GIT_PAGER='sh -c id' git log",
+    "'COLUMNS=80' df",
+    "COLUMNS=$(id) ps",
+    "NO_COLOR+=1 ls",
+    *(f"{name}=1 df" for name in NEVER_SET),
+    *(f"env {name}=1 df" for name in NEVER_SET),
 )
 
 

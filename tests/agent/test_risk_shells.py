@@ -1,84 +1,52 @@
 """What the lexer reads is what the shells call: bash and dash are run with stubs in place of all programs."""
 
-import os
 import re
-import shutil
-import subprocess
 from collections import Counter
 from glob import glob
-from pathlib import Path
+from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.labelled import labelled
+from support.shells import BUILTIN, RESERVED, SHELLS, Stubs
 
+from agent.risk import classify
 from agent.risk.lexer import Stuck, parse
+from core.work import Risk
 
-SHELLS = {
-    name: [path, *flags]
-    for name, flags in (("bash", ["--noprofile", "--norc"]), ("dash", []))
-    if (path := shutil.which(name))
-}
 HARMLESS = [
     row.command for name in ("risk_corpus_dev", "risk_corpus_ops") for row in labelled(name) if not row.high
 ]
-ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-IN_THE_SHELL = set(
-    subprocess.run(["bash", "-c", "compgen -bk"], capture_output=True, text=True, check=True).stdout.split()
-) | {"chdir"}
-"""Builtins and reserved words: no stub sees them."""
+ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=", re.ASCII)
+OURS = ("PATH", "STATUS", "CALLS", "HOME")
+"""By these the stubs are found and told what to do."""
 
-STUB = """#!/bin/sh
-printf '%s\\0' "${0##*/}" "$@" '' >> "$CALLS"
-exit "$STATUS"
-"""
+HARMLESS_ONES = (
+    "[",
+    "cd",
+    "command",
+    "echo",
+    "false",
+    "printf",
+    "pwd",
+    "test",
+    "true",
+    "type",
+    "ulimit",
+    "umask",
+)
+"""Builtins that only print, or by a ``cd`` in sight: none of them changes how a line is read."""
 
-
-class Folder:
-    """An empty folder to run in, and one with the stubs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.calls, self.stubs, self.empty = folder / "calls", folder / "stubs", folder / "empty"
-        self.calls.mkdir()
-        self.runs = 0
-        self.stubs.mkdir()
-        self.empty.mkdir()
-        self.stub = folder / "stub"
-        self.stub.write_text(STUB)
-        self.stub.chmod(0o755)
-
-    def called(self, shell: list[str], line: str, status: int) -> Counter[tuple[str, ...]]:
-        """Return how often each argv was called when every program ends with ``status``."""
-        # A file for each run: what dash put behind may write to its own when the shell has long ended.
-        self.runs += 1
-        told = self.calls / str(self.runs)
-        told.touch()
-        environment = {
-            "PATH": str(self.stubs),
-            "STATUS": str(status),
-            "CALLS": str(told),
-            "HOME": "/nowhere",
-            "LC_ALL": "C.UTF-8",
-        }
-        subprocess.run(
-            [*shell, "-c", line],
-            cwd=self.empty,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=20,
-        )
-        calls = told.read_bytes().decode(errors="surrogateescape").split("\0\0")[:-1]
-        return Counter(tuple(call.split("\0")) for call in calls)
+Argv = tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    return Folder(tmp_path_factory.mktemp("shells"))
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Stubs:
+    return Stubs(tmp_path_factory.mktemp("shells"))
 
 
-def judged(line: str) -> list[tuple[str, ...]] | None:
+def judged(line: str) -> list[Argv] | None:
     """Return the argv of each part, as it is judged; None where none can be, or no stub would see it."""
     parts = parse(line.strip(" \t\n"))
     if isinstance(parts, Stuck):
@@ -86,147 +54,105 @@ def judged(line: str) -> list[tuple[str, ...]] | None:
     found = []
     for part in parts:
         words = list(part.words)
-        while words and ASSIGNMENT.match(words[0].text) and not words[0].quoted:
+        while words and (name := ASSIGNMENT.match(words[0].text)) and not words[0].quoted:
+            # Dash knows no "+=" and would call a program of that name: it is asked about in any case.
+            if name[1] in OURS or name[0].endswith("+="):
+                return None
             words.pop(0)
         argv = tuple(word.text for word in words)
-        if not argv or argv[0] in IN_THE_SHELL or "/" in argv[0] or argv[0] in ("", "..", "{}", "]"):
+        # What a glob finds on this machine is not what was typed.
+        if any(word.glob and glob(word.text) for word in words):
             return None
-        # An empty argument would look like the end of a call.
-        if "" in argv or len(argv[0].encode()) > 200 or any(fed.text != "/etc/passwd" for fed in part.inputs):
-            return None
-        # "bash -c -x" takes it for a flag; what a glob finds on this machine is not what was typed.
-        if argv[0][0] == "-" or any(word.glob and glob(word.text) for word in words):
+        if any(fed.text != "/etc/passwd" for fed in part.inputs) or not argv or not has_stub(argv[0]):
             return None
         found.append(argv)
     return found
 
 
-def check(folder: Folder, line: str) -> None:
+def has_stub(name: str) -> bool:
+    """Return whether a stub can stand in for the program: not for a reserved word, or what has a path."""
+    return name not in RESERVED | {"", ".", ".."} and "/" not in name and len(name.encode()) < 200
+
+
+def check(stubs: Stubs, line: str) -> None:
     """Run ``line`` where every program succeeds and where every one fails: together each part is called."""
     expected = judged(line)
     assert expected is not None
     for argv in expected:
-        if not os.path.lexists(folder.stubs / argv[0]):
-            (folder.stubs / argv[0]).symlink_to(folder.stub)
-    for name, shell in SHELLS.items():
-        runs = [folder.called(shell, line, status) for status in (0, 1)]
-        assert all(run <= Counter(expected) for run in runs), (name, line, runs)
+        stubs.add(argv[0])
+    for shell in SHELLS:
+        if shell == "dash" and any(argv[0] in BUILTIN for argv in expected):
+            continue
+        runs = [stubs.called(shell, line, status) for status in ((0, 1) if "||" in line else (0,))]
+        assert all(run <= Counter(expected) for run in runs), (shell, line, runs)
         # To dash "&>" puts a command behind, and the next one is told that all went well.
-        assert set().union(*runs) == set(expected) or (name == "dash" and "&>" in line), (name, line, runs)
+        assert set().union(*runs) == set(expected) or (shell == "dash" and "&>" in line), (shell, line, runs)
 
 
-words = st.sampled_from(
-    [
-        *(
-            "a",
-            "-h",
-            "x=1",
-            "--a=b",
-            "'a b'",
-            '"a  b"',
-            "'*'",
-            '"$"',
-            '"a$ b"',
-            '"\\d"',
-            '"\\\\"',
-            '"\\""',
-            '"\\$x"',
-        ),
-        *(
-            '"! a"',
-            '"a != b"',
-            "!",
-            "{}",
-            "[",
-            "]",
-            "=",
-            "==",
-            "a~1",
-            "/~x",
-            "a#b",
-            "^a",
-            "a^",
-            "x!=y",
-            "\\;",
-            "\\(",
-            "\\)",
-        ),
-        *(
-            "\\!",
-            "\\~",
-            "\\$x",
-            "\\\\",
-            "a\\ b",
-            "a$",
-            "/zz*",
-            "/zz?[a-c]",
-            "http://h/x?y",
-            "http://h/*",
-            "'~'",
-            "a:~b",
-        ),
-        *(
-            "LC_ALL=C",
-            "'LC_ALL=C'",
-            "L'C_ALL=C'",
-            "TZ=a:b",
-            "é",
-            "'é中'",
-            "-",
-            "--",
-            "%s",
-            "@x",
-            "+x",
-            "a,b",
-            "a'b'\"c\"",
-        ),
-        *(
-            "</etc/passwd",
-            "< /etc/passwd",
-            "2>&1",
-            ">/dev/null",
-            "2> /dev/null",
-            "&>/dev/null",
-            "1>&2",
-            "0</etc/passwd",
-        ),
-        *(
-            "$x",
-            "~",
-            "~root",
-            "*",
-            "a*",
-            "{a,b}",
-            "#x",
-            "$(p)",
-            "`p`",
-            "$'a'",
-            '$"a"',
-            "a=~",
-            "[a]",
-            "!!",
-            "a\\\nb",
-            "\\\n",
-        ),
-    ]
+# What is read, what expands to something else, and what looks alike: words are one or more of these.
+PIECES = r"""
+a -h x=1 --a=b 1 é 中 😀 %s @x +x a,b - -- /x a.b
+'a' '*' "a" "\d" "\\" "\"" "\$x" '' "" '\' "'" '"' '#' "\`" "!" '!' "\!" "!=" '$x' '`p`' "*" "~" '~'
+\; \( \) \! \~ \$x \\ \a \# \' \" \* \? \[ \{ \} \& \| \< \> \= \^ \% \, \é \` \ ' "
+$'a' $'\n' $'\x70' $'' $"a" $x $1 $@ $* $$ $? $! $- ${x} ${x:-p} $(p) `p` $((1)) $[1] $ $= $/
+"$x" "${x}" "$(p)" "`p`" "$'a'" "$!" "$a" "\$(p)" "$/" "$" "$|" "$)"
+* ? [a] [!a] [^a] [a-c] /zz* /zz? /zz[a-c] /zz[[:alpha:]] /zz[]a] http://h/x?y http://h/* @(a) !(a)
+{{.Names}} {{.A.b_1}}{{.C}},{{.D}} {{.a..b}} {{.a,.b}}
+{ } {} {a,b} {1..3} {a} {a, ,b} ~ ~root ~+ ~- a~ a:~b x=~ x=a:~ :~ =~ ~/
+# a#b #x ! !! !a !-1 !?a a! x!=y ^a^b ^ = == != < > & ( ) [ ] [[ ]] (( ))
+"""
+BLANKS = [
+    *("'a b'", '"a  b"', '"a$ b"', '"! a"', '"a != b"', "'\r'", '"\f"', "'\t'", "'\x01'", "'\u00a0'"),
+    *('"\u2028"', "'\n'", '"\n"', '"\\\n"', "\\ ", "\\\n", "\\\t", "\\\r", "\t", "\r", "\f", "\v", "\x01"),
+    *("\x7f", "\u00a0", "\u2028", "\u200b", "\ufeff", "\x85", "\u3000"),
+]
+REDIRECTS = """
+</etc/passwd 0</etc/passwd 2>&1 >/dev/null &>/dev/null 1>&2 >&2 2>/dev/null >>/dev/null >|/dev/null
+<>/dev/null 3</etc/passwd <&- 2>&- <<<a <(p) >(p) {x}>/dev/null 12>/dev/null <\\ /etc/passwd
+"""
+SPACED = ("< /etc/passwd", "2> /dev/null", "> /dev/null", "<<E\np\nE\n", "<<'E'\np\nE\n", "<<-E\n\tp\n\tE\n")
+PROGRAMS = r"""
+p p q 'p' "q" p\-x \p é -p p.q 2p %p =p p= ^p [ [[ ] ! {} { } ( #p , @ + ~ p() p(){ x=1 x=
+echo printf test true cd alias eval time if then do while case function coproc select in
+"""
+BEFORE = [
+    *("LC_ALL=C ", "'LC_ALL=C' ", "L'C_ALL=C' ", "x=1 ", "x+=1 ", "x[0]=1 ", "x=~ ", "x='a b' ", "x=(a b) "),
+    *("! ", "function ", "{ ", "( ", "if ", "1=2 ", "é=1 ", "time ", "\n", "#x\n"),
+]
+JOINTS = [
+    *(" | ", "|", " && ", "&&", " || ", "||", "; ", ";", "\n", " ;\n", "\n\n", " \n ", " & ", "&", " |& "),
+    *(";;", "; ;", "|\n", "&&\n", "|| \n", "\r\n", "\n#", " # ", "\n ", "|||", "&&&", ";&", "\f", "\\\n"),
+]
+
+
+def reading(texts: list[str], form: str) -> st.SearchStrategy[str]:
+    """Return one of ``texts``, mostly of those that the lexer reads by themselves in ``form``."""
+    read = [text for text in texts if not isinstance(parse(form.format(text)), Stuck)]
+    return st.one_of(*[st.sampled_from(read)] * 5, st.sampled_from(texts))
+
+
+piece = reading([*PIECES.split(), *BLANKS], "p a{}")
+word = st.one_of(
+    reading([*PIECES.split(), *BLANKS], "p {}"),
+    st.lists(piece, min_size=2, max_size=3).map("".join),
+    reading([*REDIRECTS.split(), *SPACED], "p {}"),
 )
-programs = st.sampled_from(
-    ["p", "q", "'p'", '"q"', "p\\-x", "LC_ALL=C p", "'LC_ALL=C' p", "x=1 q", "[", "!", "{}", "\\p"]
+before = st.one_of(st.just(""), st.just(""), reading(BEFORE, "{}p"))
+part = st.builds(
+    lambda first, program, words: first + " ".join((program, *words)),
+    before,
+    reading(PROGRAMS.split(), "{}"),
+    st.lists(word, max_size=4),
 )
-parts = st.tuples(programs, st.lists(words, max_size=5)).map(lambda found: " ".join((found[0], *found[1])))
-joints = st.sampled_from(
-    [" | ", "|", " && ", "&&", " || ", "; ", ";", "\n", " ;\n", "\n\n", " & ", " |& ", ";;"]
+joint = reading(JOINTS, "p{}q")
+ending = st.sampled_from(["", "", ";", "\n", " #x", " # p 'a\\", "#x", " #x\np", "; # !! $(p) `p`"])
+lines = st.builds(
+    lambda first, others, end: "".join((first, *others, end)),
+    part,
+    st.lists(st.builds("{}{}".format, joint, part), max_size=3),
+    ending,
 )
-lines = st.lists(st.tuples(parts, joints), min_size=1, max_size=4).map(
-    lambda found: "".join(part + joint for part, joint in found[:-1]) + found[-1][0]
-)
-SIGNS = " \n;|&'\"\\$`!{}[]()<>*?~#=^-a/."
-mutated = st.tuples(
-    st.one_of(lines, st.sampled_from(HARMLESS)),
-    st.lists(
-        st.tuples(st.integers(0, 200), st.sampled_from(["", *SIGNS]), st.booleans()), min_size=1, max_size=3
-    ),
-).map(lambda found: edited(*found))
+SIGNS = " \t\r\f\n;|&'\"\\$`!{}[]()<>*?~#=^-%,:@+a0é/."
 
 
 def edited(line: str, edits: list[tuple[int, str, bool]]) -> str:
@@ -237,45 +163,44 @@ def edited(line: str, edits: list[tuple[int, str, bool]]) -> str:
     return line
 
 
-quickly = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-at_length = settings(max_examples=4_000, deadline=None, suppress_health_check=list(HealthCheck))
+edits = st.lists(
+    st.tuples(st.integers(0, 200), st.sampled_from(["", *SIGNS]), st.booleans()), min_size=1, max_size=3
+)
+DRAWN = {
+    "of pieces": lines,
+    "of signs": st.text(SIGNS, max_size=8).map("p a".__add__),
+    "changed": st.builds(edited, st.sampled_from(HARMLESS), edits),
+}
+at_length = [pytest.mark.long, pytest.mark.timeout(3_600)]
 
 
-@quickly
-@given(line=lines)
-def test_the_shells_call_what_the_lexer_read(folder: Folder, line: str) -> None:
-    assume(judged(line) is not None)
-    check(folder, line)
+@pytest.mark.parametrize("count", [40, pytest.param(4_000, marks=at_length)])
+@pytest.mark.parametrize("drawn", DRAWN.values(), ids=DRAWN)
+def test_the_shells_call_what_the_lexer_read(stubs: Stubs, drawn: st.SearchStrategy[str], count: int) -> None:
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+    @given(drawn.filter(judged))
+    def holds(line: str) -> None:
+        check(stubs, line)
 
-
-@quickly
-@given(line=mutated)
-def test_the_shells_call_what_the_lexer_read_of_a_changed_line(folder: Folder, line: str) -> None:
-    assume(judged(line) is not None)
-    check(folder, line)
-
-
-@pytest.mark.long
-@at_length
-@given(line=lines)
-def test_the_shells_call_what_the_lexer_read_at_length(folder: Folder, line: str) -> None:
-    assume(judged(line) is not None)
-    check(folder, line)
+    holds()
 
 
 @pytest.mark.long
-@at_length
-@given(line=mutated)
-def test_the_shells_call_what_the_lexer_read_of_a_changed_line_at_length(folder: Folder, line: str) -> None:
-    assume(judged(line) is not None)
-    check(folder, line)
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("form", ["p {}", "p a{}", "p {}a", "p '{}", 'p "{}', "{}p", "p /z{}*", "p {} q"])
+def test_the_shells_call_what_the_lexer_read_with_any_three_signs_there(stubs: Stubs, form: str) -> None:
+    for size in (1, 2, 3):
+        for signs in product(SIGNS, repeat=size):
+            line = form.format("".join(signs))
+            if judged(line) is not None:
+                check(stubs, line)
 
 
 @pytest.mark.long
-def test_the_shells_call_what_the_lexer_read_of_every_harmless_row(folder: Folder) -> None:
+def test_the_shells_call_what_the_lexer_read_of_every_harmless_row(stubs: Stubs) -> None:
     for line in HARMLESS:
         if judged(line) is not None:
-            check(folder, line)
+            check(stubs, line)
 
 
 @pytest.mark.parametrize(
@@ -286,8 +211,35 @@ def test_the_shells_call_what_the_lexer_read_of_every_harmless_row(folder: Folde
         ("p {} < /etc/passwd", ("p", "{}")),
         ("p http://h/x?y", ("p", "http://h/x?y")),
         ('p "x != y" a#b $ = ^c', ("p", "x != y", "a#b", "$", "=", "^c")),
+        ("p '' \"\" a''", ("p", "", "", "a")),
+        ("printf %s a", ("printf", "%s", "a")),
+        ("[ -d 'x y' ]", ("[", "-d", "x y", "]")),
     ],
 )
-def test_forms_that_are_harmless_are_read(folder: Folder, line: str, argv: tuple[str, ...]) -> None:
+def test_forms_that_are_harmless_are_read(stubs: Stubs, line: str, argv: tuple[str, ...]) -> None:
     assert judged(line) == [argv]
-    check(folder, line)
+    check(stubs, line)
+
+
+@pytest.mark.parametrize(
+    "line", ["%1", "'%1'", "\\%p a", "LC_ALL=C %p", "p | %1", "p /.?", "p /z/.a*", "p '/.'*"]
+)
+def test_what_bash_takes_for_a_job_and_a_glob_that_climbs_in_dash_are_not_read(line: str) -> None:
+    assert isinstance(parse(line), Stuck)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED | BUILTIN))
+def test_a_word_of_the_shells_own_runs_unasked_only_where_it_changes_nothing_of_what_follows(
+    name: str,
+) -> None:
+    lines = (
+        name,
+        f"{name} a",
+        f"{name} -p a",
+        f"{name} -v a b",
+        f"{name} a=b",
+        f"{name} 1; df",
+        f"df; {name}",
+    )
+    unasked = [line for line in lines if classify(line).level < Risk.L2]
+    assert unasked == [] or name in HARMLESS_ONES

@@ -24,6 +24,8 @@ from core.texts import say
 from core.work import Risk, RunTarget
 
 POLL_S = 1.0
+LONG_CHARS = 8_192
+"""From here on text is searched for secrets beside the loop: 64 kB take 3 to 30 ms (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,12 @@ def _unasked(result: RunTarget) -> RunTarget:
 
 
 async def _clean(result: RunTarget, redact: Redact) -> RunTarget:
-    """Return ``result`` without secrets; between servers others have their turn, as each may take 10 ms."""
+    """Return ``result`` without secrets; between servers others have their turn."""
     await asyncio.sleep(0)
-    stdout, stderr = redact(result.stdout), redact(result.stderr)
+    stdout, stderr = await _without(result.stdout, redact), await _without(result.stderr, redact)
     return replace(result, stdout=stdout, stderr=stderr, error=without_secrets(result.error, redact))
+
+
+async def _without(text: str, redact: Redact) -> str:
+    """Return ``text`` without secrets."""
+    return redact(text) if len(text) <= LONG_CHARS else await asyncio.to_thread(redact, text)

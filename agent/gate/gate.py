@@ -182,8 +182,9 @@ class Gate:
         return Answer("refused", (why,))
 
     async def _note_refusal(self, work: Work, detail: Mapping[str, object]) -> None:
+        asked = {**detail, "requester": work.user.id}
         entry = Entry(
-            "command.refused", "agent", None, None, "turn", work.turn_id, work.address.channel, detail=detail
+            "command.refused", "agent", None, None, "turn", work.turn_id, work.address.channel, detail=asked
         )
         await work.tenant.audit.append(entry, self._desk.clock())
 

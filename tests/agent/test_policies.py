@@ -149,7 +149,7 @@ async def test_own_program_runs_at_its_level(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("command", "servers", "first", "keys"),
     [
-        ("df -h", [], 0, {"direct.why_rules"}),
+        ("df -h", [], 0, {"direct.why_rules_alone"}),
         ("systemctl restart nginx", [], 1, {"direct.why_raised", "direct.why_by_operator"}),
         ("systemctl restart nginx", ["live"], 2, {"direct.why_on"}),
         ("frobnicate", [], 2, set()),

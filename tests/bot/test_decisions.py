@@ -161,7 +161,8 @@ async def test_forwarded_or_quoted_code_decides_nothing(room: Room) -> None:
 async def test_rejection_needs_no_code_where_one_request_waits(room: Room) -> None:
     assert await room.said(room.ann, "拒绝") == ["approval.words_nothing"]
     approval = await room.ask(HIGH)
-    assert await room.said(room.ann, "reject") == ["approval.counted_rejected"]
+    told = await room.said(room.ann, "reject")
+    assert "approval.counted_rejected" not in told  # the turn that asked says so here, once
     assert await room.status(approval) == "rejected"
 
 

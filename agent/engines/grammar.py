@@ -215,7 +215,7 @@ def _why(sentence: Sentence) -> Reading:
 
 def _asks_why(sentence: Sentence, reading: Suggestion) -> bool:
     """Return whether a sentence asks why a command is judged so, without quotes around the command."""
-    has_flag = any(token.value.startswith("-") for token in sentence.of("other"))
+    has_flag = any(token.value.startswith("-") for token in sentence.tokens)
     return bool(sentence.of("why")) and (has_flag or is_command_line(sentence, reading))
 
 

@@ -11,9 +11,11 @@ def deciders_of(approval: Approval, names: Mapping[str, str]) -> Say:
     """Return who may decide a request. names: by user id."""
     if approval.level <= Risk.L1:
         return say("approval.by_operator")
-    key = "approval.by_several" if approval.needed > 1 else "approval.by_one"
-    requester = names.get(approval.requester_id, "?")
-    return say(f"{key}_else" if approval.four_eyes else key, count=approval.needed, requester=requester)
+    if not approval.four_eyes:
+        key = "approval.by_several" if approval.needed > 1 else "approval.by_one"
+        return say(key, count=approval.needed)
+    key = "approval.by_several_else" if approval.needed > 1 else "approval.by_one_else"
+    return say(key, count=approval.needed, requester=names.get(approval.requester_id, "?"))
 
 
 def then_of(approval: Approval, names: Mapping[str, str]) -> Say:

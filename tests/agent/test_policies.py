@@ -18,7 +18,7 @@ from core.audit import Entry
 from core.errors import Late, NotAllowed, NotFound, Refused
 from core.messages import Code
 from core.store.policies import Stored
-from core.texts import Say
+from core.texts import LANGUAGES, Language, Say
 from core.work import Risk, Role, User
 
 DF: Mapping[str, Any] = {"program": "df", "level": 2, "reason": "Ask us."}
@@ -247,3 +247,9 @@ async def test_long_simulation_lists_the_newest_and_counts_the_rest(bench: Bench
     last = parts[-1]
     assert isinstance(last, Say)
     assert str(MOST_CHANGED - 2) in load_catalogue()(last, "en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_step_has_a_title_in_words(bench: Bench, language: Language) -> None:
+    titles = load_catalogue().starting_with(("console.tool.",), language)
+    assert {f"console.tool.{name}" for name in bench.box.tools} == set(titles)

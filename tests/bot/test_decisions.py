@@ -237,6 +237,14 @@ async def test_typed_code_is_kept_nowhere_and_taken_back(
     assert await room.said(room.ann, f"/totp {code}", kind="notice") == ["totp.used"]
 
 
+async def test_code_of_a_chinese_keyboard_is_one(room: Room) -> None:
+    await room.enrol(room.ann)
+    code = room.code(room.ann)
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in code)
+    assert await room.said(room.ann, f"／totp　{wide}", kind="notice") == ["totp.right"]
+    assert [await tables_with(room.place, each) for each in (code, wide)] == [[], []]
+
+
 async def test_code_in_a_group_is_not_looked_at_and_taken_back(room: Room) -> None:
     await room.prefer(step_up=True)
     await room.enrol(room.bob)

@@ -111,7 +111,7 @@ function head(approval, card) {
   const title = approval.status === 'pending' ? asks : 'console.card_settled';
   return [
     icon('shield'),
-    h('h3', null, t(title), h('span', { class: 'card-code' }, approval.code)),
+    h('h3', null, t(title), ' ', h('span', { class: 'card-code' }, approval.code)),
     levelBadge(approval.level),
     approval.status === 'pending'
       ? h('span', { class: 'timer', 'data-timer': '' })

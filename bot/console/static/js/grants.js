@@ -35,7 +35,7 @@ function card(grant, again) {
   const timer = h('span', { class: 'timer', 'data-ends': grant.ends_at });
   tick(timer);
   return h('article', { class: 'card grant', 'data-grant': grant.id },
-    h('header', { class: 'card-head' }, icon('clock'), h('h3', null, t('console.grant_title'), h('span', { class: 'card-code' }, grant.code)), levelBadge(grant.level), timer),
+    h('header', { class: 'card-head' }, icon('clock'), h('h3', null, t('console.grant_title'), ' ', h('span', { class: 'card-code' }, grant.code)), levelBadge(grant.level), timer),
     h('div', { class: 'card-body' },
       h('div', { class: 'command-box' },
         h('div', { class: 'command-bar' }, h('span', null, t('console.card_command')), copier(() => grant.command)), command(grant.command)),

@@ -888,3 +888,21 @@ async def test_a_second_factor_that_is_missing_is_set_up_from_the_card(
     await expect(page.locator(".card-error")).to_have_text("You have none.")
     await expect(page.locator(".toast")).to_have_count(0)  # it would lie over the composer
     await expect(page.get_by_role("button", name="Set up a second factor")).to_be_visible()
+
+
+async def test_whoever_was_late_reads_on_the_card_that_their_decision_changed_nothing(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    approval = double.make_approval("c1")
+    double.append("c1", "card", {"approval": dict(approval)}, "t1")
+    page = await open_page("chat/c1")
+    await expect(page.locator(".card")).to_be_visible()
+    await double.settle(approval["id"], "rejected", "olga")
+    late = {
+        "message": "olga was first.",
+        "why": "approval.was_rejected",
+        "button": f"approve:{approval['id']}",
+    }
+    await double.send({"type": "refused", "id": None, "code": "click", **late})
+    await expect(page.locator(".card .card-error")).to_have_text("olga was first.")
+    await expect(page.locator(".card .outcome-rejected")).to_contain_text("olga")

@@ -256,7 +256,9 @@ function outcome(approval) {
   const by = approval.settled_by;
   const status = approval.went_ahead ? 'went_ahead' : approval.status;
   const key = by ? `console.outcome_${status}_by` : `console.outcome_${status}`;
+  const late = state.cardErrors.get(approval.id);
   return [
+    late?.why?.startsWith('approval.was_') && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), late.message),
     h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
     approval.act && act(approval),
     approval.needed > 1 && votes(approval),

@@ -18,8 +18,9 @@ const codeField = (hint) => field(t('console.totp_code'), h('input', {
 export function startStepUp() {
   on('step-up', async (pressed) => {
     if (document.querySelector('dialog[open]')) return;
-    const { code } = state.approvals.get(pressed.slice(pressed.indexOf(':') + 1)) || { code: '' };
-    const given = await formDialog(t('console.totp_title', { code }), [h('p', null, t('console.totp_asks')), codeField()],
+    const { code = '', requester, grant_minutes: minutes } = state.approvals.get(pressed.slice(pressed.indexOf(':') + 1)) || {};
+    const given = await formDialog(t('console.totp_title', { code }), [h('p', null, t('console.totp_asks')),
+      pressed.startsWith('grant:') && h('p', { class: 'muted' }, t('console.grant_hint', { requester, minutes })), codeField()],
       t('console.approve'), (values) => post('me/totp/prove', { code: values.code }));
     if (given) press(pressed);
   });

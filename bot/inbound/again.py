@@ -3,17 +3,17 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
-from agent.context import Desk, Work
+from agent.context import Desk
 from agent.engines import commands
 from agent.engines.targets import Intent
 from core.edits import Edit
 from core.errors import NotFound, Refused
-from core.messages import Part
 from core.store import approvals as store
 from core.store import clusters, inbox, log
 from core.store.inbox import Arrival
 from core.store.log import Event
-from core.work import Action, Approval, Server
+from core.tenant import Tenant
+from core.work import Action, Approval, Server, User
 
 VERB = "again"
 
@@ -24,43 +24,37 @@ class Again:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def __call__(self, work: Work, approval_id: str) -> Sequence[Part]:
+    async def __call__(self, tenant: Tenant, user: User, approval_id: str, here: str = "") -> tuple[str, int]:
         """Put the request's command into its conversation, once; what comes of it is another request.
 
+        here: the conversation in which it was pressed. Returns the conversation and the message's number.
         Raises NotFound, and Refused for one that has not expired, was asked for again already, belongs to
         somebody else, or is nothing that can be typed.
         """
-        tenant = work.tenant
         async with tenant.transaction() as tx:
             approval = await store.get(tx, approval_id)
             if approval is None:
                 raise NotFound("approval.unknown")
-            _check(work, approval)
+            _check(approval, user, here)
             text = typed(approval.action, await clusters.places_by_id(tx, list(approval.action.server_ids)))
             row = await log.conversation(tx, approval.conversation_id)
             if text is None or row is None:
                 raise Refused("again.by_hand", code=approval.code)
-            event = Event("said", {"text": text}, self._desk.ids(), work.user.id)
+            event = Event("said", {"text": text}, self._desk.ids(), user.id)
             seq = await log.append(tx, approval.conversation_id, [event], self._desk.clock())
-            arrival = Arrival(
-                tenant.id,
-                row["installation_id"],
-                f"{VERB}:{approval.id}",
-                approval.conversation_id,
-                seq,
-                True,
-            )
+            place, once = row["installation_id"], f"{VERB}:{approval.id}"
+            arrival = Arrival(tenant.id, place, once, approval.conversation_id, seq, laned=True)
             if not await inbox.post(tx, arrival):
                 raise Refused("again.already", code=approval.code)
             tx.after_commit.append(self._desk.wake)
         self._desk.grown(tenant.id, approval.conversation_id)
-        return []
+        return approval.conversation_id, seq
 
 
-def _check(work: Work, approval: Approval) -> None:
+def _check(approval: Approval, user: User, here: str) -> None:
     if approval.status != "expired":
         raise Refused("again.not_expired", code=approval.code)
-    if work.user.id != approval.requester_id and work.conversation_id != approval.conversation_id:
+    if user.id != approval.requester_id and here != approval.conversation_id:
         raise Refused("again.not_yours", code=approval.code)
 
 

@@ -184,7 +184,8 @@ class Dispatch:
         if verb == VERB:
             return await finish(self._desk, work, await self._admission.admit(work, ref))
         if verb == AGAIN and ref:
-            return await finish(self._desk, work, await self._again(work, ref))
+            await self._again(work.tenant, work.user, ref, work.conversation_id)
+            return await finish(self._desk, work, [])
         if verb not in ("approve", "grant", "reject") or not ref:
             raise NotFound("button.unknown")
         click = Decision(

@@ -74,7 +74,7 @@ class Message:
     rest: the words for what is too long to be read in a chat and goes as a file. edits: what the platform
     calls the message that this takes the place of, None for a new one. urgent: it goes before chatter.
     takes_back: what it calls a person's message that is to be deleted; not_taken: added where it cannot be.
-    file: sent after the words.
+    file: sent after the words. waits: it asks for a decision, so what takes its place keeps its buttons.
     """
 
     parts: Sequence[Spoken]
@@ -85,6 +85,7 @@ class Message:
     takes_back: str = ""
     not_taken: str = ""
     file: Document | None = None
+    waits: bool = False
 
 
 class Presents(Protocol):

@@ -23,6 +23,7 @@ from agent.engines.sentence import (
     targets_of,
     unknown_server,
 )
+from agent.engines.slash import usage
 from agent.engines.targets import (
     UNIT,
     Intent,
@@ -66,6 +67,8 @@ def read(text: str, servers: Sequence[Server]) -> Reading:
     reading = not_understood(sentence) if reader is None or sentence.of("stop") else reader(sentence)
     if isinstance(reading, Suggestion) and is_unquoted(sentence, reading):
         return with_quotes(sentence)
+    if isinstance(reading, Suggestion) and _asks_why(sentence, reading):
+        return usage("why")
     if isinstance(reading, Suggestion) and is_command_line(sentence, reading):
         return behind_run(sentence)
     return reading
@@ -208,6 +211,12 @@ def _why(sentence: Sentence) -> Reading:
     if isinstance(targets, Suggestion):
         return targets
     return Intent("explain_command", {**arguments, "servers": list(targets.names)}, targets.notes)
+
+
+def _asks_why(sentence: Sentence, reading: Suggestion) -> bool:
+    """Return whether a sentence asks why a command is judged so, without quotes around the command."""
+    has_flag = any(token.value.startswith("-") for token in sentence.tokens)
+    return bool(sentence.of("why")) and (has_flag or is_command_line(sentence, reading))
 
 
 def _url(sentence: Sentence) -> Reading:

@@ -63,11 +63,12 @@ def _told(found: Explained) -> Iterator[Part]:
     yield say(f"direct.why_{int(verdict.level)}", part=part)
     if found.servers:
         shown = ", ".join(found.servers[:12])
-        yield say("direct.why_on", servers=shown, count=len(found.servers), environment=found.environment)
+        yield say("direct.why_on", servers=shown, environment=found.environment)
     for reason in verdict.reasons:
         yield say("direct.bullet", text=reason)
     if found.in_prod > verdict.level:
         yield say("direct.why_raised", level=int(found.in_prod))
     if verdict.level == Risk.L1:
         yield say("direct.why_by_operator")
-    yield say("direct.why_rules", rules=verdict.rules, policy=verdict.policy)
+    key = "direct.why_rules" if verdict.policy else "direct.why_rules_alone"
+    yield say(key, rules=verdict.rules, policy=verdict.policy)

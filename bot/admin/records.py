@@ -23,8 +23,8 @@ from core.texts import Language
 
 TOLD_OF_APPROVALS = (
     "id", "code", "status", "level", "kind", "command", "servers", "requester", "reasons",
-    "created_at", "expires_at", "then", "read", "grant_minutes", "needed", "approvals", "voters",
-    "went_ahead", "settled_by", "settled_at",
+    "created_at", "expires_at", "deciders", "then", "goes_ahead", "effects", "read", "grant_minutes",
+    "needed", "approvals", "voters", "went_ahead", "settled_by", "settled_at",
 )  # fmt: skip
 """Of what the console shows; whether the reader may decide is not for whoever names the one who does."""
 

@@ -18,6 +18,9 @@ from core.tenant import ALL
 from core.texts import LANGUAGES, say
 from core.work import PLANS
 
+SHOWN = ("four_eyes", "approvals_needed", "step_up", "l1_goes_ahead", "grant_minutes", "language")
+"""Settings, by the names that `it0 tenant set` takes."""
+
 TenantStatus = Literal["active", "suspended", "deleted"]
 SET_STATUS = Statement(
     update(tenants_table)
@@ -110,6 +113,7 @@ async def show_tenant(slug: str) -> dict[str, Any]:
         async with tenant.reading() as db:
             used = await quotas.used(db, tenant.row.plan, app.clock())
             deleted_at = await db.value(DELETED_AT, tenant=tenant.id)
+            wishes = await preferences.load(db)
         keep = timedelta(days=app.settings.tenant_keep_days)
         row = tenant.row
         return {
@@ -121,4 +125,5 @@ async def show_tenant(slug: str) -> dict[str, Any]:
             "dropped_after": (deleted_at + keep).isoformat() if deleted_at else None,
             "quotas": [{"name": each.name, "used": each.used, "limit": each.limit} for each in used],
             "engines": PLANS[row.plan].engines,
+            "settings": {name: getattr(wishes, name) for name in SHOWN},
         }

@@ -14,7 +14,7 @@ from bot.console.limits import Tally
 from bot.inbound.front import STOP_WORDS
 from bot.inbound.workers import CONTROL_TOPIC
 from bot.texts.terms import then_of
-from bot.texts.visible import in_one_line, listed, visible
+from bot.texts.visible import in_one_line, listed, sentences, visible
 from core.audit import Entry
 from core.errors import BadInput, NotAllowed
 from core.ids import new_token
@@ -30,6 +30,7 @@ from core.work import Action, Approval, Risk, Role, Server, User, may_decide
 
 FORM_KINDS = ("ssh_key", "ssh_password", "kubeconfig")
 FORM_MINUTES = 10
+SSH_PORT = 22
 SHOWN = 20
 """Waiting approvals that a chat lists; the console has them all."""
 
@@ -264,8 +265,8 @@ def described(
         level=int(approval.level),
         servers=listed(places),
         requester=visible(names.get(approval.requester_id, "?")),
-        reasons=listed([in_one_line(reason) for reason in approval.reasons]),
-        then=then_of(approval),
+        reasons=sentences([in_one_line(reason) for reason in approval.reasons]),
+        then=then_of(approval, names),
     )
     return words, Code(_shown(approval.action), approval.code)
 
@@ -280,4 +281,5 @@ def _shown(action: Action) -> str:
 def _place(server: Server | None, user: str) -> str:
     if server is None:
         return "?"
-    return f"{server.name} ({user}@{server.host})" if user else server.name
+    port = f":{server.port}" if server.connection != "local" and server.port != SSH_PORT else ""
+    return f"{server.name} ({user}@{server.host}{port})" if user else server.name

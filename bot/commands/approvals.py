@@ -46,8 +46,6 @@ def approval_list(status: str, tenant: str, as_json: bool) -> None:
 
 def _card(approval: Mapping[str, Any], now: datetime) -> str:
     """Return an approval in lines. What it holds is data: none of it can begin a line of its own."""
-    expires = datetime.fromisoformat(approval["expires_at"])
-    lapses = "expired" if expires <= now else "expires"
     votes = f"{approval['approvals']} of {approval['needed']} approvals"
     first = (approval["code"], f"L{approval['level']}", approval["status"], votes)
     fields = [
@@ -55,12 +53,28 @@ def _card(approval: Mapping[str, Any], now: datetime) -> str:
         *(("server", _place(each)) for each in approval["servers"]),
         ("asked by", f"{approval['requester']}, {_moment(approval['created_at'])}"),
         *(("reason", reason) for reason in approval["reasons"]),
-        (lapses, _moment(approval["expires_at"])),
-        ("then", approval["then"]),
+        *(("effect", effect) for effect in approval["effects"]),
         *([("read", approval["read"])] if approval["read"] else []),
+        *_end(approval, now),
         ("id", approval["id"]),
     ]
     return "\n".join(["  ".join(first), *(f"  {name:9} {visible(value)}" for name, value in fields)])
+
+
+def _end(approval: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield who decides until when, and what happens then; or what was decided."""
+    if approval["status"] != "pending":
+        by = approval["settled_by"] or "it0"
+        yield approval["status"], f"{_moment(approval['settled_at'])}, {by}"
+        return
+    yield "decides", approval["deciders"]
+    ends = _moment(approval["expires_at"])
+    if datetime.fromisoformat(approval["expires_at"]) <= now:
+        yield "expired", ends
+    elif approval["goes_ahead"]:
+        yield "goes on", f"{ends}, unless somebody decides before"
+    else:
+        yield "expires", f"{ends}, then nothing runs"
 
 
 def _what(approval: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -66,10 +66,10 @@ def tenant_set(key: str, value: str, tenant: str, as_json: bool) -> None:
 
 
 @tenant.command("show")
-@click.argument("slug")
+@click.argument("slug", default="default")
 @json_option
 def tenant_show(slug: str, as_json: bool) -> None:
-    """Show a tenant, and what it uses of its plan today (UTC)."""
+    """Show a tenant, its settings, and what it uses of its plan (UTC day)."""
     from bot.admin import tenants as admin
 
     found = run(lambda: admin.show_tenant(slug))
@@ -80,8 +80,14 @@ def tenant_show(slug: str, as_json: bool) -> None:
         *([("dropped after", found["dropped_after"], "")] if found["dropped_after"] else []),
         *((each["name"], each["used"], _limit(each["limit"])) for each in found["quotas"]),
         ("engines", "", engines if isinstance(engines, str) else words_of(engines)),
+        *((key, _shown(value), "") for key, value in found["settings"].items()),
     ]
     show(as_json, found, table(("WHAT", "NOW", "LIMIT"), lines, say("cli.no_tenants")))
+
+
+def _shown(value: object) -> str:
+    """Return a setting as ``it0 tenant set`` takes it."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 def _limit(limit: int | None) -> str:

@@ -19,6 +19,7 @@ from core.texts import Language, Say
 IN_OTHER_WORDS: Mapping[str, str] = {
     "approval.step_up": "cli.step_up",
     "approval.unknown": "cli.no_such_approval",
+    "grant.unknown": "cli.no_such_grant",
     "credential.expired": "cli.credential_expired",
     "error.halted": "cli.halted",
     "error.no_such_credential": "cli.no_such_credential",

@@ -30,7 +30,7 @@ def audit_json(row: Row, known: Known, language: Language) -> Mapping[str, Any]:
         "seq": row["seq"],
         "at": row["at"].isoformat(),
         "action": row["action"],
-        "actor": known.people.get(row["actor_id"] or "") or _nobody(row),
+        "actor": known.people.get(row["actor_id"] or "") or _nobody(row, known),
         "approver": known.people.get(row["approver_id"] or ""),
         "resource": f"{row['resource_type']} {row['resource_id']}".strip(),
         "about": _about(row, known, language),
@@ -41,9 +41,12 @@ def audit_json(row: Row, known: Known, language: Language) -> Mapping[str, Any]:
     }
 
 
-def _nobody(row: Row) -> str:
-    """Return who acted where it was no person that is known: it0, or an id."""
-    return row["actor_id"] or "it0" if row["actor_type"] == "user" else "it0"
+def _nobody(row: Row, known: Known) -> str:
+    """Return who acted where it was no person that is known: it0, and for whom, or an id."""
+    if row["actor_type"] == "user" and row["actor_id"]:
+        return str(row["actor_id"])
+    asked = known.people.get(str(row["detail"].get("requester", "")))
+    return f"it0 ({asked})" if asked else "it0"
 
 
 def _about(row: Row, known: Known, language: Language) -> str:
@@ -51,7 +54,7 @@ def _about(row: Row, known: Known, language: Language) -> str:
     detail, ref = row["detail"], row["resource_id"]
     on = joined([known.servers.get(each, each) for each in detail.get("servers") or ()], language)
     match row["resource_type"]:
-        case "approval":
+        case "approval" | "grant":
             return " · ".join(filter(None, (detail.get("code"), on)))
         case "run" | "turn":
             return on

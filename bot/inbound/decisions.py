@@ -59,9 +59,11 @@ class Decisions:
             approval.id, words.verdict, work.address.channel, event["event_id"], event["ip"], typed=True
         )
         try:
-            return [_counted(await self._approvals.decide(work.tenant, work.user, decision))]
+            ballot = await self._approvals.decide(work.tenant, work.user, decision)
         except StepUpNeeded:
             return await self._ask(work, decision)
+        told = ballot.status == "rejected" and approval.conversation_id == work.conversation_id
+        return [] if told else [_counted(ballot)]  # the turn that asked says here that nothing was run
 
     async def waits_here(self, work: Work) -> bool:
         """Return whether a request waits in the conversation: a yes may be meant for it, and is none."""

@@ -16,6 +16,8 @@ from agent.speech import speak
 from agent.turns import Turns
 from bot.chat.controls import Controls
 from bot.inbound.admission import VERB, Admission
+from bot.inbound.again import VERB as AGAIN
+from bot.inbound.again import Again
 from bot.inbound.beginnings import NEW
 from bot.inbound.decisions import Decisions
 from bot.inbound.front import STOP_WORDS
@@ -137,6 +139,7 @@ class Dispatch:
     ) -> None:
         self._desk = desk
         self._withheld = Withheld(desk)
+        self._again = Again(desk)
         self._admission = admission
         self._turns = turns
         self._acts = acts
@@ -181,6 +184,9 @@ class Dispatch:
         verb, _, ref = button.partition(":")
         if verb == VERB:
             return await finish(self._desk, work, await self._admission.admit(work, ref))
+        if verb == AGAIN and ref:
+            await self._again(work.tenant, work.user, ref, work.conversation_id)
+            return await finish(self._desk, work, [])
         if verb not in ("approve", "grant", "reject") or not ref:
             raise NotFound("button.unknown")
         click = Decision(

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -189,7 +190,7 @@ class Front:
         """Return what a typed code of a second factor comes to, None where nothing of the kind was typed."""
         if event.kind != "said" or event.user_id is None:
             return None
-        text = event.body["text"]
+        text = unicodedata.normalize("NFKC", event.body["text"])  # a Chinese keyboard types wide digits
         code = typed_code(text)
         if code is None and may_be_code(text) and await self._step_up.is_asked(tx, event.user_id):
             code = "".join(text.split())

@@ -8,7 +8,7 @@ from bot.chat.controls import described, words_for
 from bot.texts.catalogue import Catalogue
 from bot.texts.effects import LONG, bytes_of, effects_of, hash_of, rationale_of
 from bot.texts.terms import grant_of, read_of
-from bot.texts.visible import in_one_line, listed
+from bot.texts.visible import in_one_line, listed, sentences
 from core.errors import NotFound
 from core.messages import Code, Part, Plain, Sending, Spoken, part_from_json
 from core.ports import Document, Label, Message, Style
@@ -69,7 +69,8 @@ class Chats:
             if "status" in body:
                 edits = await _card_of(db, sending, approval_id)
             reader = await _alone(db, sending)
-            return await self._card(db, approval, edits, language, reader)
+            here = sending.conversation_id == approval.conversation_id
+            return await self._card(db, approval, edits, language, reader, here=here)
 
     def sentence(self, what: Say, language: Language) -> str:
         """Return a sentence in a language."""
@@ -117,11 +118,19 @@ class Chats:
                 return part
 
     async def _card(
-        self, db: Transaction, approval: Approval, edits: Any, language: Language, reader: User | None
+        self,
+        db: Transaction,
+        approval: Approval,
+        edits: Any,
+        language: Language,
+        reader: User | None,
+        *,
+        here: bool,
     ) -> Message:
         """Return an approval as it stands now: all that a decision needs, and how it was decided.
 
         reader: who alone sees it, if anybody: then it shows the code by which they decide in words.
+        here: it was asked for here.
         """
         servers = await clusters.places_by_id(db, list(approval.action.server_ids))
         names = {user.id: user.name for user in await people.users(db)}
@@ -141,11 +150,12 @@ class Chats:
         more = await _beside(db, approval) if approval.status == "pending" else []
         parts = [self._part(part, language) for part in (head, *votes, *about, *terms, *more, *own)]
         if approval.status != "pending":
-            return Message(parts, edits=edits)
+            return Message(parts, self._again(approval, language) if here else [], edits=edits)
         is_new = edits is None and len(approval.action.shown) > LONG
         file = Document(_file_of(approval), bytes_of(approval.action)) if is_new else None
         rest, buttons = self._texts(say("chat.rest"), language), self._buttons(approval, language)
-        return Message(parts, buttons, rest, edits, approval.level >= Risk.L1, file=file)
+        urgent = approval.level >= Risk.L1
+        return Message(parts, buttons, rest, edits, urgent, file=file, waits=True)
 
     def _buttons(self, approval: Approval, language: Language) -> list[Label]:
         """Return what decides a request: yes, yes for some minutes where that is offered, and no."""
@@ -157,6 +167,12 @@ class Chats:
         return [
             Label(self._texts(words, language), f"{verb}:{approval.id}", look) for words, verb, look in rows
         ]
+
+    def _again(self, approval: Approval, language: Language) -> list[Label]:
+        """Return what asks anew for a request that has expired; a host key is looked at by its server."""
+        if approval.status != "expired" or approval.action.kind == "trust":
+            return []
+        return [Label(self._texts(say("console.again"), language), f"again:{approval.id}")]
 
 
 async def _alone(db: Transaction, sending: Sending) -> User | None:
@@ -185,7 +201,7 @@ async def _beside(db: Transaction, approval: Approval) -> list[Part]:
         about = {"name": _file_of(approval), "hash": hash_of(approval.action)}
         parts.append(say("chat.card_file", characters=len(approval.action.shown), **about))
     if effects := effects_of(approval):
-        parts.append(say("chat.card_effect", effects=listed(effects)))
+        parts.append(say("chat.card_effect", effects=sentences(effects)))
     if words := (await rationales(db, [approval.id])).get(approval.id):
         parts.append(say("chat.card_model", words=rationale_of(words)))
     return parts

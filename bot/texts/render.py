@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.texts.catalogue import Catalogue
 from bot.texts.effects import effects_of, hash_of, rationale_of
-from bot.texts.terms import read_of, then_of
+from bot.texts.terms import deciders_of, read_of, then_of
 from bot.texts.visible import in_one_line
 from core.messages import Code, Part, part_from_json
 from core.store import approvals as approval_store
@@ -206,7 +206,9 @@ class Renderer:
             "digest": approval.digest,
             "sha256": hash_of(approval.action),
             "effects": [self._texts(effect, self.language) for effect in effects_of(approval)],
-            "then": self._texts(then_of(approval), self.language),
+            "deciders": self._texts(deciders_of(approval, names), self.language).strip(),
+            "then": self._texts(then_of(approval, names), self.language),
+            "goes_ahead": approval.goes_ahead,
             "read": self._texts(read, self.language) if (read := read_of(approval, names)) else "",
             "grant_minutes": approval.grant_minutes,
             "went_ahead": approval.went_ahead,

@@ -4,15 +4,27 @@ from collections.abc import Iterable, Mapping
 
 from bot.texts.visible import listed
 from core.texts import Say, say
-from core.work import Approval
+from core.work import Approval, Risk
 
 
-def then_of(approval: Approval) -> Say:
-    """Return until when a request waits, and what happens then."""
+def deciders_of(approval: Approval, names: Mapping[str, str]) -> Say:
+    """Return who may decide a request. names: by user id."""
+    if approval.level <= Risk.L1:
+        return say("approval.by_operator")
+    if not approval.four_eyes:
+        key = "approval.by_several" if approval.needed > 1 else "approval.by_one"
+        return say(key, count=approval.needed)
+    key = "approval.by_several_else" if approval.needed > 1 else "approval.by_one_else"
+    return say(key, count=approval.needed, requester=names.get(approval.requester_id, "?"))
+
+
+def then_of(approval: Approval, names: Mapping[str, str]) -> Say:
+    """Return who decides a request until when, and what happens then. names: by user id."""
     until = approval.expires_at.strftime("%H:%M:%S UTC")
     if approval.status != "pending":
         return say("approval.until", until=until)
-    return say("approval.then_ahead" if approval.goes_ahead else "approval.then_lapses", until=until)
+    key = "approval.then_ahead" if approval.goes_ahead else "approval.then_lapses"
+    return say(key, who=deciders_of(approval, names), until=until)
 
 
 def read_of(approval: Approval, names: Mapping[str, str]) -> Say | None:

@@ -68,7 +68,16 @@ def listed(items: Sequence[str | Say | Mapping[str, Any]], most: int = 20) -> st
     shown = list(items[:most])
     if len(items) > most:
         shown.append(say("list.more", count=len(items) - most))
-    joined = shown.pop()
-    while shown:
-        joined = say("list.pair", first=shown.pop(), rest=joined)
+    return _paired(shown, "list.pair")
+
+
+def sentences(items: Sequence[Say | Mapping[str, Any]]) -> str | Say | Mapping[str, Any]:
+    """Return whole sentences as a value for a sentence's place, one behind the other."""
+    return _paired(list(items), "list.sentences") if items else "-"
+
+
+def _paired(items: list[str | Say | Mapping[str, Any]], key: str) -> str | Say | Mapping[str, Any]:
+    joined = items.pop()
+    while items:
+        joined = say(key, first=items.pop(), rest=joined)
     return joined

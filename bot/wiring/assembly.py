@@ -38,6 +38,7 @@ from bot.console.entrance import Entrance
 from bot.console.pages import Pages
 from bot.engines import default_of, pick_engine
 from bot.inbound.admission import Admission
+from bot.inbound.again import Again
 from bot.inbound.beginnings import Beginnings
 from bot.inbound.decisions import Decisions
 from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, opened, tenants_and_people
@@ -117,7 +118,7 @@ def assemble(ground: Ground) -> App:
     callers = callers_of(ground, sessions)
     resources: list[Resource] = [
         Talk(entrance, Talks(desk), ground.texts),
-        ApprovalDesk(hands.approvals, ground.texts),
+        ApprovalDesk(hands.approvals, Again(desk), ground.texts),
         GrantDesk(hands.approvals.grants),
         FleetDesk(hands.fleet, hands.gate.probing, ground.texts),
         ClusterDesk(hands.fleet.clusters, hands.gate.probing, ground.texts),

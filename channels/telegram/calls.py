@@ -107,7 +107,7 @@ def calls_of(place: Place, message: Message) -> list[Call]:
     match message.edits:
         case [int(message_id)]:
             return edit(place, message_id, message.parts, extras)
-        case [_, _, *_] if extras.keys:  # a long card goes on waiting: its end keeps its buttons
+        case [_, _, *_] if message.waits:  # a long card goes on waiting: its end keeps its buttons
             return messages(place, message.parts[:2], replace(extras, keys=()))
         case [*_, int(last)]:  # a long card: its end loses the buttons, and what became of it is said anew
             return [take_buttons(place, last), *messages(place, message.parts[:1], extras)]

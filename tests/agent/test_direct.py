@@ -655,6 +655,13 @@ def test_why_is_asked_of_a_command_and_perhaps_servers(
     assert (reading.arguments["command"], reading.arguments.get("servers")) == (command, servers)
 
 
+@pytest.mark.parametrize("text", ["why rm -rf / on web-1", "为什么 rm -rf / 在 web-1"])
+def test_why_with_a_bare_command_behind_it_is_told_how_that_is_asked(text: str) -> None:
+    reading = read(text, FLEET)
+    assert isinstance(reading, Suggestion)
+    assert "/why" in str(reading.parts[0])
+
+
 def test_why_without_quotes_is_no_command_to_be_explained() -> None:
     for text in ("why is web-1 slow", "为什么 web-1 慢", "why `df -h` on moon-9"):
         assert isinstance(read(text, FLEET), Suggestion)

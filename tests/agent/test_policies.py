@@ -18,7 +18,7 @@ from core.audit import Entry
 from core.errors import Late, NotAllowed, NotFound, Refused
 from core.messages import Code
 from core.store.policies import Stored
-from core.texts import Say
+from core.texts import LANGUAGES, Language, Say
 from core.work import Risk, Role, User
 
 DF: Mapping[str, Any] = {"program": "df", "level": 2, "reason": "Ask us."}
@@ -149,7 +149,7 @@ async def test_own_program_runs_at_its_level(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("command", "servers", "first", "keys"),
     [
-        ("df -h", [], 0, {"direct.why_rules"}),
+        ("df -h", [], 0, {"direct.why_rules_alone"}),
         ("systemctl restart nginx", [], 1, {"direct.why_raised", "direct.why_by_operator"}),
         ("systemctl restart nginx", ["live"], 2, {"direct.why_on"}),
         ("frobnicate", [], 2, set()),
@@ -246,3 +246,9 @@ async def test_long_simulation_lists_the_newest_and_counts_the_rest(bench: Bench
     last = parts[-1]
     assert isinstance(last, Say)
     assert str(MOST_CHANGED - 2) in load_catalogue()(last, "en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_step_has_a_title_in_words(bench: Bench, language: Language) -> None:
+    titles = load_catalogue().starting_with(("console.tool.",), language)
+    assert {f"console.tool.{name}" for name in bench.box.tools} == set(titles)

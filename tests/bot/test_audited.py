@@ -9,6 +9,7 @@ from support.store import Store
 
 from bot.console.audited import audit_json, known_to
 from bot.texts.catalogue import load_catalogue
+from core.audit import Entry
 
 ROOT = Path(__file__).parents[2]
 RECORDERS = ("Entry", "_entry", "note", "_note", "_record")
@@ -26,6 +27,21 @@ async def test_server_that_was_removed_keeps_its_name_in_the_audit_log(store: St
             known = await known_to(db, rows)
         assert known.servers == {server.id: "web"}
         assert {audit_json(row, known, "en")["about"] for row in rows} == {"web"}
+
+
+async def test_who_asked_stands_beside_it0_and_a_grant_is_called_by_its_code(store: Store) -> None:
+    async with built(store) as place:
+        tenant, at = place.tenant, store.clock()
+        about = {"requester": place.ann.id, "command": "rm -rf /"}
+        await tenant.audit.append(Entry("command.refused", "agent", detail=about), at)
+        given = {"code": "A7-493", "requester": place.ann.id}
+        await tenant.audit.append(Entry("grant.void", "system", None, None, "grant", "id", detail=given), at)
+        rows = await tenant.audit.page()
+        async with tenant.reading() as db:
+            known = await known_to(db, rows)
+        told = {row["action"]: audit_json(row, known, "en") for row in rows}
+        assert told["command.refused"]["actor"] == "it0 (ann)"
+        assert told["grant.void"]["about"] == "A7-493"
 
 
 def recorded(tree: ast.AST) -> Iterator[str]:

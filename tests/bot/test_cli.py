@@ -454,7 +454,7 @@ async def ask_for(store: Store, command: str) -> str:
     desk, vera = make_desk(clock), await add_user(tenant, clock, "vera", Role.ADMIN)
     await put_server(tenant, clock, server_of("web-1"))
     action = Action("run", command, ("id-web-1",), ("SHA256:k",), ("ops",))
-    reasons = (say("risk.restarts"), say("risk.reads_secret", path="x\n• B2-222  L0  uptime"))
+    reasons = (say("risk.restarts_service"), say("risk.reads_secret", path="x\n• B2-222  L0  uptime"))
     verdict = Verdict(Risk.L2, reasons, action.command, "r1")
     approval, _ = await Approvals(desk).ask(await taken_work(tenant, vera, desk), 0, action, verdict)
     return approval.code
@@ -470,7 +470,7 @@ async def test_approvals_are_listed_with_all_that_a_decision_needs(beside: Besid
     assert f"command   {SHOWN}" in text
     for needed in ("web-1  ops@10.0.0.5", "vera", "0 of 1", "expires"):
         assert needed in text
-    reason = terminal.words_of(say("risk.restarts"))
+    reason = terminal.words_of(say("risk.restarts_service"))
     assert f"reason    {reason}" in text
     printed = (await beside("approval", "list", "--json")).stdout
     assert printed.strip().isprintable()
@@ -501,7 +501,7 @@ async def test_approvals_in_a_chat_are_as_complete_and_cannot_be_forged(store: S
         assert f"• {code}  L2  " in words
         assert "A9-999" not in words
         assert all(each in words for each in ("web-1 (ops@10.0.0.5)", "vera", "UTC"))
-        assert texts(say("risk.restarts"), language) in words  # type: ignore[arg-type]
+        assert texts(say("risk.restarts_service"), language) in words  # type: ignore[arg-type]
         assert len(words.splitlines()) == 2
         assert "x↵• B2-222" in words
 
@@ -699,6 +699,14 @@ async def test_plan_is_changed_and_shown_with_what_is_used_of_it(beside: Beside,
     }  # fmt: skip
     assert "no limit" in (await beside("tenant", "show", "second")).stdout
     assert (await actions(await store.first()))[-1] == "tenant.set"
+
+
+async def test_settings_are_shown_by_the_names_and_values_that_set_takes(beside: Beside) -> None:
+    for key, value in (("four_eyes", "on"), ("approvals_needed", "2"), ("grant_minutes", "0")):
+        assert (await beside("tenant", "set", key, value)).exit_code == 0
+    lines = [line.split()[:2] for line in (await beside("tenant", "show", "first")).stdout.splitlines()]
+    assert lines[-6:-3] == [["four_eyes", "on"], ["approvals_needed", "2"], ["step_up", "off"]]
+    assert ["grant_minutes", "0"] in lines
 
 
 async def test_default_tenant_is_never_deleted(beside: Beside, store: Store) -> None:

@@ -689,7 +689,7 @@ async def test_a_grant_is_given_by_its_button_listed_with_its_end_and_revoked(
     double.append("c1", "card", {"approval": double.make_approval("c1", grant_minutes=0)}, "t1")
     page = await open_page("chat/c1")
     first, second = page.locator(".card").first, page.locator(".card").last
-    await expect(first).to_contain_text("then it lapses")
+    await expect(first).to_contain_text("it lapses at ")
     await expect(first).to_contain_text("It had read: db-1")
     await expect(second.locator("[data-press=grant]")).to_have_count(0)
     await first.get_by_text("Approve + 15 min").click()
@@ -698,7 +698,7 @@ async def test_a_grant_is_given_by_its_button_listed_with_its_end_and_revoked(
     await page.goto(f"{double.url}/#/approvals")
     await expect(page.locator(".grant")).to_contain_text("ends in")
     await expect(page.locator(".grant .command")).to_have_text("sudo systemctl restart nginx")
-    await page.locator(".grant").get_by_role("button").click()
+    await page.get_by_role("button", name="Revoke grant").click()
     await expect(page.locator(".grant")).to_have_count(0)
     assert double.grants == []
 
@@ -819,9 +819,90 @@ async def test_the_policys_entries_are_shown_and_removed(open_page: Open, double
     rows = page.locator("tbody tr")
     await expect(rows).to_have_count(3)
     await expect(rows.first).to_contain_text("systemctl restart")
-    await expect(rows.first).to_contain_text("prod · ≥ 2")
+    await expect(rows.first).to_contain_text("production · 2 servers or more")
     await expect(rows.last).to_contain_text("L0–L2")
     await expect(rows.last).to_contain_text("acmectl deploy name (L2)")
     await rows.nth(1).get_by_role("button", name="Remove").click()
     await page.locator("dialog [data-yes]").click()
     await until(lambda: double.posts[-1:] == [("DELETE policy/this-report", {})])
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("kind", ["run", "trust"])
+async def test_every_button_of_a_card_is_whole_on_a_phone(
+    open_page: Open, double: ConsoleDouble, language: str, kind: str
+) -> None:
+    double.me["user"]["language"] = language
+    minutes = 15 if kind == "run" else 0
+    approval = double.make_approval("c1", kind=kind, grant_minutes=minutes)
+    double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1", viewport={"width": 360, "height": 780})
+    buttons = page.locator(".card .decide .btn")
+    await expect(buttons).to_have_count(3 if minutes else 2)
+    cut = "(nodes) => nodes.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+    assert await buttons.evaluate_all(cut) == []
+
+
+async def test_a_card_tells_who_decides_and_its_end_by_the_readers_clock_until_it_is_decided(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    ends = "2031-03-01T14:30:00+00:00"
+    approval = double.make_approval("c1", deciders="2 admins other than bob", expires_at=ends)
+    double.append("c1", "card", {"approval": dict(approval)}, "t1")
+    page = await open_page("chat/c1", timezone_id="Asia/Shanghai")
+    card = page.locator(".card")
+    await expect(card).to_contain_text("2 admins other than bob")
+    await expect(card).to_contain_text("22:30:00, and nothing runs")
+    await double.settle(approval["id"], "expired", None)
+    await expect(card.locator(".outcome-expired")).to_be_visible()
+    await expect(card.get_by_text("Who decides")).to_be_hidden()
+    await expect(card.get_by_text("If nobody decides")).to_be_hidden()
+
+
+async def test_what_has_expired_is_asked_again_by_a_button_but_no_host_key_is(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    double.titles["c1"] = "nginx"
+    for kind in ("run", "trust"):
+        approval = double.make_approval(
+            "c1", kind=kind, status="expired", settled_at="2031-03-01T14:30:00+00:00"
+        )
+        double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1")
+    await expect(page.locator(".card")).to_have_count(2)
+    await page.get_by_role("button", name="Ask again").click()
+    await until(lambda: "again:ap1" in double.clicked.values())
+
+
+async def test_a_second_factor_that_is_missing_is_set_up_from_the_card(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    approval = double.make_approval("c1")
+    double.append("c1", "card", {"approval": approval}, "t1")
+    page = await open_page("chat/c1")
+    await expect(page.locator(".card")).to_be_visible()
+    why = {"message": "You have none.", "why": "approval.step_up_enrol"}
+    await double.send(
+        {"type": "refused", "id": None, "code": "click", "button": f"approve:{approval['id']}", **why}
+    )
+    await expect(page.locator(".card-error")).to_have_text("You have none.")
+    await expect(page.locator(".toast")).to_have_count(0)  # it would lie over the composer
+    await expect(page.get_by_role("button", name="Set up a second factor")).to_be_visible()
+
+
+async def test_whoever_was_late_reads_on_the_card_that_their_decision_changed_nothing(
+    open_page: Open, double: ConsoleDouble
+) -> None:
+    approval = double.make_approval("c1")
+    double.append("c1", "card", {"approval": dict(approval)}, "t1")
+    page = await open_page("chat/c1")
+    await expect(page.locator(".card")).to_be_visible()
+    await double.settle(approval["id"], "rejected", "olga")
+    late = {
+        "message": "olga was first.",
+        "why": "approval.was_rejected",
+        "button": f"approve:{approval['id']}",
+    }
+    await double.send({"type": "refused", "id": None, "code": "click", **late})
+    await expect(page.locator(".card .card-error")).to_have_text("olga was first.")
+    await expect(page.locator(".card .outcome-rejected")).to_contain_text("olga")

@@ -128,3 +128,26 @@ async def test_revoke_in_chat_says_what_it_takes(client: Client) -> None:
     assert "/grants" in str(said["body"])
     unknown = await client.ask("/revoke Z9-999")
     assert "No grant" in str(unknown["body"])
+
+
+async def test_api_asks_once_again_for_what_expired(house: House, client: Client) -> None:
+    approval = await asked(client, f"{STOP}-again")
+    path = f"/api/v1/approvals/{approval['id']}/again"
+    status, refused = await client.post(path)
+    assert (status, refused["code"]) == (409, "again.not_expired")
+    async with house.database() as db:
+        await db.execute(
+            f'UPDATE "{await house.schema()}".approval SET expires_at = now() WHERE id = $1', approval["id"]
+        )
+        await db.execute("UPDATE it0_shared.timer SET due_at = now() WHERE ref = $1", approval["id"])
+    said = client.events[approval["conversation"]]
+    await client.until(lambda: any("expired before" in str(event["body"]) for event in said.values()))
+    status, taken = await client.post(path)
+    assert (status, taken["conversation"]) == (202, approval["conversation"])
+    assert (await client.post(path))[1]["code"] == "again.already"
+
+    def cards() -> list[dict]:
+        return [event["body"]["approval"] for _, event in sorted(said.items()) if event["kind"] == "card"]
+
+    await client.until(lambda: len(cards()) == 2)
+    assert (cards()[1]["command"], cards()[1]["status"]) == (f"{STOP}-again", "pending")

@@ -110,7 +110,7 @@ async def test_the_audit_log_names_people_servers_and_commands(client: Watcher) 
     await client.ask("/run local echo audited")
     rows = (await client.get("/api/v1/audit"))["rows"]
     row = next(row for row in rows if row["action"] == "command.intent")
-    assert (row["command"], row["about"], row["actor"]) == ("echo audited", "local", "it0")
+    assert (row["command"], row["about"], row["actor"]) == ("echo audited", "local", "it0 (admin)")
     sign_in = next(row for row in rows if row["action"] == "user.sign_in")
     assert (sign_in["actor"], sign_in["about"]) == ("admin", "")
 

@@ -33,10 +33,10 @@ async def test_a_long_command_stands_whole_on_the_card_and_in_a_file_with_its_ha
 async def test_a_card_tells_what_comes_of_it_where_the_rule_knows(desk: Desk) -> None:
     card = await said(desk, "/run local apt-get install nginx", "waits for approval")
     assert "the package manager's history names it" in card.visible
-    await said(desk, "reject", "is rejected")
+    await said(desk, "reject", "was rejected")
     other = await said(desk, "/run local some-tool-of-ours --now", "waits for approval")
     assert "What comes of it" not in other.visible
-    await said(desk, "reject", "is rejected")
+    await said(desk, "reject", "was rejected")
 
 
 async def test_who_has_approved_and_how_many_are_missing_stands_on_every_card(desk: Desk) -> None:
@@ -66,16 +66,36 @@ async def test_who_has_approved_and_how_many_are_missing_stands_on_every_card(de
 async def test_a_request_that_expires_says_so_on_every_card(desk: Desk) -> None:
     command, mark = desk.write()
     cards = await posted(desk, command)
+    await over(desk)
+    for card in cards.values():
+        await stands(desk, card, "expired; nothing was run")
+    await heard(desk, 0, "expired before it was approved")
+    assert mark.read_text() == ""
+
+
+async def test_what_expired_is_asked_again_by_a_tap_where_it_was_asked_for(desk: Desk) -> None:
+    command, mark = desk.write()
+    cards = await posted(desk, command)
+    await over(desk)
+    for user, card in cards.items():
+        await stands(desk, card, "expired; nothing was run")
+        shown = [words for row in now(desk.double, card).buttons for words, _ in row]
+        assert shown == (["Ask again"] if user == ANN else [])
+    before = len(desk.double.messages(ANN))
+    desk.double.click(now(desk.double, cards[ANN]), "Ask again", ANN)
+    fresh = await heard(desk, before, "waits for approval")
+    assert command in fresh.visible
+    assert mark.read_text() == ""
+
+
+async def over(desk: Desk) -> None:
+    """Let the time of what waits be over."""
     async with desk.house.database() as db:
         schema = await desk.house.schema()
         pending = f"SELECT id FROM {schema}.approval WHERE status = 'pending'"
         ids = [row["id"] for row in await db.fetch(pending)]
         await db.execute(f"UPDATE {schema}.approval SET expires_at = now() WHERE status = 'pending'")
         await db.execute("UPDATE it0_shared.timer SET due_at = now() WHERE ref = ANY($1)", ids)
-    for card in cards.values():
-        await stands(desk, card, "expired; nothing was run")
-    await heard(desk, 0, "expired before it was approved")
-    assert mark.read_text() == ""
 
 
 async def posted(desk: Desk, command: str) -> dict[int, Message]:

@@ -46,7 +46,7 @@ class Refusals:
     async def _note(
         self, work: Work, command: str, servers: Sequence[str], more: Mapping[str, object]
     ) -> None:
-        detail = {"command": command[:MAX_COMMAND], "servers": servers, **more}
+        detail = {"command": command[:MAX_COMMAND], "servers": servers, "requester": work.user.id, **more}
         channel = work.address.channel
         entry = Entry("command.refused", "agent", None, None, "turn", work.turn_id, channel, detail=detail)
         await work.tenant.audit.append(entry, self._desk.clock())

@@ -7,8 +7,9 @@ from agent.gate.deciding.approvals import Approvals as Gate
 from agent.gate.deciding.votes import Click
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
-from bot.api.models.talk import Approval, ApprovalQuery, Approvals, Vote
+from bot.api.models.talk import Accepted, Approval, ApprovalQuery, Approvals, Vote
 from bot.api.problems import Unfit, Wrong, naming
+from bot.inbound.again import Again
 from bot.texts.catalogue import Catalogue
 from bot.texts.render import Renderer
 from core.errors import NotFound
@@ -17,6 +18,7 @@ from core.store import approvals as store
 from core.store import people
 from core.store.database import Transaction
 from core.work import Approval as Stored
+from core.work import Role
 
 MOST_IDS = 50
 
@@ -24,8 +26,9 @@ MOST_IDS = 50
 class ApprovalDesk:
     """The endpoints."""
 
-    def __init__(self, gate: Gate, texts: Catalogue) -> None:
+    def __init__(self, gate: Gate, again: Again, texts: Catalogue) -> None:
         self._gate = gate
+        self._again = again
         self._texts = texts
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -36,6 +39,7 @@ class ApprovalDesk:
             endpoint("POST", "/approvals/{id}/approve", self.approve),
             endpoint("POST", "/approvals/{id}/grant", self.grant),
             endpoint("POST", "/approvals/{id}/reject", self.reject),
+            endpoint("POST", "/approvals/{id}/again", self.ask_again, 202),
         ]
 
     async def list_approvals(self, caller: Caller, query: ApprovalQuery) -> Approvals:
@@ -73,6 +77,12 @@ class ApprovalDesk:
     async def reject(self, caller: Caller, id: str, once: str) -> Vote:
         """Reject; one rejection settles."""
         return await self._decide(caller, id, "reject", once)
+
+    async def ask_again(self, caller: Caller, id: str) -> Accepted:
+        """Ask for exactly the same anew, once, where a request of the caller's has expired."""
+        caller.needs(Role.OPERATOR)
+        conversation, seq = await self._again(caller.tenant, caller.user, id)
+        return Accepted(conversation=conversation, seq=seq, repeat=False)
 
     async def _decide(
         self,

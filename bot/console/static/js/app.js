@@ -192,8 +192,9 @@ async function boot() {
 }
 
 function focusComposer() {
-  if (view.name !== 'chat') location.hash = '#/chat/new';
-  setTimeout(() => view.shown?.focus(), 50);
+  if (view.name === 'chat') return view.shown?.focus();
+  location.hash = '#/chat/new';
+  return setTimeout(() => view.shown?.focus(), 50);
 }
 
 whenSignedOut(signedOut);

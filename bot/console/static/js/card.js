@@ -5,8 +5,10 @@ import { button, fill, h, icon } from './dom.js';
 import { visible } from './escape.js';
 import { countdown, listed, short, t, tOr, when } from './i18n.js';
 import { codeBlock, copier } from './code.js';
+import { working } from './dialog.js';
 import { diff } from './diff.js';
 import * as outbox from './outbox.js';
+import { secondFactor } from './stepup.js';
 import { isQuiet, press, say, state, withdraw } from './store.js';
 
 const SETTLE_MS = 400;
@@ -17,9 +19,10 @@ const ACT_ICONS = { done: 'check', stopped: 'stop', timeout: 'clock', refused: '
 const cards = new Set();
 
 on('approval', (id) => redraw((card) => card.id === id));
+on('conversations', () => redraw((card) => card.listed !== isListed(state.approvals.get(card.id))));
 on('me', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 on('running', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
-on('outbox', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
+on('outbox', () => redraw((card) => ['pending', 'expired'].includes(state.approvals.get(card.id)?.status)));
 on('connection', () => redraw((card) => state.approvals.get(card.id)?.status === 'pending'));
 setInterval(() => {
   for (const card of cards) if (card.node.isConnected) tick(card);
@@ -31,6 +34,9 @@ function redraw(which) {
     else if (which(card)) draw(card);
   }
 }
+
+/** Return whether an approval's conversation is among mine: it is opened, undone and asked again from its card. */
+const isListed = (approval) => state.conversations.some((one) => one.id === approval?.conversation);
 
 /** Return the level's badge: colour and words. */
 export const levelBadge = (level) =>
@@ -67,6 +73,7 @@ function draw(card) {
   const approval = state.approvals.get(card.id);
   if (!approval) return;
   const { node } = card;
+  card.listed = isListed(approval);
   const held = node.contains(document.activeElement) ? document.activeElement.dataset.press : null;
   node.setAttribute('aria-label', t('console.card_label', { code: approval.code, status: t(`status.${approval.status}`) }));
   node.className = `card card-${approval.status} card-level-${approval.level}`;
@@ -104,12 +111,12 @@ function head(approval, card) {
   const title = approval.status === 'pending' ? asks : 'console.card_settled';
   return [
     icon('shield'),
-    h('h3', null, t(title), h('span', { class: 'card-code' }, approval.code)),
+    h('h3', null, t(title), ' ', h('span', { class: 'card-code' }, approval.code)),
     levelBadge(approval.level),
     approval.status === 'pending'
       ? h('span', { class: 'timer', 'data-timer': '' })
       : h('span', { class: `badge state state-${approval.status}` }, t(`status.${approval.status}`)),
-    card.away && state.conversations.some((one) => one.id === approval.conversation) &&
+    card.away && card.listed &&
       h('a', { class: 'card-away', href: `#/chat/${approval.conversation}` }, t('console.card_open')),
   ];
 }
@@ -131,7 +138,7 @@ function subject(approval) {
       approval.reasons.length > 0 && [
         h('dt', null, t('console.card_reasons')),
         h('dd', null, h('ul', { class: 'reasons' }, approval.reasons.map((reason) => h('li', null, reason))),
-          approval.part && approval.part !== approval.command &&
+          approval.kind === 'run' && approval.part && approval.part !== approval.command &&
             h('p', { class: 'part' }, t('console.card_part'), ' ', partOf(approval.part)))],
       approval.effects.length > 0 && [
         h('dt', null, t('console.card_effects')),
@@ -139,7 +146,7 @@ function subject(approval) {
       approval.rationale && [
         h('dt', null, t('console.card_model')),
         h('dd', null, h('q', { class: 'rationale' }, approval.rationale))],
-      approval.status === 'pending' && [h('dt', null, t('console.card_then')), h('dd', null, approval.then)],
+      approval.status === 'pending' && waits(approval),
       h('dt', null, t('console.card_requester')),
       h('dd', null, h('b', null, approval.requester), ' · ', when(approval.created_at, true),
         approval.read && h('p', { class: 'muted read' }, approval.read))),
@@ -149,6 +156,14 @@ function subject(approval) {
       h('code', null, approval.digest),
       h('p', null, t('console.card_hash')),
       h('code', null, approval.sha256)));
+}
+
+/** Who decides, and what happens if nobody does: the card's style hides it once somebody has. */
+function waits(approval) {
+  const at = short(approval.expires_at, true);
+  return [['console.card_deciders', approval.deciders],
+    ['console.card_then', t(approval.goes_ahead ? 'console.card_goes_ahead' : 'console.card_lapses', { at })]]
+    .map(([key, words]) => [h('dt', { class: 'waits' }, t(key)), h('dd', { class: 'waits' }, words)]);
 }
 
 /** Keep a long command as a file, byte by byte what the hash is of. */
@@ -196,12 +211,13 @@ function pending(approval, card) {
       look: `${look} btn-big`, icon: name, 'data-press': which,
       disabled: Boolean(busy) || card.resting || (which !== 'reject' && (Boolean(halted) || !card.read)),
       'aria-label': busy ? null : t(`console.${which}_label`, { code: approval.code, ...minutes }),
-      title: which === 'grant' ? t('console.grant_hint', minutes) : null,
       onclick: () => press(`${which}:${approval.id}`),
     });
   return [
     approval.needed > 1 && votes(approval),
-    error && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), error),
+    error && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), error.message),
+    error?.why === 'approval.step_up_enrol' && h('div', { class: 'decide' },
+      button(t('console.totp_set_up'), { icon: 'key', 'data-press': 'enrol', onclick: (event) => working(event.currentTarget, secondFactor) })),
     halted && approval.may_decide && !voted && h('p', { class: 'card-error' }, icon('halt'), t('console.card_halted', { name: halted })),
     voted && h('p', { class: 'why-not' }, icon('check'), t('console.card_voted')),
     approval.may_decide && !voted && card.long && h('p', { class: 'why-not unread' }, icon('alert'), t('console.card_unread')),
@@ -209,6 +225,7 @@ function pending(approval, card) {
       one('approve', approval.kind === 'trust' ? 'console.approve_trust' : 'console.approve', 'primary', 'check'),
       approval.grant_minutes > 0 && one('grant', 'console.grant', 'plain', 'clock'),
       one('reject', 'console.reject', 'danger', 'x')),
+    approval.may_decide && !voted && approval.grant_minutes > 0 && h('p', { class: 'grant-means' }, t('console.grant_hint', minutes)),
     !approval.may_decide && h('p', { class: 'why-not' }, icon('people'), approval.why_not || t('console.card_not_yours')),
     !approval.may_decide && !card.away && withdrawal(approval),
   ];
@@ -229,7 +246,8 @@ function votes(approval) {
     h('span', { class: n < approval.approvals ? 'pip pip-on' : 'pip' }));
   return h('p', { class: 'votes' }, h('span', { class: 'pips', 'aria-hidden': 'true' }, pips),
     t('console.card_votes', { approvals: approval.approvals, needed: approval.needed }),
-    approval.voters.length > 0 && h('span', { class: 'voters' }, t('console.card_voters', { names: listed(approval.voters) })));
+    approval.voters.length > 0 && h('span', { class: 'voters' },
+      t(approval.status === 'pending' ? 'console.card_voters' : 'console.card_voters_all', { names: listed(approval.voters) })));
 }
 
 function outcome(approval) {
@@ -238,18 +256,30 @@ function outcome(approval) {
   const by = approval.settled_by;
   const status = approval.went_ahead ? 'went_ahead' : approval.status;
   const key = by ? `console.outcome_${status}_by` : `console.outcome_${status}`;
+  const late = state.cardErrors.get(approval.id);
   return [
+    late?.why?.startsWith('approval.was_') && h('p', { class: 'card-error', role: 'alert' }, icon('alert'), late.message),
     h('p', { class: `outcome outcome-${approval.status}` }, icon(names[approval.status]), t(key, { name: by, at })),
     approval.act && act(approval),
     approval.needed > 1 && votes(approval),
     approval.status === 'approved' && approval.kind !== 'trust' && ran(approval.id),
-    approval.kind === 'write' && approval.act?.state === 'done' && undo(approval),
+    approval.kind === 'write' && approval.act?.state === 'done' && isListed(approval) && undo(approval),
+    approval.status === 'expired' && approval.kind !== 'trust' && isListed(approval) && again(approval),
   ];
+}
+
+/** What nobody decided in time is asked for anew by one press, in its own conversation. */
+function again({ id, code }) {
+  const value = `again:${id}`;
+  const busy = outbox.pressed(value);
+  return h('div', { class: 'decide' }, button(t(busy ? 'console.sending' : 'console.again'), {
+    icon: 'clock', disabled: Boolean(busy), 'data-press': 'again', 'aria-label': busy ? null : t('console.again_label', { code }),
+    onclick: () => press(value),
+  }));
 }
 
 /** A change that was made is taken back by a word in its own conversation; that is asked for as well. */
 function undo({ code, conversation }) {
-  if (!state.conversations.some((one) => one.id === conversation)) return null;
   return h('div', { class: 'decide' }, button(t('console.undo'), {
     icon: 'back', title: t('console.undo_hint'), 'data-press': 'undo',
     onclick: () => say(conversation, conversation, `/undo ${code}`),

@@ -52,7 +52,7 @@ export function makeList(scope) {
       href: `#/chat/${key}`, class: `conversation${unread ? ' unread' : ''}`,
       'aria-current': key === chosen ? 'page' : null,
     },
-    h('span', { class: 'conversation-title' }, title || t('console.untitled')),
+    h('span', { class: 'conversation-title' }, title || t('console.untitled')), ' ',
     h('span', { class: 'conversation-meta' },
       running && [h('span', { class: 'spinner' }), t('status.running'), ' · '],
       unread && h('span', { class: 'sr' }, t('console.unread')), note || (at && when(at)))));

@@ -2,8 +2,9 @@
 import { all, remove, serverNow } from './api.js';
 import { on } from './bus.js';
 import { command, environmentBadge, levelBadge } from './card.js';
+import { copier } from './code.js';
 import { toast, working } from './dialog.js';
-import { button, fill, h } from './dom.js';
+import { button, fill, h, icon } from './dom.js';
 import { countdown, listed, t } from './i18n.js';
 import { state } from './store.js';
 
@@ -20,7 +21,7 @@ export function mountGrants(root, scope) {
     if (!grants.length) return fill(root);
     fill(root, h('section', { class: 'grants', 'aria-label': t('console.grants') },
       h('h2', null, t('console.grants'), h('span', { class: 'count' }, grants.length)),
-      grants.map((grant) => card(grant, load))));
+      h('div', { class: 'cards' }, grants.map((grant) => card(grant, load)))));
   };
   const clock = setInterval(() => {
     for (const timer of root.querySelectorAll('[data-ends]')) tick(timer);
@@ -34,8 +35,10 @@ function card(grant, again) {
   const timer = h('span', { class: 'timer', 'data-ends': grant.ends_at });
   tick(timer);
   return h('article', { class: 'card grant', 'data-grant': grant.id },
-    h('header', { class: 'card-head' }, h('h3', null, h('span', { class: 'card-code' }, grant.code)), levelBadge(grant.level), timer),
-    h('div', { class: 'card-body' }, command(grant.command),
+    h('header', { class: 'card-head' }, icon('clock'), h('h3', null, t('console.grant_title'), ' ', h('span', { class: 'card-code' }, grant.code)), levelBadge(grant.level), timer),
+    h('div', { class: 'card-body' },
+      h('div', { class: 'command-box' },
+        h('div', { class: 'command-bar' }, h('span', null, t('console.card_command')), copier(() => grant.command)), command(grant.command)),
       h('p', null, grant.servers.map((server) => [h('b', null, server.name), ' ', environmentBadge(server.environment), ' '])),
       h('p', { class: 'muted' }, t('console.grant_given', { requester: grant.requester, givers: listed(grant.givers) }))),
     state.me.user.role !== 'viewer' && h('div', { class: 'card-foot' }, h('div', { class: 'decide' }, revoke(grant, again))));

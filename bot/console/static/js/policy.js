@@ -2,7 +2,8 @@
 import { get, remove } from './api.js';
 import { confirmed, toast, working } from './dialog.js';
 import { button, h } from './dom.js';
-import { t } from './i18n.js';
+import { listed, t, tOr } from './i18n.js';
+import { prose } from './prose.js';
 import { emptyState, loading, page, table } from './page.js';
 import { tabs } from './views.js';
 
@@ -10,7 +11,7 @@ import { tabs } from './views.js';
 export function mountPolicy(root) {
   const place = h('div');
   const again = () => loading(place, list);
-  root.append(page(t('console.nav_policy'), null, tabs('policy'), h('p', { class: 'muted' }, t('console.policy_hint')), place));
+  root.append(page(t('console.nav_policy'), null, tabs('policy'), h('div', { class: 'prose muted' }, prose(t('console.policy_hint'))), place));
   again();
 
   async function list() {
@@ -26,7 +27,8 @@ export function mountPolicy(root) {
 /** An entry that raises: what it speaks of, and where it holds. */
 function tightening([name, entry]) {
   const what = entry.command || [entry.program, entry.subcommand, entry.path].filter(Boolean).join(' ');
-  const where = [entry.environments?.join(', '), entry.servers && `≥ ${entry.servers}`].filter(Boolean).join(' · ');
+  const where = [entry.environments && listed(entry.environments.map((one) => tOr(`environment.${one}`, one))),
+    entry.servers && t('console.policy_servers', { count: entry.servers })].filter(Boolean).join(' · ');
   return { name, what, where, level: `≥ L${entry.level}`, reason: entry.reason };
 }
 

@@ -14,7 +14,7 @@ export function buildShell(root, { setLanguage }, scope) {
   const links = new Map();
   const nav = h('nav', { class: 'nav', 'aria-label': t('console.navigation') }, heads().map(([name, sign]) => {
     const link = h('a', { href: `#/${name}` }, h('span', { class: 'nav-icon' }, icon(sign)),
-      h('span', null, t(`console.nav_${name}`)), name === 'approvals' && badge);
+      h('span', null, t(`console.nav_${name}`)), name === 'approvals' && [' ', badge]);
     links.set(name, link);
     return link;
   }));

@@ -1,6 +1,6 @@
 /** The second factor: set up, removed, and asked for where an approval takes it. */
 import { get, post } from './api.js';
-import { on } from './bus.js';
+import { emit, on } from './bus.js';
 import { copier } from './code.js';
 import { field, formDialog, toast } from './dialog.js';
 import { h } from './dom.js';
@@ -11,15 +11,16 @@ const SVG = 'http://www.w3.org/2000/svg';
 const QUIET = 4; // modules around a code, which scanners want
 
 const codeField = (hint) => field(t('console.totp_code'), h('input', {
-  name: 'code', required: true, class: 'mono', inputmode: 'numeric', pattern: '[0-9]{6}', maxlength: '6', autofocus: true, autocomplete: 'one-time-code',
+  name: 'code', required: true, class: 'mono', title: t('console.totp_digits'), inputmode: 'numeric', pattern: '[0-9]{6}', maxlength: '6', autofocus: true, autocomplete: 'one-time-code',
 }), hint);
 
 /** Listen for approvals that take a code: once it is right, the button is pressed again. */
 export function startStepUp() {
   on('step-up', async (pressed) => {
     if (document.querySelector('dialog[open]')) return;
-    const { code } = state.approvals.get(pressed.slice(pressed.indexOf(':') + 1)) || { code: '' };
-    const given = await formDialog(t('console.totp_title', { code }), [h('p', null, t('console.totp_asks')), codeField()],
+    const { code = '', requester, grant_minutes: minutes } = state.approvals.get(pressed.slice(pressed.indexOf(':') + 1)) || {};
+    const given = await formDialog(t('console.totp_title', { code }), [h('p', null, t('console.totp_asks')),
+      pressed.startsWith('grant:') && h('p', { class: 'muted' }, t('console.grant_hint', { requester, minutes })), codeField()],
       t('console.approve'), (values) => post('me/totp/prove', { code: values.code }));
     if (given) press(pressed);
   });
@@ -46,7 +47,10 @@ async function setUp() {
     codeField(t('console.totp_first')),
   ], t('console.totp_confirm'), (values) => post('me/totp/confirm', { code: values.code }));
   line.value = '';
-  if (done) toast(t('console.totp_set'));
+  if (!done) return;
+  state.cardErrors.clear();
+  emit('me'); // the cards that asked for it are drawn anew
+  toast(t('console.totp_set'));
 }
 
 /** Draw a QR code: rows of 0 and 1 become squares of one path. */

@@ -14,7 +14,7 @@ export const state = {
   pending: [],
   arrived: new Map(), // accepted messages whose event is still to come: event id -> {conversation, seq, text}
   refusals: [], // refused messages: {id, conversation, thread, text, message}
-  cardErrors: new Map(),
+  cardErrors: new Map(), // why a decision did not count: approval id -> {message, why}
   places: new Map(), // thread of a new conversation -> its id
 };
 const threads = new Map();
@@ -291,10 +291,10 @@ function refused({ id, message, code, conversation: place, button, why }) {
   if (approval) {
     // Every page of mine hears it; the one where I pressed asks.
     if (why === 'approval.step_up' && outbox.pressed(pressed)) emit('step-up', pressed);
+    else state.cardErrors.set(approval, { message, why });
     outbox.wake(pressed);
-    state.cardErrors.set(approval, message);
     emit('approval', approval);
     refreshApprovals();
   }
-  if (!approval || !entry) emit('toast', { text: message, bad: true });
+  if (!approval || !document.querySelector(`[data-approval="${CSS.escape(approval)}"]`)) emit('toast', { text: message, bad: true });
 }

@@ -77,7 +77,7 @@ export class Timeline {
     step.results = h('div', { class: 'step-results' });
     step.note = h('p', { class: 'step-note muted', hidden: true });
     step.node = h('details', { class: 'step' },
-      h('summary', null, step.mark, h('span', { class: 'step-title' }, body.title || body.tool), step.word,
+      h('summary', null, step.mark, h('span', { class: 'step-title' }, body.title || body.tool), ' ', step.word,
         icon('chevron', 'turn')),
       h('div', { class: 'step-body' }, callOf(body), step.live, step.results, step.note));
     step.node.firstChild.addEventListener('click', () => { step.touched = true; });

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from agent.risk.lexer import LONGEST, Word
 from agent.risk.loose import HOLE, Loose
@@ -21,7 +21,9 @@ _CONNINFO = re.compile(r"\b(?:host|hostaddr)\s*=\s*'?([^\s']+)")
 _SOCAT = re.compile(
     r"(?:tcp|udp|openssl|ssl|proxy|socks4a?)[46]?(?:-connect|-sendto)?:([^,]+)", re.IGNORECASE
 )
-_SSH_OPTION = re.compile(r"\s*(hostname|proxyjump)\s*[= ]\s*(\S+)", re.IGNORECASE)
+_SSH_OPTION = re.compile(
+    r"\s*(?:(?:hostname|proxyjump)\s*[= ]\s*(\S+)|proxycommand\s*[= ](.+))", re.IGNORECASE | re.DOTALL
+)
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _PORT = re.compile(r"(.*):\d{1,5}", re.DOTALL)
 
@@ -45,7 +47,8 @@ def _url(text: str) -> Iterator[str]:
     if text.startswith(("unix:", "fd:", "npipe:", "/", "file:")):
         return
     rest = text[match.end() :] if (match := _SCHEME.match(text)) else text
-    place, _, query = re.split(r"(?=[/?#])", rest, maxsplit=1)[0], "", urlsplit(text).query if match else ""
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    query = rest.partition("#")[0].partition("?")[2]
     yield from _hosts(place.rpartition("@")[2])
     if match and match.group().lower().startswith("postgres"):
         for name in ("host", "hostaddr"):
@@ -101,7 +104,11 @@ def _document(text: str) -> Iterator[str]:
 
 def _option(text: str) -> Iterator[str]:
     if found := _SSH_OPTION.fullmatch(text):
-        yield from _hops(found[2])
+        yield from _hops(found[1]) if found[1] else _command(found[2])
+
+
+def _command(text: str) -> Iterator[str]:
+    yield from hosts_in(text)
 
 
 def _resolved(text: str) -> Iterator[str]:
@@ -134,6 +141,7 @@ _KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "database": _database,
     "document": _document,
     "option": _option,
+    "command": _command,
     "resolved": _resolved,
     "address": _address,
     "context": _context,
@@ -141,6 +149,7 @@ _KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
 
 _JUDGED: Mapping[str, Callable[[str], Iterator[str]]] = {
     "databasehost": _hosts,
+    "inside": _urls,
     "psqldatabase": _database,
     "mongodatabase": _document,
     "context": _context,
@@ -186,7 +195,7 @@ def _entries() -> dict[str, _Entry]:
 
 _ENTRIES = _entries()
 _VARIABLES = _pairs(HOSTS["variables"])
-_MAY_NAME = re.compile("|".join(map(re.escape, [*_ENTRIES, *_VARIABLES, "/dev/"])))
+_MAY_NAME = re.compile("|".join(map(re.escape, [*_ENTRIES, *_RULED, *_VARIABLES, "/dev/"])))
 """What a text has in it, perhaps between quotes, that names a host."""
 
 _UNQUOTED = str.maketrans("", "", "'\"\\\n$")

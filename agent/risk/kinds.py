@@ -51,6 +51,8 @@ _FORMS = {
     "assign": r"(LC_ALL|LANG)=[\w.@-]*|TZ=(\w[\w/+-]*)?",
     "yesno": r"true|false|yes|no|always|never|auto",
     "reload": r"reload|reopen",
+    "grepfolders": r"skip|read",
+    "logfields": r"(?i:(?!.*environ)\w+(,\w+)*)",
     "nullfile": r"/dev/null|-",
     "verb": r"GET|HEAD|get|head",
 }
@@ -62,7 +64,7 @@ _WIDE_SERVICE = re.compile(
     |firewalld|iptables|ip6tables|nftables|ufw|libvirtd|multipathd?|iscsid?|lvm2-.*|mdmonitor|udev|polkit|all|halt|reboot
     |poweroff|kexec|rescue|emergency|debug-shell|([a-z]+-)?getty@.*|user@.*|initrd-.*|apt-daily.*|dnf-automatic.*
     |unattended-upgrades|packagekit.*|cloud-.*|rc-local|display-manager|gdm.*|wpa_supplicant|wg-quick@.*
-    |openvpn.*|ipsec|strongswan)
+    |openvpn.*|ipsec|strongswan|tailscaled|cloudflared|zerotier-one|frr|bird6?|corosync|pacemaker|drbd|auditd)
     (\.service)?""",
     re.VERBOSE,
 )
@@ -99,7 +101,8 @@ def _file(word: Word, recursive: bool) -> Finding | None:
     if word.text == "-":
         return None
     # Shell scripts such as zgrep take a name apart again, binutils read options from @file.
-    if not word.text or word.text[0] in "-+@" or _SHELL_SIGN.search(word.text):
+    # XML tools fetch what looks like an address.
+    if not word.text or word.text[0] in "-+@" or _SHELL_SIGN.search(word.text) or "://" in word.text:
         return _mismatch(word)
     return judge_path(word.text, glob=word.glob, recursive=recursive)
 

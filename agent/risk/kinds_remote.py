@@ -2,6 +2,7 @@
 
 import re
 from posixpath import normpath
+from urllib.parse import unquote
 
 from agent.risk.fields import (
     DOCKER,
@@ -171,7 +172,8 @@ def _url(word: Word, recursive: bool) -> Finding | None:
     if found is None or "\\" in word.text:
         return Finding(Risk.L2, say("risk.other_host", host=word.text))
     path = found["path"] or ""
-    if _TOUCHY_URL.search(path):
+    # curl makes several addresses of {…} and […], and a server reads %65 as e.
+    if _TOUCHY_URL.search(unquote(path)) or re.search(r"[{}\[\]]", path.partition("?")[0]):
         return Finding(Risk.L2, say("risk.reads_secret", path=word.text))
     if _HEALTH.fullmatch(path):
         return None if local else Finding(Risk.L1, say("risk.other_host", host=word.text))
@@ -196,10 +198,11 @@ def _git_path(word: Word, recursive: bool) -> Finding | None:
 
 
 def _rule_file(word: Word, recursive: bool) -> Finding | None:
-    """Judge a file that is tested: only whether it is right is said, with its line where not."""
+    """Judge a file that is tested: only whether it is right is said, with a piece of its line where not."""
     if not re.fullmatch(r"/[\w./*-]+|[\w.][\w./-]*", word.text):
         return _mismatch(word)
-    return judge_path(word.text, glob=word.glob, reads=False)
+    finding = judge_path(word.text, glob=word.glob)
+    return finding if finding and finding.level >= Risk.L2 else None
 
 
 REMOTE_JUDGES = {

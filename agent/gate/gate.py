@@ -143,6 +143,7 @@ class Gate:
             host_keys=tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers),
             os_users=tuple(server.ssh_user for server in servers),
             timeout_s=timeout_s or min(usual_s, self._timeout_max_s),
+            ways=tuple(server.way for server in servers),
         )
 
     async def _refuse(self, work: Work, command: str, servers: Sequence[Server], verdict: Verdict) -> Answer:
@@ -307,7 +308,8 @@ class Gate:
 
     async def ask_trust(self, call: Call, server: Server, shown: str) -> Answer:
         """Ask a person to confirm the host key that ``server`` shows (SECURITY H2)."""
-        action = Action("trust", f"trust {server.name} {shown}", (server.id,), (shown,), (server.ssh_user,))
+        line, ids, users = f"trust {server.name} {shown}", (server.id,), (server.ssh_user,)
+        action = Action("trust", line, ids, (shown,), users, ways=(server.way,))
         reason = say("server.first_contact", server=server.name, host=server.host, fingerprint=shown)
         verdict = Verdict(Risk.L2, (reason,), action.command, "")
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
@@ -331,6 +333,8 @@ class Gate:
             return say("gate.server_gone")
         servers = [known[server_id] for server_id in approval.action.server_ids]
         now = replace(approval.action, os_users=tuple(server.ssh_user for server in servers))
+        if now.ways:
+            now = replace(now, ways=tuple(server.way for server in servers))
         if now.kind != "trust":
             keys = tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers)
             now = replace(now, host_keys=keys)

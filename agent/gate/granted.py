@@ -106,8 +106,8 @@ class Granted:
         held = await clusters.places_by_id(tx, list(action.server_ids), hold=True)
         servers = [held[each] for each in action.server_ids if each in held]
         keys = tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers)
-        users = tuple(server.ssh_user for server in servers)
-        if (keys, users) != (action.host_keys, action.os_users):
+        users, ways = tuple(server.ssh_user for server in servers), tuple(server.way for server in servers)
+        if (keys, users, ways) != (action.host_keys, action.os_users, action.ways):
             raise Over
         if (await self._judge(tx, action.command, servers)).level > grant.approval.level:
             raise Over

@@ -84,6 +84,7 @@ class Sending:
             server_ids=(server.id,),
             host_keys=(fingerprint(server.host_key) if server.host_key else "",),
             os_users=(server.ssh_user,),
+            ways=(server.way,),
             timeout_s=LIMIT_S,
         )
         reason = say("file.shows_configuration", path=path)

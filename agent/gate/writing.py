@@ -123,6 +123,7 @@ class Writing:
             server_ids=(server.id,),
             host_keys=(fingerprint(server.host_key) if server.host_key else "",),
             os_users=(server.ssh_user,),
+            ways=(server.way,),
             timeout_s=LIMIT_S,
             edit=edit,
         )

@@ -11,7 +11,7 @@ import structlog
 
 from agent.gate import deciding
 from agent.gate.stepup import Proof, StepUp
-from agent.gate.totp import may_be_code, typed_code
+from agent.gate.totp import bare_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
 from bot.inbound.beginnings import CONSOLE, Beginnings
@@ -177,8 +177,8 @@ class Front:
             return None
         text = event.body["text"]
         code = typed_code(text)
-        if code is None and may_be_code(text) and await self._step_up.is_asked(tx, event.user_id):
-            code = "".join(text.split())
+        if code is None and (bare := bare_code(text)) and await self._step_up.is_asked(tx, event.user_id):
+            code = bare
         if code is None:
             return None
         address, sender = inbound.address, inbound.sender

@@ -112,7 +112,8 @@ _HEALTH = re.compile(
 )
 _PASSERS_BY = re.compile(r"/*(tmp|dev|run|proc|var/(tmp|run|lock|crash))(/|$)")
 _TOUCHY_URL = re.compile(
-    r"\benv\b|environ|dump|configprops|secret|token|credential|passw|/v1/kv|\.git|\.env", re.IGNORECASE
+    r"\benv\b|environ|dump|configprops|definitions|secret|token|credential|passw|/v1/kv|\.git|\.env",
+    re.IGNORECASE,
 )
 
 

@@ -27,6 +27,7 @@ SECRETS = [
     "curl http://localhost:8080/actuator/%65nv",
     "curl 'http://localhost:8080/actuator/e{n}v'",
     "curl 'http://localhost:8080/actuator/[e-e]nv'",
+    "curl http://localhost:15672/api/definitions",
     "cat /srv/app/api_key.txt",
     "cat /srv/app/apikeys",
     "cat /srv/app/id_rsa.txt",

@@ -1,8 +1,9 @@
 """Which other hosts a command names: data for the gate, which knows the inventory."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from agent.risk.lexer import LONGEST, Word
@@ -107,8 +108,10 @@ def _option(text: str) -> Iterator[str]:
         yield from _hops(found[1]) if found[1] else _command(found[2])
 
 
-def _command(text: str) -> Iterator[str]:
-    yield from hosts_in(text)
+@lru_cache(maxsize=512)  # one text may stand in a line many times, and be looked at from many places
+def _command(text: str) -> tuple[str, ...]:
+    """Return the hosts that a command reaches which is given to another one."""
+    return hosts_in(text) if " " in text else ()
 
 
 def _resolved(text: str) -> Iterator[str]:
@@ -128,7 +131,7 @@ def _context(text: str) -> Iterator[str]:
     yield text.lower()
 
 
-_KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
+_KINDS: Mapping[str, Callable[[str], Iterable[str]]] = {
     "host": _hosts,
     "hosts": _hosts,
     "login": _login,
@@ -147,7 +150,7 @@ _KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "context": _context,
 }
 
-_JUDGED: Mapping[str, Callable[[str], Iterator[str]]] = {
+_JUDGED: Mapping[str, Callable[[str], Iterable[str]]] = {
     "databasehost": _hosts,
     "inside": _urls,
     "psqldatabase": _database,

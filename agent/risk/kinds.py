@@ -7,7 +7,7 @@ from posixpath import normpath
 from agent.risk.awk import awk_only_reads
 from agent.risk.databases import DATABASE_KINDS
 from agent.risk.host import HOST_FORMS
-from agent.risk.kinds_remote import REMOTE_FORMS, REMOTE_JUDGES
+from agent.risk.kinds_remote import PASSERS_BY, REMOTE_FORMS, REMOTE_JUDGES
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
 from agent.risk.rules import Finding
@@ -131,8 +131,8 @@ def _place(word: Word, recursive: bool) -> Finding | None:
 
 
 def _kept(word: Word, recursive: bool) -> Finding | None:
-    """Judge a file or folder of settings: free where no passer-by can write, never on another host."""
-    if word.glob or _LOCAL.fullmatch(word.text) is None:
+    """Judge a file or folder of settings, which may name code: free where it is kept, never a passer-by's."""
+    if word.glob or _LOCAL.fullmatch(word.text) is None or PASSERS_BY.match(normpath(word.text)):
         return _mismatch(word)
     if _KEPT.match(normpath(word.text)) is None:
         return Finding(Risk.L1, say("risk.reads_configuration", path=word.text))

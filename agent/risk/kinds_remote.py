@@ -110,7 +110,7 @@ _HEALTH = re.compile(
     ([?;][\w=&.,:;+*%-]*)?""",
     re.VERBOSE,
 )
-_PASSERS_BY = re.compile(r"/*(tmp|dev|run|proc|var/(tmp|run|lock|crash))(/|$)")
+PASSERS_BY = re.compile(r"/*(tmp|dev|run|proc|var/(tmp|run|lock|crash))(/|$)")
 _TOUCHY_URL = re.compile(
     r"\benv\b|environ|dump|configprops|definitions|secret|token|credential|passw|/v1/kv|\.git|\.env",
     re.IGNORECASE,
@@ -185,7 +185,7 @@ def _url(word: Word, recursive: bool) -> Finding | None:
 
 def _repository(word: Word, recursive: bool) -> Finding | None:
     """Judge a folder whose own settings can run programs: not where anybody may have put it."""
-    if word.glob or _PASSERS_BY.match(normpath(word.text)) or "$" in word.text:
+    if word.glob or PASSERS_BY.match(normpath(word.text)) or "$" in word.text:
         return _mismatch(word)
     return judge_path(word.text, reads=False)
 

@@ -48,6 +48,10 @@ SECRETS = [
     "cd /home/u/x; sudo /usr/bin/mvn --version",
     "cd /tmp/x && dotnet --info",
     "cd /var/tmp/x && ansible-doc -t filter -l",
+    "haproxy -c -f /tmp/x",
+    "lighttpd -t -f //var/tmp/x",
+    "ansible-inventory --graph -i /dev/shm/x",
+    "kafka-topics --list --bootstrap-server localhost:9092 --command-config /tmp/x",
     # What the way to the machine, or its fence, hangs on.
     "systemctl restart tailscaled",
     "systemctl restart corosync",

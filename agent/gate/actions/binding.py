@@ -1,0 +1,46 @@
+"""Binding an act to its targets as they are now: the way there, their host keys, as whom it is done there."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from agent.shell.hostkeys import fingerprint
+from core.edits import Edit
+from core.work import Action, Server
+
+MAX_COMMAND = 16_384
+"""Characters that a command line may have."""
+
+
+def bound(
+    kind: Literal["run", "write", "send"],
+    command: str,
+    servers: Sequence[Server],
+    timeout_s: int,
+    edit: Edit | None = None,
+) -> Action:
+    """Return the act whose digest changes with whatever it is bound to."""
+    return Action(
+        kind=kind,
+        command=command,
+        server_ids=tuple(server.id for server in servers),
+        host_keys=keys_of(servers),
+        os_users=users_of(servers),
+        timeout_s=timeout_s,
+        edit=edit,
+        ways=ways_of(servers),
+    )
+
+
+def keys_of(servers: Sequence[Server]) -> tuple[str, ...]:
+    """Return the fingerprints of the servers' host keys, "" where there is none (local)."""
+    return tuple(fingerprint(server.host_key) if server.host_key else "" for server in servers)
+
+
+def users_of(servers: Sequence[Server]) -> tuple[str, ...]:
+    """Return as whom it0 logs in to each."""
+    return tuple(server.ssh_user for server in servers)
+
+
+def ways_of(servers: Sequence[Server]) -> tuple[str, ...]:
+    """Return how each is reached, and what takes commands there."""
+    return tuple(server.way for server in servers)

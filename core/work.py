@@ -113,6 +113,12 @@ class Server:
         return self.connection == "k8s" and (self.host_key or "").startswith("SHA256:")
 
     @property
+    def way(self) -> str:
+        """Return how it is reached and what takes commands there: with another one it is another place."""
+        taker = "bare" if self.restricted else self.shell
+        return f"{self.host}:{self.port} via {self.jump_server_id or '-'} {self.environment} {taker}"
+
+    @property
     def for_reading(self) -> "Server":
         """Return it with the account that is used for what only reads: the second one, if it has one."""
         if self.read_credential_id is None:
@@ -181,8 +187,8 @@ class Action:
     """One act, whole: what is approved is what is run.
 
     kind: ``run`` a command, ``trust`` a server's host key, ``write`` a file, or ``send`` one to the chat.
-    server_ids, host_keys, os_users: one entry a target, in the same order; a host key is its SHA256
-    fingerprint, "" where there is none (local).
+    server_ids, host_keys, os_users, ways: one entry a target, in the same order; a host key is its SHA256
+    fingerprint, "" where there is none (local), a way its ``Server.way``; acts of before have no ways.
     timeout_s: the command's limit in seconds. edit: what is written; the command is then its short form.
     """
 
@@ -194,6 +200,7 @@ class Action:
     cwd: str = ""
     timeout_s: int = 60
     edit: Edit | None = None
+    ways: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -205,6 +212,7 @@ class Action:
         return canonical(
             {
                 **({"edit": self.edit.as_json()} if self.edit else {}),
+                **({"ways": self.ways} if self.ways else {}),
                 "kind": self.kind,
                 "command": self.command,
                 "server_ids": self.server_ids,
@@ -219,8 +227,8 @@ class Action:
     def from_json(text: str) -> "Action":
         """Return the action that ``as_json`` wrote."""
         raw = json.loads(text)
-        for name in ("server_ids", "host_keys", "os_users"):
-            raw[name] = tuple(raw[name])
+        for name in ("server_ids", "host_keys", "os_users", "ways"):
+            raw[name] = tuple(raw.get(name, ()))
         edit = raw.pop("edit", None)
         return Action(**raw, edit=Edit(**edit) if edit else None)
 

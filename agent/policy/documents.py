@@ -40,7 +40,7 @@ def draft_of(text: str) -> Draft:
         at = _AT.search(str(error))
         line = int(at[1]) if at else text.count("\n") + 1
         raise BadInput("policy.not_readable", form="TOML", line=line) from None
-    except RecursionError:
+    except (RecursionError, ValueError):  # nested without end, or a number of thousands of digits
         raise BadInput("policy.not_readable", form="JSON/TOML", line=1) from None
     return checked_draft(raw)
 

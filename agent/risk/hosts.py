@@ -1,8 +1,9 @@
 """Which other hosts a command names: data for the gate, which knows the inventory."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from agent.risk.lexer import LONGEST, Word
@@ -21,7 +22,9 @@ _CONNINFO = re.compile(r"\b(?:host|hostaddr)\s*=\s*'?([^\s']+)")
 _SOCAT = re.compile(
     r"(?:tcp|udp|openssl|ssl|proxy|socks4a?)[46]?(?:-connect|-sendto)?:([^,]+)", re.IGNORECASE
 )
-_SSH_OPTION = re.compile(r"\s*(hostname|proxyjump)\s*[= ]\s*(\S+)", re.IGNORECASE)
+_SSH_OPTION = re.compile(
+    r"\s*(?:(?:hostname|proxyjump)\s*[= ]\s*(\S+)|proxycommand\s*[= ](.+))", re.IGNORECASE | re.DOTALL
+)
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _PORT = re.compile(r"(.*):\d{1,5}", re.DOTALL)
 
@@ -102,7 +105,13 @@ def _document(text: str) -> Iterator[str]:
 
 def _option(text: str) -> Iterator[str]:
     if found := _SSH_OPTION.fullmatch(text):
-        yield from _hops(found[2])
+        yield from _hops(found[1]) if found[1] else _command(found[2])
+
+
+@lru_cache(maxsize=512)  # one text may stand in a line many times, and be looked at from many places
+def _command(text: str) -> tuple[str, ...]:
+    """Return the hosts that a command reaches which is given to another one."""
+    return hosts_in(text) if " " in text else ()
 
 
 def _resolved(text: str) -> Iterator[str]:
@@ -122,7 +131,7 @@ def _context(text: str) -> Iterator[str]:
     yield text.lower()
 
 
-_KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
+_KINDS: Mapping[str, Callable[[str], Iterable[str]]] = {
     "host": _hosts,
     "hosts": _hosts,
     "login": _login,
@@ -135,13 +144,15 @@ _KINDS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "database": _database,
     "document": _document,
     "option": _option,
+    "command": _command,
     "resolved": _resolved,
     "address": _address,
     "context": _context,
 }
 
-_JUDGED: Mapping[str, Callable[[str], Iterator[str]]] = {
+_JUDGED: Mapping[str, Callable[[str], Iterable[str]]] = {
     "databasehost": _hosts,
+    "inside": _urls,
     "psqldatabase": _database,
     "mongodatabase": _document,
     "context": _context,
@@ -187,7 +198,7 @@ def _entries() -> dict[str, _Entry]:
 
 _ENTRIES = _entries()
 _VARIABLES = _pairs(HOSTS["variables"])
-_MAY_NAME = re.compile("|".join(map(re.escape, [*_ENTRIES, *_VARIABLES, "/dev/"])))
+_MAY_NAME = re.compile("|".join(map(re.escape, [*_ENTRIES, *_RULED, *_VARIABLES, "/dev/"])))
 """What a text has in it, perhaps between quotes, that names a host."""
 
 _UNQUOTED = str.maketrans("", "", "'\"\\\n$")

@@ -16,7 +16,7 @@ from agent.risk.paths import judge_path
 from agent.risk.policy import NONE, Policy
 from agent.risk.policy.own import judge_own
 from agent.risk.policy.tightening import tightened
-from agent.risk.rules import ASSIGNED, CHANGES, RULES, RULES_VERSION, Finding
+from agent.risk.rules import ASSIGNED, CHANGES, RULES, RULES_VERSION, Finding, listed
 from core.texts import Say, say
 from core.work import Risk, Verdict
 
@@ -31,7 +31,7 @@ _INIT_SCRIPT = re.compile(r"/etc/(?:rc\.d/)?init\.d/([A-Za-z0-9_][A-Za-z0-9_.-]*
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _HARMLESS_ASSIGNMENT = re.compile(ASSIGNED, re.ASCII)
 
-_IN_FOLDERS = ("git", "docker", "podman", "docker-compose", "podman-compose", "terraform", "tofu")
+_IN_FOLDERS = listed("paths", "in_folders")
 _JQ_FLAG = re.compile(
     r"-[rcMSje]{1,6}|--(raw-output|compact-output|monochrome-output|sort-keys|join-output|exit-status)"
 )
@@ -83,7 +83,8 @@ def _elsewhere(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
         words = [word.text for word in part.words]
         here = known and words[:1] and words[0] in _IN_FOLDERS
         named = [*(() if here else words[1:]), *(fed.text for fed in part.inputs)]
-        if moved and not all(map(_SAME_ANYWHERE.match, named)):
+        strange = not known and any(word.rpartition("/")[2] in _IN_FOLDERS for word in words)
+        if moved and (strange or not all(map(_SAME_ANYWHERE.match, named))):
             found.append((part.text, Finding(Risk.L2, say("risk.relative_path", part=_short(part.text)))))
         if "cd" in words:
             moved = True

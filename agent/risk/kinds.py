@@ -7,7 +7,7 @@ from posixpath import normpath
 from agent.risk.awk import awk_only_reads
 from agent.risk.databases import DATABASE_KINDS
 from agent.risk.host import HOST_FORMS
-from agent.risk.kinds_remote import REMOTE_FORMS, REMOTE_JUDGES
+from agent.risk.kinds_remote import PASSERS_BY, REMOTE_FORMS, REMOTE_JUDGES
 from agent.risk.lexer import Word
 from agent.risk.paths import judge_path
 from agent.risk.rules import ASSIGNED, Finding
@@ -51,6 +51,8 @@ _FORMS = {
     "assign": ASSIGNED,
     "yesno": r"true|false|yes|no|always|never|auto",
     "reload": r"reload|reopen",
+    "grepfolders": r"skip|read",
+    "logfields": r"(?i:(?!.*environ)\w+(,\w+)*)",
     "nullfile": r"/dev/null|-",
     "verb": r"GET|HEAD|get|head",
 }
@@ -62,7 +64,7 @@ _WIDE_SERVICE = re.compile(
     |firewalld|iptables|ip6tables|nftables|ufw|libvirtd|multipathd?|iscsid?|lvm2-.*|mdmonitor|udev|polkit|all|halt|reboot
     |poweroff|kexec|rescue|emergency|debug-shell|([a-z]+-)?getty@.*|user@.*|initrd-.*|apt-daily.*|dnf-automatic.*
     |unattended-upgrades|packagekit.*|cloud-.*|rc-local|display-manager|gdm.*|wpa_supplicant|wg-quick@.*
-    |openvpn.*|ipsec|strongswan)
+    |openvpn.*|ipsec|strongswan|tailscaled|cloudflared|zerotier-one|frr|bird6?|corosync|pacemaker|drbd|auditd)
     (\.service)?""",
     re.VERBOSE,
 )
@@ -99,7 +101,8 @@ def _file(word: Word, recursive: bool) -> Finding | None:
     if word.text == "-":
         return None
     # Shell scripts such as zgrep take a name apart again, binutils read options from @file.
-    if not word.text or word.text[0] in "-+@" or _SHELL_SIGN.search(word.text):
+    # XML tools fetch what looks like an address.
+    if not word.text or word.text[0] in "-+@" or _SHELL_SIGN.search(word.text) or "://" in word.text:
         return _mismatch(word)
     return judge_path(word.text, glob=word.glob, recursive=recursive)
 
@@ -128,8 +131,8 @@ def _place(word: Word, recursive: bool) -> Finding | None:
 
 
 def _kept(word: Word, recursive: bool) -> Finding | None:
-    """Judge a file or folder of settings: free where no passer-by can write, never on another host."""
-    if word.glob or _LOCAL.fullmatch(word.text) is None:
+    """Judge a file or folder of settings, which may name code: free where it is kept, never a passer-by's."""
+    if word.glob or _LOCAL.fullmatch(word.text) is None or PASSERS_BY.match(normpath(word.text)):
         return _mismatch(word)
     if _KEPT.match(normpath(word.text)) is None:
         return Finding(Risk.L1, say("risk.reads_configuration", path=word.text))

@@ -2,6 +2,7 @@
 
 import re
 from posixpath import normpath
+from urllib.parse import unquote
 
 from agent.risk.fields import (
     DOCKER,
@@ -109,9 +110,10 @@ _HEALTH = re.compile(
     ([?;][\w=&.,:;+*%-]*)?""",
     re.VERBOSE,
 )
-_PASSERS_BY = re.compile(r"/*(tmp|dev|run|proc|var/(tmp|run|lock|crash))(/|$)")
+PASSERS_BY = re.compile(r"/*(tmp|dev|run|proc|var/(tmp|run|lock|crash))(/|$)")
 _TOUCHY_URL = re.compile(
-    r"\benv\b|environ|dump|configprops|secret|token|credential|passw|/v1/kv|\.git|\.env", re.IGNORECASE
+    r"\benv\b|environ|dump|configprops|definitions|secret|token|credential|passw|/v1/kv|\.git|\.env",
+    re.IGNORECASE,
 )
 
 
@@ -171,7 +173,8 @@ def _url(word: Word, recursive: bool) -> Finding | None:
     if found is None or "\\" in word.text:
         return Finding(Risk.L2, say("risk.other_host", host=word.text))
     path = found["path"] or ""
-    if _TOUCHY_URL.search(path):
+    # curl makes several addresses of {…} and […], and a server reads %65 as e.
+    if _TOUCHY_URL.search(unquote(path)) or re.search(r"[{}\[\]]", path.partition("?")[0]):
         return Finding(Risk.L2, say("risk.reads_secret", path=word.text))
     if _HEALTH.fullmatch(path):
         return None if local else Finding(Risk.L1, say("risk.other_host", host=word.text))
@@ -182,7 +185,7 @@ def _url(word: Word, recursive: bool) -> Finding | None:
 
 def _repository(word: Word, recursive: bool) -> Finding | None:
     """Judge a folder whose own settings can run programs: not where anybody may have put it."""
-    if word.glob or _PASSERS_BY.match(normpath(word.text)) or "$" in word.text:
+    if word.glob or PASSERS_BY.match(normpath(word.text)) or "$" in word.text:
         return _mismatch(word)
     return judge_path(word.text, reads=False)
 
@@ -196,10 +199,11 @@ def _git_path(word: Word, recursive: bool) -> Finding | None:
 
 
 def _rule_file(word: Word, recursive: bool) -> Finding | None:
-    """Judge a file that is tested: only whether it is right is said, with its line where not."""
+    """Judge a file that is tested: only whether it is right is said, with a piece of its line where not."""
     if not re.fullmatch(r"/[\w./*-]+|[\w.][\w./-]*", word.text):
         return _mismatch(word)
-    return judge_path(word.text, glob=word.glob, reads=False)
+    finding = judge_path(word.text, glob=word.glob)
+    return finding if finding and finding.level >= Risk.L2 else None
 
 
 REMOTE_JUDGES = {

@@ -220,10 +220,11 @@ def _judge(use: Use) -> None:
     if rule.need and not use.seen & rule.need:
         _ask(use, say("risk.missing_option", program=use.program, option=sorted(rule.need)[0]))
         return
-    for flag in use.seen & rule.only_with.keys():
-        if not use.seen & set(rule.only_with[flag].split()):
-            _ask(use, say("risk.unknown_option", program=use.program, option=flag))
-            return
+    lonely = [flag for flag, beside in rule.only_with.items() if not use.seen & set(beside.split())]
+    clashing = [flag for flag, beside in rule.clash.items() if use.seen & set(beside.split())]
+    if odd := sorted(use.seen & {*lonely, *clashing}):
+        _ask(use, say("risk.unknown_option", program=use.program, option=odd[0]))
+        return
     if rule.wraps and not use.inner:
         _ask(use, say("risk.missing_argument", program=use.program))
         return

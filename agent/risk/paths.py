@@ -11,17 +11,19 @@ _SECRET_NAME = re.compile(
     r"""\.env.*|.*\.env|g?shadow([-._].*)?|.*[-._]shadow|opasswd|\.?htpasswd|sudoers(\.d)?|environ|authorized_keys2?
     |k?mem|kcore|.*\.(key|pem|p12|pfx|jks|keystore|kdbx|ppk|gpg|asc|keytab|tfstate|tfvars|ovpn|sql|dump|rdb|dmp)
       (\.(bak|old|orig|backup|gz|\d+))?
-    |.*_history|id_(rsa|dsa|ecdsa|ed25519)(_sk)?|.*_key|.*credentials?([-._].*)?|.*secrets?([-._].*)?
+    |.*_history|id_(rsa|dsa|ecdsa|ed25519)(_sk)?(?!\.pub$)([-._].*)?|.*_key
+    |(.*[-._])?(api|private|secret|access|signing|ssh)[-_]?keys?([-._].*)?|.*credentials?([-._].*)?|.*secrets?([-._].*)?
     |.*passwords?([-._].*)?|.*tokens?([-._].*)?|\.?pgpass(\.conf)?|\.?netrc|\.?my\.cnf\.root|kubeconfig|admin\.conf
     |wp-config\.php|database\.yml|master\.key|vault[-._].*|swapfile
-    |core\.\d.*|.*\.(core|hprof|aof|der|tdb|jceks|kubeconfig|nmconnection)|.*[-_]key\.json|service[-_]?account.*\.json
+    |core\.\d.*|.*\.(core|hprof|aof|der|tdb|jceks|kubeconfig|nmconnection|keyring|priv|private)
+    |(.*[-_])?key\.json|.*[-._]passwd([-._].*)?|passwd\.\w+|debian\.cnf|service[-_]?account.*\.json
     |auth\.json|tomcat-users\.xml|krb5cc_.*|(user|instance)-data([-._].*)?|.*cookies?([-._].*)?|\.?boto|anaconda-ks\.cfg""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SECRET_FOLDER = listed("paths", "secret_folders")
 _SECRET_TREE = re.compile(
     r"""/(etc/(ssl/private|pki/(tls/)?private|letsencrypt/(live|archive|keys|accounts)|wireguard|ipsec\.d|ppp
-    |openvpn|sudoers\.d|security/opasswd|kubernetes|rancher|NetworkManager/system-connections|krb5kdc)
+    |openvpn|sudoers\.d|security/opasswd|kubernetes|rancher|pve/priv|NetworkManager/system-connections|krb5kdc)
     |(var/)?run/(secrets|user|credentials)|var/lib/(vault|private|sss)
     |root/\.|home/[^/]+/\.)(/|$|[^/]*)""",
     re.VERBOSE,

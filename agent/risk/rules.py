@@ -20,6 +20,7 @@ A rule file is a reference: one table a program, with ``what`` it does and the u
     recursive = "-r -R"               flags that make it read whole trees
     only_with = { "--data-urlencode" = "-G --get" }
                                       flags that are understood beside one of these only
+    clash = { "-o" = "-f -l" }        flags that are not understood beside one of these
     raises = { "--rotate" = "cleans_logs" }
                                       flags that make it a low-risk change (L1), with the reason
     lowers = "-f --format"            with one of these the level falls away: its value tells what is shown
@@ -104,6 +105,7 @@ class Rule:
     lowers: frozenset[str] = frozenset()
     raises: Mapping[str, str] = field(default_factory=dict)
     only_with: Mapping[str, str] = field(default_factory=dict)
+    clash: Mapping[str, str] = field(default_factory=dict)
     exact: bool = False
     apart: bool = False
     ordered: bool = False
@@ -132,7 +134,8 @@ _SWITCHES = (
     "any_case",
 )
 _PLAIN = ("reason", "otherwise", *_SWITCHES)
-_KNOWN = {"what", "also", "level", "flags", "shared", "args", "raises", "only_with", "sub", *_SETS, *_PLAIN}
+_PAIRS = ("raises", "only_with", "clash")
+_KNOWN = {"what", "also", "level", "flags", "shared", "args", "sub", *_PAIRS, *_SETS, *_PLAIN}
 
 
 def _flags(text: str) -> dict[str, Flag]:
@@ -158,15 +161,13 @@ def rule_of(name: str, raw: Mapping[str, Any]) -> Rule:
     if raw.keys() - _KNOWN or not raw.get("what"):
         raise ValueError(f"rule {name}: unknown fields {sorted(raw.keys() - _KNOWN)}, or no 'what'")
     fields: dict[str, Any] = {key: frozenset(raw.get(key, "").split()) for key in _SETS}
-    fields |= {key: raw[key] for key in _PLAIN if key in raw}
+    fields |= {key: raw[key] for key in (*_PLAIN, *_PAIRS) if key in raw}
     return Rule(
         name=name,
         level=Risk(raw.get("level", 0)),
         flags=_flags(raw.get("flags", "")),
         shared=_flags(raw.get("shared", "")),
         args=_operands(raw.get("args", "")),
-        raises=raw.get("raises", {}),
-        only_with=raw.get("only_with", {}),
         sub=_tables(raw.get("sub", {}), f"{name} "),
         **fields,
     )

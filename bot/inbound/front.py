@@ -13,7 +13,7 @@ import structlog
 
 from agent.gate.deciding.typed import read as read_decision
 from agent.gate.proving.stepup import Proof, StepUp
-from agent.gate.proving.totp import may_be_code, typed_code
+from agent.gate.proving.totp import bare_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
 from bot.inbound.beginnings import CONSOLE, Beginnings
@@ -192,8 +192,8 @@ class Front:
             return None
         text = unicodedata.normalize("NFKC", event.body["text"])  # a Chinese keyboard types wide digits
         code = typed_code(text)
-        if code is None and may_be_code(text) and await self._step_up.is_asked(tx, event.user_id):
-            code = "".join(text.split())
+        if code is None and (bare := bare_code(text)) and await self._step_up.is_asked(tx, event.user_id):
+            code = bare
         if code is None:
             return None
         address, sender = inbound.address, inbound.sender

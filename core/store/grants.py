@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 
 from sqlalchemy import and_, func, or_, select, update
 
@@ -101,8 +102,9 @@ class Grant:
         )
 
 
-def _places(action: Action) -> set[tuple[str, str, str]]:
-    return set(zip(action.server_ids, action.host_keys, action.os_users, strict=True))
+def _places(action: Action) -> set[tuple[str, ...]]:
+    # A grant of before names no ways, and so covers nothing.
+    return set(zip_longest(action.server_ids, action.host_keys, action.os_users, action.ways, fillvalue=""))
 
 
 def _grant_of(row: Row) -> Grant:

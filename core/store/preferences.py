@@ -38,7 +38,9 @@ PUT = Statement(
 UNSET = Statement(delete(S).where(of_tenant(S), S.c.key == param("key")))
 
 
-HALTED_AT = Statement(select(S.c.changed_at).where(of_tenant(S), S.c.key == literal_column("'halted_by'")))
+_changed_at = select(S.c.changed_at).where(of_tenant(S))
+HALTED_AT = Statement(_changed_at.where(S.c.key == literal_column("'halted_by'")))
+STEP_UP_AT = Statement(_changed_at.where(S.c.key == literal_column("'step_up'")))
 
 
 MOST_GRANT_MINUTES = 60

@@ -321,7 +321,9 @@ async def test_grant_needs_as_many_votes_as_the_approval_and_each_of_them_for_it
         assert ran(place, STOP) == 1 + holds
 
 
-@pytest.mark.parametrize("wish", [{"approvals_needed": 2}, {"four_eyes": True}])
+@pytest.mark.parametrize(
+    "wish", [{"approvals_needed": 2}, {"four_eyes": True}, {"step_up": True}, {"grant_minutes": 0}]
+)
 async def test_what_the_tenant_asks_for_by_now_holds_for_grants_too(
     store: Store, wish: dict[str, Any]
 ) -> None:

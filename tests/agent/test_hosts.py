@@ -75,6 +75,21 @@ NAMED = [
     ("uptime; ssh H1. id | cat", "h1"),
     ("'ss'h h1 id", "h1"),
     ("grep ssh /var/log/auth.log", ""),
+    ("curl 'http://web-[1-3].example/'", ""),
+    ("curl http://[1-3", "1-3"),
+    ("ssh -o ProxyCommand='nc evil 22' web-1", "evil web-1"),
+    ("rsync -e 'ssh -J evil' /x web-1:/y", "evil web-1"),
+    ("sshpass -p x ssh h1 id", "h1"),
+    ("showmount -e h1", "h1"),
+    ("svn log https://h1/x", "h1"),
+    ("skopeo inspect docker://h1.example/x", "h1.example"),
+    ("promtool query instant http://h1:9090 up", "h1"),
+    ("amtool --alertmanager.url=http://h1 alert", "h1"),
+    ("logcli --addr=http://h1 query x", "h1"),
+    ("consul members -http-addr=http://h1", "h1"),
+    ("nomad -address=http://h1 status", "h1"),
+    ("kafka-topics --bootstrap-server h1:9092,h2:9092 --list", "h1 h2"),
+    ("zabbix_get -s h1 -k agent.ping", "h1"),
 ]
 
 
@@ -127,6 +142,9 @@ def test_inventory_lowers_nothing(command: str, known: set[str]) -> None:
 ODD = [
     "ssh",
     "curl",
+    "http://a[",
+    "1-3",
+    "]",
     "-h",
     "-J",
     "-o",

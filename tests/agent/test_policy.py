@@ -233,8 +233,10 @@ def test_what_is_wrong_is_said_with_its_place_in_both_languages(document: Any, w
 
 
 @pytest.mark.parametrize(
-    "name", ["df", "rm", "bash", "sudo", "ssh", "eval", "xargs", "psql", "mkfs.xfs", "python3", "if", "make"]
-)
+    "name",
+    ["df", "rm", "bash", "sudo", "ssh", "eval", "xargs", "psql", "mkfs.xfs", "python3", "if", "make",
+     "python3.12", "node18", "lua5.4", "php8.4", "faketime", "setpriv", "tini", "gtimeout"],
+)  # fmt: skip
 def test_program_that_is_known_or_runs_others_gets_no_entry(name: str) -> None:
     assert wrong({"program": {name: OWN}}).say.params["why"]["say"] == "policy.why_known"
 
@@ -253,7 +255,12 @@ def test_document_survives_toml_and_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("text", "form", "line"),
-    [("[tighten.a]\nlevel = ", "TOML", 2), ('{"tighten":\n {"a": }}', "JSON", 2), ("{" * 200_000, "JSON", 1)],
+    [
+        ("[tighten.a]\nlevel = ", "TOML", 2),
+        ('{"tighten":\n {"a": }}', "JSON", 2),
+        ("{" * 200_000, "JSON", 1),
+        ("version = " + "9" * 5000, "JSON/TOML", 1),
+    ],
 )
 def test_text_that_is_no_document_is_refused_with_its_line(text: str, form: str, line: int) -> None:
     with pytest.raises(BadInput) as refused:

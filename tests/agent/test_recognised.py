@@ -63,6 +63,10 @@ SAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "password_hash": (
         ("root:{}:19000:0:99999:7:::", "$6$rounds=5000$abcdefgh$" + "a" * 40),
         ("rolpassword | {}", "SCRAM-SHA-256$4096:" + B64[:22] + "==$" + B64 + ":" + B64),
+        ("root:{}:19000:", "$gy$j9T$abcdefghijkl$" + "a1" * 20),
+        ("admin:{}", "{SHA}" + B64[:27] + "="),
+        ("rolpassword | {}", "md5" + HEX),
+        ("auth_user.password {}", "pbkdf2_sha256$260000$abcdefgh1$" + B64 + "abc="),
     ),
     "url_password": (("DATABASE_URL=postgres://app:{}@db-1/app", "s3cr3t"),),
     "client_password": (("mysql -u root -p{} -e 'select 1'", "Secret1"),),
@@ -71,6 +75,42 @@ SAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "redis_password": (("redis-cli -h cache-1 -a {} info", "foobar99x"),),
     "netrc": (("machine example.com login ann password {}", "hunter2"),),
     "pgpass": (("db-1:5432:app:ann:{}", "hunter2"),),
+    "saas_token": (
+        ("jira {}", "ATATT3xFfGF0" + "a1" * 20),
+        ("kubeadm join 10.0.0.1:6443 --token {} --discovery-token-ca-cert-hash x", "abcdef.0123456789abcdef"),
+        ("docker swarm join --token {} h:2377", "SWMTKN-1-" + "a1" * 25 + "-" + "b2" * 12 + "c"),
+        ("{}", "K10" + HEX * 2 + "::server:" + HEX),
+        ("linear {}", "lin_api_" + "aB3" * 13),
+    ),
+    "other_header": (
+        ("> Authorization: token {}", HEX + "01234567"),
+        ("X-Vault-Token: {}", "s.abcdefghijklmnopqrstuvwx"),
+    ),
+    "session_cookie": (
+        ("< Set-Cookie: JSESSIONID={}; Path=/; HttpOnly", HEX),
+        ("Cookie: lang=en; connect.sid={}; a=b", "s%3A" + HEX + ".qrstuv"),
+    ),
+    "sql_password": (
+        ("ALTER USER app IDENTIFIED BY '{}';", "hunter22"),
+        ("CREATE USER a IDENTIFIED WITH mysql_native_password BY '{}'", "hunter22"),
+        ("SET PASSWORD FOR a = PASSWORD('{}')", "hunter22"),
+    ),
+    "login_password": (
+        ("docker login -u ci -p {} registry.shop", "hunter22"),
+        ("ldapsearch -x -D cn=a -w {} -b dc=b", "hunter22"),
+        ("smbclient -U ann%{} //nas/x", "hunter22"),
+        ("openssl rsa -in k -passin pass:{}", "hunter22"),
+        ("rocommunity {} 10.0.0.0/8", "hunter22"),
+        ("sh -c echo root:{} | chpasswd", "hunter22"),
+    ),
+    "other_names": (
+        ("DB_PASS={}", "Sup3rS3cret"),
+        ("ansible_become_pass: {}", "hunter22"),
+        ('psk="{}"', "hunter2wifi"),
+        ("ENCRYPTION_KEY={}", HEX),
+        ("secret_key_base: {}", HEX),
+        ("APP_KEY={}", "base64:" + B64 + "abc="),
+    ),
     "named": (
         ("DB_PASSWORD={}", "hunter"),
         ("password: {}", "hunter2!"),
@@ -96,6 +136,13 @@ commit 3f786850e387550fdab836ed7e6dc881de23001b
 tcp   LISTEN 0  511  0.0.0.0:443  0.0.0.0:*  users:(("nginx",pid=812,fd=6))
 Environment=LANG=C.UTF-8 PATH=/usr/bin TOKEN_TTL=3600 PASSWORD_FILE=/run/secrets/db
 uid 550e8400-e29b-41d4-a716-446655440000 pod web-7d9f8c6b5-abcde node worker-2
+location / { proxy_pass http://10.0.0.1:8080; proxy_pass_header X-App1; }
+test_login ... pass: 12, fail: 0; PASS: tests/unit-1.2
+Cookie: lang=en; theme=dark
+md5sum d41d8cd98f00b204e9800998ecf8427e  /srv/a
+docker login succeeded, docker run -p 8080:80 shop
+partition_key=orders-2026-11 sort_key: 20261121123000 session_key_length=32
+Set-Cookie is not set; authorization: none
 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5a1bQnJr0l0dQ5tq8w8g8Zb0Hc4mJ9cQW1o2xq ann@laptop
 -----BEGIN CERTIFICATE-----
 MIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBaMQswCQYDVQQGEwJJ

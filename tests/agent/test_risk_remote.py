@@ -624,7 +624,7 @@ def test_every_rule_that_is_the_same_as_another_leads_to_one() -> None:
     while waiting:
         rule = waiting.pop()
         assert not meant(rule).same
-        assert not (rule.lowers | rule.only_with.keys()) - rule.flags.keys()
+        assert not (rule.lowers | rule.only_with.keys() | rule.clash.keys()) - rule.flags.keys()
         waiting.extend(rule.sub.values())
 
 

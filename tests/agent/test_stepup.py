@@ -224,3 +224,19 @@ async def test_key_has_no_second_factor(scene: Scene) -> None:
 )
 def test_code_is_read_behind_its_command_only(text: str, code: str | None) -> None:
     assert totp.typed_code(text) == code
+
+
+@pytest.mark.parametrize("text", ["123456", "123 456", "123-456", "1 2 3 4 5 6", "１２３４５６", "#123456"])
+def test_six_digits_however_they_are_typed_are_a_bare_code(text: str) -> None:
+    assert totp.bare_code(text) == "123456"
+
+
+@pytest.mark.parametrize(
+    "text", ["12345", "1234567", "restart 123456", "status of 482913", "重启 123456", "123456 on web-1"]
+)
+def test_words_with_a_number_are_no_code(text: str) -> None:
+    assert totp.bare_code(text) is None
+
+
+def test_code_of_a_chinese_keyboard_is_the_same_code() -> None:
+    assert totp.typed_code("/totp １２３４５６") == "123456"

@@ -288,6 +288,20 @@ async def test_code_in_a_group_is_not_looked_at_and_taken_back(room: Room) -> No
     assert await room.status(approval) == "pending"
 
 
+@pytest.mark.parametrize(
+    "form", ["{}.", "“{}”", "code {}", "My code is {}!", "totp: {}", "验证码：{}", "验证码是{}", "动态码 {}"]
+)
+async def test_asked_for_code_is_kept_nowhere_however_it_is_wrapped(room: Room, form: str) -> None:
+    await room.prefer(step_up=True)
+    await room.enrol(room.bob)
+    approval = await room.ask(HIGH)
+    await room.said(room.bob, Click(f"approve:{approval.id}"))
+    code = room.code(room.bob)
+    said = await room.said(room.bob, form.format(code), kind="notice")
+    assert said == ["totp.right", "approval.counted_approved"]
+    assert await tables_with(room.place, code) == []
+
+
 async def test_six_digits_are_ordinary_words_where_no_code_was_asked_for(room: Room) -> None:
     await room.enrol(room.ann)
     assert await room.said(room.ann, "123456") == ["heard 123456"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from agent.context import Desk, Work
 from agent.fleet.servers import Fleet, Ways
 from agent.gate.actions.begun import Begun
-from agent.gate.actions.binding import keys_of, users_of
+from agent.gate.actions.binding import keys_of, users_of, ways_of
 from agent.gate.actions.refusals import foreign_among
 from agent.gate.actions.sending import Sending
 from agent.gate.actions.trusting import Trusting
@@ -120,6 +120,8 @@ class Approved:
         now = replace(approval.action, os_users=users_of(servers))
         if now.kind != "trust":
             now = replace(now, host_keys=keys_of(servers))
+        if now.ways:  # what was asked for before has none
+            now = replace(now, ways=ways_of(servers))
         if now.digest(work.tenant.id, approval.id, approval.nonce) != approval.digest:
             return say("gate.changed", code=approval.code)
         match now.kind:

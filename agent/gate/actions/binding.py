@@ -1,4 +1,4 @@
-"""Binding an act to its targets as they are now: their host keys, and as whom it is done there."""
+"""Binding an act to its targets as they are now: the way there, their host keys, as whom it is done there."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -27,6 +27,7 @@ def bound(
         os_users=users_of(servers),
         timeout_s=timeout_s,
         edit=edit,
+        ways=ways_of(servers),
     )
 
 
@@ -38,3 +39,8 @@ def keys_of(servers: Sequence[Server]) -> tuple[str, ...]:
 def users_of(servers: Sequence[Server]) -> tuple[str, ...]:
     """Return as whom it0 logs in to each."""
     return tuple(server.ssh_user for server in servers)
+
+
+def ways_of(servers: Sequence[Server]) -> tuple[str, ...]:
+    """Return how each is reached, and what takes commands there."""
+    return tuple(server.way for server in servers)

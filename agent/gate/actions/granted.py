@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.context import Call, Desk
 from agent.fleet.servers import Ways
-from agent.gate.actions.binding import keys_of, users_of
+from agent.gate.actions.binding import keys_of, users_of, ways_of
 from agent.gate.deciding.grants import Grants, covering, fallen
 from agent.gate.deciding.standing import still_allowed
 from agent.gate.running.execution import Executor
@@ -95,7 +95,8 @@ class Granted:
             raise Over
         held = await clusters.places_by_id(tx, list(action.server_ids), hold=True)
         servers = [held[each] for each in action.server_ids if each in held]
-        if (keys_of(servers), users_of(servers)) != (action.host_keys, action.os_users):
+        now = (keys_of(servers), users_of(servers), ways_of(servers))
+        if now != (action.host_keys, action.os_users, action.ways):
             raise Over
         if (await self._judge(tx, action.command, servers)).level > grant.approval.level:
             raise Over

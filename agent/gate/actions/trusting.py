@@ -3,6 +3,7 @@
 from agent.context import Call, Work
 from agent.engine import Answer
 from agent.fleet.servers import Fleet
+from agent.gate.actions.binding import ways_of
 from agent.gate.actions.probing import Probing
 from agent.gate.answers import waiting
 from agent.gate.deciding.approvals import Approvals
@@ -21,7 +22,8 @@ class Trusting:
 
     async def ask(self, call: Call, server: Server, shown: str) -> Answer:
         """Ask a person to confirm the host key that ``server`` shows (SECURITY H2)."""
-        action = Action("trust", f"trust {server.name} {shown}", (server.id,), (shown,), (server.ssh_user,))
+        line, ids, users = f"trust {server.name} {shown}", (server.id,), (server.ssh_user,)
+        action = Action("trust", line, ids, (shown,), users, ways=ways_of([server]))
         reason = say("server.first_contact", server=server.name, host=server.host, fingerprint=shown)
         verdict = Verdict(Risk.L2, (reason,), action.command, "")
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)

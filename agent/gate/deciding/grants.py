@@ -64,6 +64,11 @@ async def _readable(tx: Transaction, grant: Grant) -> set[str]:
 async def fallen(tx: Transaction, tenant: Tenant, grant: Grant) -> Say | None:
     """Return why the votes for a grant would not give it any more, None if they would."""
     approval, wishes = grant.approval, await preferences.load(tx)
+    if not wishes.grant_minutes:
+        return say("grant.not_offered", code=approval.code)
+    is_stepped_up = wishes.step_up and approval.level >= Risk.L2
+    if is_stepped_up and grant.given_at < await tx.value(preferences.STEP_UP_AT):
+        return say("grant.giver_gone")  # nobody was asked for a second factor then
     four_eyes = approval.four_eyes or wishes.four_eyes
     needed = max(approval.needed, wishes.approvals_needed if approval.level >= Risk.L2 else 1)
     strict = replace(approval, four_eyes=four_eyes, needed=needed)

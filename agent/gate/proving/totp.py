@@ -2,6 +2,7 @@
 
 import hmac
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +15,15 @@ STEP_S = 30
 SKEW = 1
 """So many steps a clock may be off, either way (RFC 6238, section 5.2: at most one)."""
 
+LONGEST = 40
+"""Characters around a code that is typed without ``/totp``."""
+
 _TYPED = re.compile(r"[/／、]totp(?:@\w+)?(?:[\s:：]+(?P<rest>.*))?", re.IGNORECASE | re.DOTALL)
-_ALONE = re.compile(r"\d{3} ?\d{3}", re.ASCII)
+_BARE = re.compile(
+    r"\W*(?:(?:(?:my|the) )?(?:totp|otp|2fa)?(?: ?code)?(?: is)?|(?:我的)?(?:动态|验证)?[码碼]?[是为]?)\W*"
+    rf"((?:[0-9][\W_]*){{{DIGITS}}})",
+    re.IGNORECASE,
+)
 _CODE = re.compile(rf"\d{{{DIGITS}}}", re.ASCII)
 
 
@@ -33,13 +41,15 @@ class Enrolment:
 
 def typed_code(text: str) -> str | None:
     """Return what stands behind ``/totp``, "" for nothing, or None where that is not what is typed."""
-    found = _TYPED.fullmatch(text.strip())
+    found = _TYPED.fullmatch(unicodedata.normalize("NFKC", text).strip())
     return None if found is None else "".join((found["rest"] or "").split())
 
 
-def may_be_code(text: str) -> bool:
-    """Return whether ``text`` is six digits and nothing else: a code, where one was asked for."""
-    return _ALONE.fullmatch(text.strip()) is not None
+def bare_code(text: str) -> str | None:
+    """Return the six digits of a text that has hardly more: a code, where one was asked for; else None."""
+    short = unicodedata.normalize("NFKC", text) if len(text) <= LONGEST else ""
+    found = _BARE.fullmatch(short)
+    return None if found is None else "".join(filter(str.isdigit, found[1]))
 
 
 def is_code(text: str) -> bool:

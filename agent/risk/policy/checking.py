@@ -147,7 +147,9 @@ def _checked_own(name: str, value: Any) -> Mapping[str, Any]:
     where = f"program.{name}"
     if not _PROGRAM.fullmatch(name):
         raise _bad(where, say("policy.why_program", program=name[:80]))
-    if name in RULES or name in CHANGES or name in _TAKEN or name.startswith("mkfs."):
+    # python3.12 is python, and node18 node.
+    names = {name, name.rstrip("0123456789.-")}
+    if any(names & known.keys() for known in (RULES, CHANGES)) or names & _TAKEN or name.startswith("mkfs."):
         raise _bad(where, say("policy.why_known", program=name))
     table = _table(where, value, ("reason", *_OWN))
     return {"reason": _reason(where, table), **_uses(where, table, 1)}

@@ -82,27 +82,14 @@ def fail(why: It0Error | Say) -> NoReturn:
     sys.exit(1)
 
 
-def run(
-    work: Callable[[], Awaitable[Any]], loop: Callable[[], asyncio.AbstractEventLoop] | None = None
-) -> Any:
-    """Run a command's work; an error of it0's own becomes one sentence and exit code 1.
-
-    loop: makes the event loop, by itself asyncio's own.
-    """
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a command's work; an error of it0's own becomes one sentence and exit code 1."""
     try:
-        with asyncio.Runner(loop_factory=loop) as runner:
-            return runner.run(_awaited(work))
+        return asyncio.run(_awaited(work))
     except It0Error as error:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def run_process(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run what stays, on a loop that is quicker and takes longer to import."""
-    import uvloop
-
-    return run(work, uvloop.new_event_loop)
 
 
 async def _awaited(work: Callable[[], Awaitable[Any]]) -> Any:

@@ -906,3 +906,17 @@ async def test_whoever_was_late_reads_on_the_card_that_their_decision_changed_no
     await double.send({"type": "refused", "id": None, "code": "click", **late})
     await expect(page.locator(".card .card-error")).to_have_text("olga was first.")
     await expect(page.locator(".card .outcome-rejected")).to_contain_text("olga")
+
+
+@pytest.mark.parametrize(("width", "language"), [(768, "en"), (1024, "zh")])
+async def test_a_tablet_shows_every_page_and_the_account_whole(
+    open_page: Open, double: ConsoleDouble, width: int, language: str
+) -> None:
+    double.me["user"]["language"] = language
+    page = await open_page("chat/new", viewport={"width": width, "height": 900})
+    for view in VIEWS:
+        await page.goto(f"{double.url}/#/{view}")
+        await expect(page.locator(f"body[data-view={view}]")).to_be_attached()
+        await expect(page.locator(".loading")).to_have_count(0)
+        assert not await page.locator("#main").evaluate("(main) => main.scrollWidth > main.clientWidth"), view
+    await expect(page.locator(".account summary")).to_be_in_viewport(ratio=1)

@@ -109,12 +109,20 @@ def test_file_of_a_card_comes_before_its_buttons_and_of_a_reply_after_its_words(
 
 
 def test_long_card_that_goes_on_waiting_keeps_its_buttons_and_one_that_is_decided_loses_them() -> None:
-    waits = calls_of(HERE, Message([Plain("1 of 2"), Plain("by bob"), Plain("…")], [YES], edits=[5, 6]))
+    said = [Plain("1 of 2"), Plain("by bob"), Plain("…")]
+    waits = calls_of(HERE, Message(said, [YES], edits=[5, 6], waits=True))
     assert [(call.method, "reply_markup" in call.data) for call in waits] == [("sendMessage", False)]
     assert "by bob" in waits[0].plain
     decided = calls_of(HERE, Message([Plain("approved"), Plain("…")], edits=[5, 6]))
     assert [call.method for call in decided] == ["editMessageReplyMarkup", "sendMessage"]
     assert decided[0].data["message_id"] == 6
+
+
+def test_long_card_that_lapsed_is_asked_again_from_below_it() -> None:
+    again = Label("Ask again", "again:1", "secondary")
+    lapsed = calls_of(HERE, Message([Plain("lapsed"), Plain("…")], [again], edits=[5, 6]))
+    assert [call.method for call in lapsed] == ["editMessageReplyMarkup", "sendMessage"]
+    assert lapsed[1].data["reply_markup"] == keyboard([Key("Ask again", "again:1", "secondary")])
 
 
 def test_click_is_answered_in_200_units_at_most() -> None:

@@ -67,7 +67,7 @@ function cells(entry) {
   return [
     h('time', { datetime: entry.at, class: 'nowrap' }, full(entry.at)),
     h('span', { title: entry.action }, actionOf(entry)),
-    entry.actor, entry.approver, entry.about,
+    entry.actor, entry.approver, entry.about && h('span', { class: 'wrap' }, entry.about),
     entry.command && h('code', { class: 'audit-command', title: entry.command }, visible(entry.command, { breaks: true })),
     [entry.channel && tOr(`console.channel.${entry.channel}`, entry.channel), entry.ip].filter(Boolean).join(' · '),
     filled && h('details', {

@@ -46,7 +46,7 @@ function cells(server, servers, admin, again) {
       server.role && h('span', { class: 'badge' }, tOr(`console.server_role_${server.role}`, server.role)),
       server.cluster && h('p', { class: 'muted' }, t('console.server_in', { cluster: server.cluster })),
       server.description && h('p', { class: 'muted clamp' }, server.description), tags(server.tags)),
-    local ? t('console.server_local') : h('code', null, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
+    local ? t('console.server_local') : h('code', { class: 'address' }, `${server.user}@${server.host}${server.port === 22 ? '' : `:${server.port}`}`),
     environmentBadge(server.environment),
     h('div', { class: 'access' }, login(server.credential), server.read_user && h('p', { class: 'muted' }, t('console.server_reads_as', { user: server.read_user, credential: server.read_credential })),
       server.jump && h('p', { class: 'muted' }, t('console.server_via', { jump: server.jump })), tags(server.ssh_options),

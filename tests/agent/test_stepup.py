@@ -232,7 +232,8 @@ def test_six_digits_however_they_are_typed_are_a_bare_code(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["12345", "1234567", "restart 123456", "status of 482913", "重启 123456", "123456 on web-1"]
+    "text",
+    ["12345", "1234567", "restart 123456", "status of 482913", "重启 123456", "123456 on web-1", "> 123456"],
 )
 def test_words_with_a_number_are_no_code(text: str) -> None:
     assert totp.bare_code(text) is None

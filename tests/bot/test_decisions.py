@@ -302,6 +302,16 @@ async def test_asked_for_code_is_kept_nowhere_however_it_is_wrapped(room: Room, 
     assert await tables_with(room.place, code) == []
 
 
+async def test_a_forwarded_code_of_the_second_factor_decides_nothing(room: Room) -> None:
+    await room.prefer(step_up=True)
+    await room.enrol(room.bob)
+    approval = await room.ask(HIGH)
+    await room.said(room.bob, Click(f"approve:{approval.id}"))
+    text = f"> {room.code(room.bob)}"
+    assert await room.said(room.bob, text) == [f"heard {text}"]
+    assert await room.status(approval) == "pending"
+
+
 async def test_six_digits_are_ordinary_words_where_no_code_was_asked_for(room: Room) -> None:
     await room.enrol(room.ann)
     assert await room.said(room.ann, "123456") == ["heard 123456"]

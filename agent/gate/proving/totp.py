@@ -20,8 +20,8 @@ LONGEST = 40
 
 _TYPED = re.compile(r"[/／、]totp(?:@\w+)?(?:[\s:：]+(?P<rest>.*))?", re.IGNORECASE | re.DOTALL)
 _BARE = re.compile(
-    r"\W*(?:(?:(?:my|the) )?(?:totp|otp|2fa)?(?: ?code)?(?: is)?|(?:我的)?(?:动态|验证)?[码碼]?[是为]?)\W*"
-    rf"((?:[0-9][\W_]*){{{DIGITS}}})",
+    r"[^\w>]*(?:(?:(?:my|the) )?(?:totp|otp|2fa)?(?: ?code)?(?: is)?|(?:我的)?(?:动态|验证)?[码碼]?[是为]?)"
+    rf"[^\w>]*((?:[0-9][\W_]*){{{DIGITS}}})",
     re.IGNORECASE,
 )
 _CODE = re.compile(rf"\d{{{DIGITS}}}", re.ASCII)
@@ -46,7 +46,10 @@ def typed_code(text: str) -> str | None:
 
 
 def bare_code(text: str) -> str | None:
-    """Return the six digits of a text that has hardly more: a code, where one was asked for; else None."""
+    """Return the six digits of a text that has hardly more: a code, where one was asked for; else None.
+
+    What is forwarded or quoted stands behind ``>``, and is none.
+    """
     short = unicodedata.normalize("NFKC", text) if len(text) <= LONGEST else ""
     found = _BARE.fullmatch(short)
     return None if found is None else "".join(filter(str.isdigit, found[1]))

@@ -53,7 +53,7 @@ class Acts:
         work.closing.set()
         async with work.tenant.transaction() as tx:
             await self._hand_over(tx, work.tenant, approval, refusal)
-            await inbox.finish(tx, work.taken, self._desk.me)
+            await self._desk.finish(tx, work.taken)
             if refusal is not None:
                 await work.tenant.audit.append_in(tx, _not_run(approval, refusal), self._desk.clock())
         self._desk.grown(work.tenant.id, approval.conversation_id)
@@ -89,7 +89,7 @@ class Acts:
         async with work.tenant.reading() as db:
             begun = await runs.get(db, approval.id) is not None
         if begun:
-            await self._gate.end_runs(work, approval.id)
+            await self._gate.begun.end(work, approval.id)
         return None if begun else say("turn.stopped")
 
     async def _hand_over(

@@ -8,6 +8,8 @@ from core.clock import Clock
 from core.ids import Ids
 from core.messages import Address, Live
 from core.ports import Bus
+from core.store import inbox
+from core.store.database import Transaction
 from core.store.inbox import Taken
 from core.store.openings import Opening
 from core.store.outbox import Parcel
@@ -34,6 +36,11 @@ class Desk:
     changed: Callable[[str, str], None]
     wake: Callable[[], None]
     remind: Callable[[int, float], None]
+
+    async def finish(self, tx: Transaction, taken: Taken) -> None:
+        """Mark work done in the transaction that writes its end; raises as ``inbox.finish`` does."""
+        if await inbox.finish(tx, taken, self.me):
+            tx.after_commit.append(self.wake)
 
 
 @dataclass(frozen=True, slots=True)

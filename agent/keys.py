@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.fleet.changes import note
+from agent.gate.deciding.grants import Grants
 from agent.people import clean_name, role_of
 from core.clock import Clock
 from core.errors import BadInput, NotAllowed, NotFound
@@ -13,7 +14,7 @@ from core.store import keys, people
 from core.store.people import token_hash
 from core.store.statements import LOCK
 from core.tenant import Tenant, console_installation
-from core.texts import Language
+from core.texts import Language, say
 from core.work import Role, User
 
 
@@ -33,10 +34,11 @@ class ApiKey:
 
 
 class ApiKeys:
-    """The API keys of tenants."""
+    """The API keys of tenants. grants: end with the key that asked for or gave them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, grants: Grants) -> None:
         self._clock = clock
+        self._grants = grants
 
     async def new(
         self,
@@ -106,7 +108,11 @@ class ApiKeys:
                 raise NotFound("key.unknown", name=name)
             await tx.run(keys.REVOKE, tenant=tenant.id, id=key["id"], now=now)
             await tx.run(people.CHANGE, user=key["user_id"], role=None, language=None, active=False)
+            why = say("grant.why_key", name=name)
+            ended = await self._grants.void(tx, tenant, why, person=key["user_id"])
             await note(tx, tenant, now, "key.revoke", by, "key", key["id"], {"name": name})
+            for entry in ended:
+                await tenant.audit.append_in(tx, entry, now)
 
 
 def _admin(by: User | None) -> None:

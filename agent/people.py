@@ -2,20 +2,21 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agent.fleet.changes import note
-from agent.gate.grants import void
+from agent.gate.deciding.grants import Grants
 from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id, pairing_code
 from core.store import keys, people
-from core.store.database import Transaction
+from core.store.database import Row, Transaction
 from core.store.people import code_hash
 from core.store.statements import LOCK
 from core.tenant import Tenant, console_installation
-from core.texts import LANGUAGES, Language, as_language
+from core.texts import LANGUAGES, Language, Say, as_language, say
 from core.work import PLANS, Role, User
 
 NAME = re.compile(r"[^\s\x00-\x1f\x7f:/][^\x00-\x1f\x7f:/]{0,62}")
@@ -70,10 +71,14 @@ async def set_language(tenant: Tenant, user: User, language: str, channel: str, 
 
 
 class Staff:
-    """The users of tenants. code_minutes: how long a pairing code holds."""
+    """The users of tenants.
 
-    def __init__(self, clock: Clock, code_minutes: int) -> None:
+    code_minutes: how long a pairing code holds; grants: end with the rights of who asked for or gave them.
+    """
+
+    def __init__(self, clock: Clock, code_minutes: int, grants: Grants) -> None:
         self._clock = clock
+        self._grants = grants
         self._code_life = timedelta(minutes=code_minutes)
 
     @property
@@ -175,31 +180,52 @@ class Staff:
             if active and not user.active:
                 await _check_quota(tx, tenant)
             await tx.run(people.CHANGE, user=user.id, role=wanted, language=None, active=active)
-            if active is False or (wanted and not wanted.covers(user.role)):
-                await void(tx, tenant, "person", self._clock(), user.id)
             if active is False:
                 gone = {"tenant": tenant.id, "user_id": user.id, "now": self._clock()}
                 await tx.run(people.VOID_LINKS, **gone)
                 await tx.run(people.VOID_CODES, **gone)
                 await tx.all(people.END_SESSIONS_OF, **gone)
+            is_active = user.active if active is None else active
+            revoked = await self._revoke_keys(tx, tenant, user.id, wanted or user.role, is_active)
+            ended = await self._end_grants(tx, tenant, user, wanted, active, revoked)
             await self._note(
                 tx, tenant, "user.change", by, user, {"name": name, "role": role, "active": active}
             )
-            is_active = user.active if active is None else active
-            return await self._revoke_keys(tx, tenant, by, user.id, wanted or user.role, is_active)
+            for row in revoked:
+                at, known = self._clock(), {"name": row["name"]}
+                await note(tx, tenant, at, "key.revoke", by, "key", row["id"], known)
+            for entry in ended:
+                await tenant.audit.append_in(tx, entry, self._clock())
+        return [str(row["name"]) for row in revoked]
 
     async def _revoke_keys(
-        self, tx: Transaction, tenant: Tenant, by: User | None, maker_id: str, role: Role, is_active: bool
-    ) -> list[str]:
-        now, revoked = self._clock(), list[str]()
-        for row in await keys.made_by(tx, maker_id):
-            if is_active and role.covers(Role(row["role"])):
-                continue
-            await tx.run(keys.REVOKE, tenant=tenant.id, id=row["id"], now=now)
+        self, tx: Transaction, tenant: Tenant, maker_id: str, role: Role, is_active: bool
+    ) -> Sequence[Row]:
+        made = await keys.made_by(tx, maker_id)
+        revoked = [row for row in made if not (is_active and role.covers(Role(row["role"])))]
+        for row in revoked:
+            await tx.run(keys.REVOKE, tenant=tenant.id, id=row["id"], now=self._clock())
             await tx.run(people.CHANGE, user=row["user_id"], role=None, language=None, active=False)
-            await note(tx, tenant, now, "key.revoke", by, "key", row["id"], {"name": row["name"]})
-            revoked.append(str(row["name"]))
         return revoked
+
+    async def _end_grants(
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        user: User,
+        role: Role | None,
+        active: bool | None,
+        revoked: Sequence[Row],
+    ) -> Sequence[Entry]:
+        """End the grants of who may do less from now on, and of their keys that are revoked."""
+        who: list[tuple[str, Say]] = []
+        if active is False:
+            who.append((user.id, say("grant.why_let_out", name=user.name)))
+        elif role and not role.covers(user.role):
+            who.append((user.id, say("grant.why_lowered", name=user.name)))
+        who += [(row["user_id"], say("grant.why_key", name=row["name"])) for row in revoked]
+        ended = [await self._grants.void(tx, tenant, why, person=person) for person, why in who]
+        return [entry for entries in ended for entry in entries]
 
     async def pairing_code(self, tenant: Tenant, by: User | None, name: str) -> str:
         """Return a one-time code by which ``name`` pairs a chat account."""

@@ -95,7 +95,7 @@ class Toolbox:
         """Answer the steps that were under way when the turn was ended; return what they had come to."""
         parts: list[Part] = []
         for no in sorted(self.open):
-            if results := await self.gate.results(self.work, no):
+            if results := await self.gate.begun.results(self.work, no):
                 answer = answer_of(results)
                 await self._end(no, answer)
                 parts += answer.parts
@@ -186,7 +186,8 @@ class Toolbox:
     async def servers(self) -> Sequence[Server]:
         """Return the tenant's servers and clusters."""
         tenant = self.work.tenant
-        return [*await self.fleet.servers(tenant), *await self.fleet.clusters.targets(tenant)]
+        clusters = await self.fleet.clusters.targets(tenant) if self.work.opening.clusters else []
+        return [*await self.fleet.servers(tenant), *clusters]
 
     async def show(self, progress: Progress) -> None:
         """Show a piece to whoever looks on."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import structlog
 
@@ -22,7 +21,8 @@ from agent.engine import (
     ToolUse,
 )
 from agent.fleet.servers import Fleet
-from agent.gate.gate import MAX_COMMAND, Gate
+from agent.gate.actions.binding import MAX_COMMAND
+from agent.gate.gate import Gate
 from agent.quotas import admit, engine_refused
 from agent.redaction.stored import parts_without_secrets
 from agent.speech import speak
@@ -30,7 +30,7 @@ from agent.toolbox import Tool, Toolbox, journal_of
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, Progress
-from core.store import approvals, inbox, log, people, runs, turns
+from core.store import approvals, log, people, runs, turns
 from core.store.database import Transaction
 from core.texts import say
 from core.work import PLANS, RunTarget
@@ -104,8 +104,7 @@ class Turns:
             await log.retell(tx, work.conversation_id, work.taken.seq, shown)
             await log.retitle(tx, work.conversation_id, text, shown)
             await self._speak(tx, work, Outbound("reply", (why,)))
-            if await inbox.finish(tx, work.taken, self._desk.me):
-                tx.after_commit.append(self._desk.wake)
+            await self._desk.finish(tx, work.taken)
             await work.tenant.audit.append_in(tx, entry, now)
         return True
 
@@ -165,9 +164,8 @@ class Turns:
     async def _run(
         self, work: Work, toolbox: Toolbox, engine: Engine, events: AsyncIterator[EngineEvent]
     ) -> None:
-        started_at = toolbox.started_at
         if work.stopping.is_set():  # before it could begin, or before the process died that ran it
-            return await self._finish(work, engine.name, started_at, await self._stopped(work, toolbox))
+            return await self._finish(work, toolbox, await self._stopped(work, toolbox))
         heard: list[str] = []
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -191,7 +189,7 @@ class Turns:
             await logger.aexception("turn_failed", turn=work.turn_id)
             ending = Ending("failed", (say("error.internal"),))
         work.closing.set()
-        await self._finish(work, engine.name, started_at, ending)
+        await self._finish(work, toolbox, ending)
 
     async def _stopped(self, work: Work, toolbox: Toolbox, heard: str = "") -> Ending:
         """Return the end of a stopped turn, after the end of what it began before its process died.
@@ -200,7 +198,7 @@ class Turns:
         """
         work.closing.set()
         if work.taken.attempts > 1:
-            await self._gate.end_runs(work)
+            await self._gate.begun.end(work)
         begun = (say("turn.interrupted", text=heard.strip()),) if heard.strip() else ()
         return Ending("stopped", (*begun, say("turn.stopped"), *await toolbox.cut_off()))
 
@@ -228,28 +226,29 @@ class Turns:
                     return Ending("failed", (message,))
         return Ending("failed", (say("turn.no_answer"),))
 
-    async def _finish(self, work: Work, engine: str, started_at: datetime, ending: Ending) -> None:
+    async def _finish(self, work: Work, toolbox: Toolbox, ending: Ending) -> None:
         """Write the end, the answer and the next claim's way free, together."""
         now = self._desk.clock()
-        redact = await self._gate.redact(work.tenant)
+        # What no step brought in was there when the turn began, and so were its secrets.
+        redact = await self._gate.redact(work.tenant, None if toolbox.stepped else work.opening.vault)
         async with work.tenant.transaction() as tx:
             await turns.write(
                 tx,
                 work.turn_id,
                 work.conversation_id,
                 work.user.id,
-                engine,
+                toolbox.engine,
                 ending.status,
-                started_at,
+                toolbox.started_at,
                 now,
                 ending.approval_id,
             )
             if ending.parts:
                 reply = Outbound("reply", parts_without_secrets(ending.parts, redact))
                 await self._speak(tx, work, reply)
-            more = await inbox.finish(tx, work.taken, self._desk.me)
-            if more:
-                tx.after_commit.append(self._desk.wake)
+            else:
+                await tx.run(log.HOLD, id=work.conversation_id)
+            await self._desk.finish(tx, work.taken)
         if not ending.parts:
             self._desk.grown(work.tenant.id, work.conversation_id)
 

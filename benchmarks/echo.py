@@ -10,7 +10,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ def value_of(recipe: Mapping[str, Any]) -> Value:
     match recipe:
         case {"constant": constant}:
             return lambda _: constant
-        case {"now": True}:
-            return lambda said: said.now
+        case {"ago_s": seconds}:
+            return lambda said: said.now - timedelta(seconds=seconds)
         case {"said": difference}:
             return lambda said: said.seq + difference
         case {"from": [number, column]}:
@@ -63,29 +63,34 @@ def filled(text: str, places: Sequence[str], said: Said) -> str:
     return text
 
 
-Groups = Sequence[tuple[bool, Sequence[tuple[str, str, Sequence[Value]]]]]
+Groups = Sequence[tuple[str, Sequence[tuple[str, str, Sequence[Value]]]]]
+"""How each begins, "" without a transaction, and its statements."""
 
 
 def prepared(recipe: Sequence[Mapping[str, Any]]) -> Groups:
     """Return a recipe ready to be run."""
     return [
         (
-            group["transaction"],
+            _begin(group["flushed"]) if group["transaction"] else "",
             [(c["how"], c["sql"], [value_of(v) for v in c["values"]]) for c in group["calls"]],
         )
         for group in recipe
     ]
 
 
+def _begin(flushed: bool) -> str:
+    return "BEGIN" if flushed else "BEGIN; SET LOCAL synchronous_commit TO off"
+
+
 async def asked(pool: "asyncpg.Pool[asyncpg.Record]", groups: Groups, said: Said) -> None:
     """Run the whole recipe."""
-    for transaction, calls in groups:
+    for begin, calls in groups:
         async with pool.acquire() as connection:
-            if transaction:
-                async with connection.transaction():
-                    await ran(connection, calls, said)
-            else:
-                await ran(connection, calls, said)
+            if begin:
+                await connection.execute(begin)
+            await ran(connection, calls, said)
+            if begin:
+                await connection.execute("COMMIT")
 
 
 async def ran(connection: Any, calls: Sequence[tuple[str, str, Sequence[Value]]], said: Said) -> None:

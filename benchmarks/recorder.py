@@ -15,6 +15,9 @@ from typing import Any
 
 from core.store.database import Database, Statement, Transaction
 
+LONG_S = 86_400 * 365
+"""How long ago a conversation may have been written to last (``since``)."""
+
 RETURNED = ("id", "fence", "seq")
 """Parameters that stand for something the message's own earlier statements returned."""
 
@@ -32,15 +35,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What ran on one connection. transaction: between BEGIN and COMMIT."""
+    """What ran on one connection. transaction: between BEGIN and COMMIT; flushed: it waits for the disk."""
 
     transaction: bool
+    flushed: bool
     calls: Sequence[Call]
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """Return what is the same for every message."""
-        return (self.transaction, *(call.sql for call in self.calls))
+        return (self.transaction, self.flushed, *(call.sql for call in self.calls))
 
 
 def recording(file: Path) -> type[Database]:
@@ -48,16 +52,18 @@ def recording(file: Path) -> type[Database]:
 
     class Recording(Database):
         @asynccontextmanager
-        async def transaction(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:
-            async with super().transaction(schema, tenant_id) as tx:
+        async def transaction(
+            self, schema: str = "", tenant_id: str = "", *, flushed: bool = True
+        ) -> AsyncIterator[Transaction]:
+            async with super().transaction(schema, tenant_id, flushed=flushed) as tx:
                 yield _noting(tx)
-            _write(file, True, tx)
+            _write(file, True, flushed, tx)
 
         @asynccontextmanager
         async def reading(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:
             async with super().reading(schema, tenant_id) as tx:
                 yield _noting(tx)
-            _write(file, False, tx)
+            _write(file, False, True, tx)
 
     return Recording
 
@@ -95,9 +101,10 @@ def _noting(tx: Transaction) -> Transaction:
     return tx
 
 
-def _write(file: Path, transaction: bool, tx: Any) -> None:
+def _write(file: Path, transaction: bool, flushed: bool, tx: Any) -> None:
     if tx.calls:
-        line = json.dumps({"transaction": transaction, "calls": tx.calls}, default=_as_json)
+        group = {"transaction": transaction, "flushed": flushed, "calls": tx.calls}
+        line = json.dumps(group, default=_as_json)
         with file.open("a") as out:
             out.write(line + "\n")
 
@@ -109,7 +116,7 @@ def _as_json(value: Any) -> Any:
 def read(lines: Sequence[str]) -> list[Group]:
     """Return the groups of a record."""
     raw = [json.loads(line) for line in lines]
-    return [Group(each["transaction"], [Call(**call) for call in each["calls"]]) for each in raw]
+    return [Group(**{**each, "calls": [Call(**call) for call in each["calls"]]}) for each in raw]
 
 
 def usual(messages: Sequence[Sequence[Group]]) -> Sequence[Group]:
@@ -140,7 +147,7 @@ def replayed(message: Sequence[Group], known: Mapping[str, str]) -> list[dict[st
                     returned[column, value] = (number, column)
                     said = value if said is None and column == "seq" else said
             number += 1
-        recipe.append({"transaction": group.transaction, "calls": calls})
+        recipe.append({"transaction": group.transaction, "flushed": group.flushed, "calls": calls})
     return recipe
 
 
@@ -152,7 +159,7 @@ def _place(
     said: int | None,
 ) -> Any:
     if isinstance(value, dict) and "moment" in value:
-        return {"now": True}
+        return {"ago_s": LONG_S if name == "since" else 0}
     if isinstance(value, int) and (name, value) in returned:
         return {"from": returned[name, value]}
     if isinstance(value, int) and name in ("after", "seq") and said is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.lag import probed
 from benchmarks.recorder import recording
-from bot.cli import run
+from bot.commands.terminal import run_process
 from bot.process.up import up
 from bot.wiring import Parts
 from channels.telegram import pacer
@@ -28,4 +28,4 @@ if __name__ == "__main__":
         setattr(pacer, limit, 1e9)
     statements = os.environ.get("IT0_BENCH_STATEMENTS")
     parts = Parts(database=recording(Path(statements))) if statements else Parts()
-    run(lambda: main(parts))
+    run_process(lambda: main(parts))

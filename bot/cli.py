@@ -20,7 +20,7 @@ from bot.commands import (
     servers,
     tenants,
 )
-from bot.commands.terminal import Group, fail, json_option, run, show, table, words_of
+from bot.commands.terminal import Group, fail, json_option, run, run_process, show, table, words_of
 from bot.texts.visible import listed
 from core.texts import say
 
@@ -42,7 +42,7 @@ def up() -> None:
     start_fast()
     from bot.process.up import up as run_up
 
-    run(run_up)
+    run_process(run_up)
 
 
 @main.command()
@@ -51,7 +51,7 @@ def bot() -> None:
     start_fast()
     from bot.process.roles import serve
 
-    run(lambda: serve("bot"))
+    run_process(lambda: serve("bot"))
 
 
 @main.command()
@@ -60,7 +60,7 @@ def worker() -> None:
     start_fast()
     from bot.process.roles import serve
 
-    run(lambda: serve("worker"))
+    run_process(lambda: serve("worker"))
 
 
 @main.command()

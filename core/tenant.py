@@ -17,7 +17,7 @@ from core.vault import Vault
 logger = structlog.get_logger()
 
 SHARED_HEAD = "0008"
-TENANT_HEAD = "0013"
+TENANT_HEAD = "0014"
 """The newest revision of each chain; a test holds them against the scripts."""
 
 CACHE_S = 5.0
@@ -76,9 +76,9 @@ class Tenant:
         """Name it."""
         return f"Tenant({self.row.slug})"
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Yield a transaction in this tenant's schema and the shared one."""
-        return self._database.transaction(self.schema, self.id)
+    def transaction(self, *, flushed: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        """Yield a transaction in this tenant's schema and the shared one; flushed: as ``Database`` has it."""
+        return self._database.transaction(self.schema, self.id, flushed=flushed)
 
     def reading(self) -> AbstractAsyncContextManager[Transaction]:
         """Yield a connection for questions that need no transaction."""

@@ -1,14 +1,21 @@
 """What all tests share: one PostgreSQL a run, fresh databases on it, and a clock."""
 
 import gc
-from collections.abc import AsyncIterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import uvloop
 from fakes.clock import FakeClock
 from support.house import Client
 from support.store import Cluster, Store, folder_in_memory, fresh_store, running_cluster
 
 gc.disable()
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Return the event loop that the product runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_collection_finish() -> None:

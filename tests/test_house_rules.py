@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("bot", "channels", "agent", "voice", "scheduler", "skills", "core")
-SHELL_CALLERS = {"agent/gate/execution.py": {"run", "stop", "outcome", "leave"}}
+SHELL_CALLERS = {"agent/gate/running/execution.py": {"run", "stop", "outcome", "leave"}}
 LATE_IMPORTS = (
     "agent/risk/__init__.py",
     "agent/risk/crosscheck.py",
@@ -77,7 +77,7 @@ def test_nobody_but_the_executor_the_fleet_and_the_wiring_knows_a_shell() -> Non
     }
     assert knowing == {
         "agent/clusters/shell.py",
-        "agent/gate/execution.py",
+        "agent/gate/running/execution.py",
         "agent/fleet/servers.py",
         "bot/wiring/build.py",
         "bot/wiring/ground.py",

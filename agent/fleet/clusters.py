@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agent.fleet.changes import admins_only, note
+from agent.fleet.changes import Granted, admins_only, end_grants, note, record
 from agent.fleet.credentials import Credentials, usable_one
 from agent.fleet.forms import NAME
 from core.clock import Clock
@@ -43,13 +43,18 @@ class Known:
 class Clusters:
     """The clusters of tenants.
 
-    way: gives the way to a server; credentials: hold the kubeconfigs.
+    way: gives the way to a server; credentials: hold the kubeconfigs; granted: as ``Fleet`` has it.
     """
 
     def __init__(
-        self, way: Callable[[Tenant, Server], Awaitable[Target]], credentials: Credentials, clock: Clock
+        self,
+        way: Callable[[Tenant, Server], Awaitable[Target]],
+        credentials: Credentials,
+        clock: Clock,
+        granted: Granted | None,
     ) -> None:
         self._way = way
+        self._granted = granted
         self._credentials = credentials
         self._clock = clock
 
@@ -96,10 +101,12 @@ class Clusters:
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             cluster = await _named(tx, name)
+            ended = await end_grants(self._granted, tx, tenant, cluster)
             await tx.run(store.REMOVE, cluster=cluster.id)
             left = sorted(row["name"] for row in await tx.all(store.LEAVE, cluster=cluster.id))
             detail = {"name": name, **({"left": ", ".join(left)} if left else {})}
             await note(tx, tenant, self._clock(), "cluster.remove", by, "cluster", cluster.id, detail)
+            await record(tx, tenant, self._clock(), ended)
         return left
 
     async def known(self, tenant: Tenant) -> list[Known]:

@@ -1,14 +1,15 @@
 """Taking an inventory's servers into a tenant: compared, shown, and then all of it in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.fleet.changes import admins_only, note
+from agent.fleet.changes import admins_only, end_grants, note, record
 from agent.fleet.forms import NewServer
 from agent.fleet.inventory.found import Listing
 from agent.fleet.inventory.plan import Plan, Row, Wishes, plan
-from agent.fleet.placing import check_name, check_quota, described, placed
+from agent.fleet.placing import changed_to, check_name, check_quota, described, placed
 from agent.fleet.servers import Fleet
+from core.audit import Entry
 from core.clock import Clock
 from core.errors import Refused
 from core.store import fleet as store
@@ -42,14 +43,21 @@ class Importing:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             if plan(listing, await _known(tx), wishes) != shown:
                 raise Refused("import.changed_meanwhile")
+            ended = [entry for row in shown.taken for entry in await self._end(tx, tenant, row)]
             for row in shown.taken:
                 await (self._add if row.state == "new" else self._change)(tx, tenant, row)
             for row in shown.taken:
                 await self._note(tx, tenant, by, row)
+            await record(tx, tenant, self._clock(), ended)
         for row in shown.taken:
             if row.state == "changed":
                 server = await self._fleet.server(tenant, row.name)
                 self._fleet.forget(tenant, server)
+
+    async def _end(self, tx: Transaction, tenant: Tenant, row: Row) -> Sequence[Entry]:
+        """End what was granted for a server that is changed; for each, before any row is touched."""
+        now = await store.server_named(tx, row.name)
+        return await end_grants(self._fleet.granted, tx, tenant, now, row.changes) if now else ()
 
     async def _add(self, tx: Transaction, tenant: Tenant, row: Row) -> None:
         await check_quota(tx, tenant)
@@ -60,7 +68,7 @@ class Importing:
     async def _change(self, tx: Transaction, tenant: Tenant, row: Row) -> None:
         now = await store.server_named(tx, row.name)
         assert now is not None  # the plan was made in this transaction
-        changed = await self._fleet.changed(tx, now, row.new, row.changes)
+        changed = await changed_to(tx, now, row.new, row.changes, self._clock())
         await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
 
     async def _note(self, tx: Transaction, tenant: Tenant, by: User, row: Row) -> None:

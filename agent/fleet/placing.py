@@ -1,6 +1,9 @@
 """A server's place among the others: what its description names becomes ids, and back."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from agent.fleet.clusters import cluster_joined
 from agent.fleet.credentials import usable_one
@@ -12,6 +15,9 @@ from core.store import fleet as store
 from core.store.database import Transaction
 from core.tenant import Tenant
 from core.work import PLANS, Server
+
+ACCOUNT = {"user", "credential", "read_user", "read_credential", "restricted"}
+"""Fields that say as whom one is there: what was seen of an account does not hold for another."""
 
 
 async def placed(db: Transaction, new: NewServer, at: datetime) -> Server:
@@ -78,6 +84,44 @@ async def check_way(tx: Transaction, server: Server, jump_id: str | None) -> Non
             break
         jump_id = by_id[jump_id].jump_server_id if jump_id in by_id else None
     raise Refused("server.jump_circle", server=server.name)
+
+
+async def changed_to(
+    tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any], at: datetime
+) -> Server:
+    """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
+    credential_id, jump_id, reading_id = now.credential_id, now.jump_server_id, now.read_credential_id
+    if "credential" in detail:
+        credential_id = (await usable_one(tx, after.credential, at)).id
+    if "read_credential" in detail:
+        found = await usable_one(tx, after.read_credential, at) if after.read_credential else None
+        reading_id = found.id if found else None
+    if "jump" in detail:
+        jump_id = (await jump_named(tx, after.jump)).id if after.jump else None
+        await check_way(tx, now, jump_id)
+    cluster_id = await cluster_joined(tx, after.cluster, after.environment)
+    moved = "host" in detail or "port" in detail
+    return replace(
+        now,
+        host=after.host,
+        port=after.port,
+        ssh_user=after.user,
+        credential_id=credential_id,
+        jump_server_id=jump_id,
+        environment=after.environment,  # type: ignore[arg-type]
+        role=after.role,
+        description=after.description,
+        restricted=after.restricted,
+        shell="sh" if after.shell == "sh" else "bash",
+        tags=after.tags,
+        ssh_options=after.ssh_options,
+        host_key=None if moved else now.host_key,
+        read_user=after.read_user,
+        read_credential_id=reading_id,
+        accounts={} if moved or detail.keys() & ACCOUNT else now.accounts,
+        status="untrusted" if moved else now.status,
+        cluster_id=cluster_id,
+    )
 
 
 async def described(tx: Transaction, server: Server) -> NewServer:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.fleet import harden
-from agent.fleet.changes import admins_only, note
-from agent.fleet.clusters import Clusters, cluster_joined
-from agent.fleet.credentials import WARN_DAYS, Credentials, usable_one
+from agent.fleet.changes import Granted, admins_only, end_grants, note, record
+from agent.fleet.clusters import Clusters
+from agent.fleet.credentials import WARN_DAYS, Credentials
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
-from agent.fleet.placing import check_name, check_quota, check_way, described, jump_named, placed
+from agent.fleet.placing import changed_to, check_name, check_quota, described, placed
 from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
 from core.errors import (
@@ -26,14 +26,11 @@ from core.errors import (
 from core.ports import Login, Shell, Target
 from core.store import clusters as cluster_store
 from core.store import fleet as store
-from core.store.database import Row, Transaction
+from core.store.database import Row
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
 from core.work import Server, User
-
-ACCOUNT = {"user", "credential", "read_user", "read_credential", "restricted"}
-"""Fields that say as whom one is there: what was seen of an account does not hold for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +44,22 @@ class Ways:
 class Fleet:
     """The servers of tenants.
 
-    shell: asked for the host keys that servers show. warn_days: as ``Credentials`` has it.
+    shell: asked for the host keys that servers show. warn_days: as ``Credentials`` has it. granted: what
+    ends with a server as it was, None where nothing is granted.
     """
 
-    def __init__(self, shell: Shell, clock: Clock, warn_days: Sequence[int] = WARN_DAYS) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        clock: Clock,
+        warn_days: Sequence[int] = WARN_DAYS,
+        granted: Granted | None = None,
+    ) -> None:
         self._shell = shell
         self._clock = clock
+        self.granted = granted
         self.credentials = Credentials(shell, clock, warn_days)
-        self.clusters = Clusters(self.target, self.credentials, clock)
+        self.clusters = Clusters(self.target, self.credentials, clock, granted)
 
     async def servers(self, tenant: Tenant) -> list[Server]:
         """Return every server of the tenant."""
@@ -171,10 +176,12 @@ class Fleet:
         """Drop the pinned key, so that a person can confirm the server's new one."""
         admins_only(by)
         async with tenant.transaction() as tx:
+            ended = await end_grants(self.granted, tx, tenant, server, ("host_key",))
             await tx.run(store.FORGET_KEY, server=server.id)
             await note(
                 tx, tenant, self._clock(), "server.distrust", by, "server", server.id, {"name": server.name}
             )
+            await record(tx, tenant, self._clock(), ended)
         self._shell.forget(tenant.id, server.id)
 
     async def change_server(
@@ -201,59 +208,14 @@ class Fleet:
             detail = differences(before, after)
             if not detail:
                 return now
-            changed = await self.changed(tx, now, after, detail)
+            changed = await changed_to(tx, now, after, detail, self._clock())
+            ended = await end_grants(self.granted, tx, tenant, now, detail)
             await tx.run(store.CHANGE_SERVER, **store.change_row(changed))
-            await note(
-                tx,
-                tenant,
-                self._clock(),
-                "server.change",
-                by,
-                "server",
-                now.id,
-                {"name": now.name, "changes": detail},
-            )
+            about = {"name": now.name, "changes": detail}
+            await note(tx, tenant, self._clock(), "server.change", by, "server", now.id, about)
+            await record(tx, tenant, self._clock(), ended)
         self._shell.forget(tenant.id, server.id)
         return changed
-
-    async def changed(
-        self, tx: Transaction, now: Server, after: NewServer, detail: Mapping[str, Any]
-    ) -> Server:
-        """Return ``now`` as ``after`` describes it; only names that are other are looked up."""
-        credential_id, jump_id, reading_id = now.credential_id, now.jump_server_id, now.read_credential_id
-        if "credential" in detail:
-            credential_id = (await usable_one(tx, after.credential, self._clock())).id
-        if "read_credential" in detail:
-            found = (
-                await usable_one(tx, after.read_credential, self._clock()) if after.read_credential else None
-            )
-            reading_id = found.id if found else None
-        if "jump" in detail:
-            jump_id = (await jump_named(tx, after.jump)).id if after.jump else None
-            await check_way(tx, now, jump_id)
-        cluster_id = await cluster_joined(tx, after.cluster, after.environment)
-        moved = "host" in detail or "port" in detail
-        return replace(
-            now,
-            host=after.host,
-            port=after.port,
-            ssh_user=after.user,
-            credential_id=credential_id,
-            jump_server_id=jump_id,
-            environment=after.environment,  # type: ignore[arg-type]
-            role=after.role,
-            description=after.description,
-            restricted=after.restricted,
-            shell="sh" if after.shell == "sh" else "bash",
-            tags=after.tags,
-            ssh_options=after.ssh_options,
-            host_key=None if moved else now.host_key,
-            read_user=after.read_user,
-            read_credential_id=reading_id,
-            accounts={} if moved or detail.keys() & ACCOUNT else now.accounts,
-            status="untrusted" if moved else now.status,
-            cluster_id=cluster_id,
-        )
 
     async def hardening(
         self, tenant: Tenant, by: User, server: Server, kinds: Sequence[str] = harden.KINDS
@@ -285,10 +247,12 @@ class Fleet:
                 raise Refused("server.is_jump", server=server.name, servers=", ".join(behind))
             if clusters := await cluster_store.entered_by(tx, server.id):
                 raise Refused("server.is_entry", server=server.name, clusters=", ".join(clusters))
+            ended = await end_grants(self.granted, tx, tenant, server)
             await tx.run(store.REMOVE, server=server.id)
             await note(
                 tx, tenant, self._clock(), "server.remove", by, "server", server.id, {"name": server.name}
             )
+            await record(tx, tenant, self._clock(), ended)
         self._shell.forget(tenant.id, server.id)
 
     async def targets(self, tenant: Tenant, servers: Sequence[Server]) -> list[Target]:

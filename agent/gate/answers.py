@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from agent.engine import Answer, outputs
 from core.texts import Say, say
-from core.work import RunTarget, Server
+from core.work import Approval, RunTarget, Server
 
 
 def answer_of(results: Sequence[RunTarget]) -> Answer:
@@ -44,3 +44,10 @@ def duration(seconds: int) -> Say:
         if seconds % size == 0:
             return say(f"time.{unit}", count=seconds // size)
     return say("time.seconds", count=seconds)
+
+
+def waiting(approval: Approval, nobody: Say | None, what: Say | None = None) -> Answer:
+    """Return that an act waits for people. nobody: why none can decide; what: in place of the usual words."""
+    limit = duration(approval.action.timeout_s)
+    usual = say("gate.waiting", code=approval.code, level=int(approval.level), limit=limit)
+    return Answer("waiting", (what or usual, *([nobody] if nobody else [])), {}, approval.id)

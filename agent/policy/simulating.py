@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.gate.judging import Judging, Trial
+from agent.gate.judging.judging import Judging, Trial
 from core.audit import Wanted
 from core.clock import Clock
 from core.store.database import Row
@@ -52,12 +52,16 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A command of the audit log; servers: names or ids, as they stand there."""
+    """A command of the audit log; servers: names or ids, as they stand there.
+
+    of_file: it is the short form of what is done with a whole file.
+    """
 
     command: str
     servers: tuple[str, ...]
     level: int
     at: datetime
+    of_file: bool
 
 
 async def simulate(
@@ -69,13 +73,13 @@ async def simulate(
     """
     trial = await judging.trial(tenant, document)
     found = Simulated(clock() - timedelta(days=days))
-    groups: dict[tuple[str, tuple[str, ...]], list[Asked]] = {}
+    groups: dict[tuple[str, tuple[str, ...], bool], list[Asked]] = {}
     async for asked in _asked(tenant, found.since):
-        groups.setdefault((asked.command, asked.servers), []).append(asked)
-    for number, ((command, servers), times) in enumerate(groups.items()):
+        groups.setdefault((asked.command, asked.servers, asked.of_file), []).append(asked)
+    for number, ((command, servers, of_file), times) in enumerate(groups.items()):
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
-        _count(found, times, *trial.both(command, servers), trial)
+        _count(found, times, *trial.both(command, servers, of_file=of_file), trial)
     found.changed.sort(key=lambda each: each.last, reverse=True)
     found.left_out = max(0, len(found.changed) - MOST_CHANGED)
     del found.changed[MOST_CHANGED:]
@@ -107,7 +111,7 @@ def _count(found: Simulated, times: list[Asked], old: Verdict, new: Verdict, tri
 
 async def _asked(tenant: Tenant, since: datetime) -> AsyncIterator[Asked]:
     """Yield every command that was asked for, once for each time: run unasked, put to people, or refused."""
-    wanted = Wanted(words=("command.intent", "command.refused", "approval.asked"), since=since)
+    wanted = Wanted(words=("command.intent", "command.refused", "approval.asked", "file.sent"), since=since)
     before: int | None = None
     while rows := await tenant.audit.find(wanted, _PAGE, before):
         for row in rows:
@@ -121,14 +125,17 @@ def _command_of(row: Row) -> Asked | None:
     detail, level = row["detail"], row["detail"].get("level")
     if type(level) is not int or not isinstance(detail.get("command"), str):
         return None
+    kind = detail.get("kind", "run")
     counts = {
-        "command.intent": level == Risk.L0,
+        "command.intent": level == Risk.L0 and kind == "run",
         "command.refused": True,
-        "approval.asked": detail.get("kind") == "run",
+        "approval.asked": kind != "trust",
+        "file.sent": level == Risk.L0,
     }
     if not counts.get(row["action"], False):
         return None
-    return Asked(detail["command"], tuple(detail.get("servers", ())), level, row["at"])
+    of_file = kind in ("write", "send")
+    return Asked(detail["command"], tuple(detail.get("servers", ())), level, row["at"], of_file)
 
 
 def as_json(found: Simulated) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def what_of(entry: Mapping[str, Any]) -> Say | str:
         return say("policy.any_program")
     if "command" in entry:
         return str(entry["command"])
-    return f"{entry['program']} {entry.get('subcommand', '')}".strip()
+    return f"{entry['program']} {entry.get('subcommand') or entry.get('path', '')}".strip()
 
 
 def where_of(entry: Mapping[str, Any]) -> Say:

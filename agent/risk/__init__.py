@@ -29,6 +29,13 @@ def level_of_reading(path: str) -> Risk:
     return finding.level if finding else Risk.L0
 
 
+def raised_act(verdict: Verdict, act: str, path: str, policy: Policy, environment: str) -> Verdict:
+    """Return the verdict on ``act``, one of ``FILE_ACTS``, on ``path`` with what the policy adds."""
+    from agent.risk.policy.tightening import tightened_act
+
+    return tightened_act(verdict, act, path, policy, environment)
+
+
 def check_policy(document: Any) -> Mapping[str, Any]:
     """Return a policy's document, checked and in its one form; raises BadInput saying what is wrong where."""
     from agent.risk.policy.checking import checked

@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.context import Call
 from agent.engine import Answer
-from agent.gate.gate import MAX_COMMAND, Gate
-from agent.gate.judging import Explained
+from agent.gate.actions.binding import MAX_COMMAND
+from agent.gate.gate import Gate
+from agent.gate.judging.judging import Explained
 from core.messages import Part
 from core.texts import say
 from core.work import Risk

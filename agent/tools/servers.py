@@ -101,7 +101,7 @@ class AddServer:
         """Answer with the card that asks for the confirmation."""
         new = NewServer(**arguments.model_dump())
         server, shown = await self._fleet.add_server(call.work.tenant, call.work.user, new)
-        return await self._gate.ask_trust(call, server, shown)
+        return await self._gate.trusting.ask(call, server, shown)
 
 
 class CheckArguments(BaseModel):

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from agent.gate.approvals import Approvals, Click
-from agent.gate.grants import Grants
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.grants import Grants
+from agent.gate.deciding.votes import Click
+from agent.gate.proving.stepup import StepUpNeeded
 from bot.admin.beside import OWNER, at, beside
 from bot.api.resources.grants import shown
 from bot.texts.render import Renderer
@@ -46,8 +48,19 @@ async def approvals(slug: str, status: str, language: Language) -> list[dict[str
     return [{key: shown[approval.id][key] for key in TOLD_OF_APPROVALS} for approval in found]
 
 
-async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "reject"], grants: bool) -> str:
-    """Cast ``name``'s vote; return the approval's status after it. grants: it is for the grant, too."""
+async def decide(
+    slug: str,
+    name: str,
+    ref: str,
+    verdict: Literal["approve", "reject"],
+    grants: bool,
+    code: Callable[[], str | None],
+) -> str:
+    """Cast ``name``'s vote; return the approval's status after it.
+
+    grants: it is for the grant, too. code: gives a code of their second factor, None for none; called where
+    one is asked for.
+    """
     async with at(slug) as (app, tenant):
         user = await app.staff.named(tenant, name)
         async with tenant.reading() as db:
@@ -56,8 +69,14 @@ async def decide(slug: str, name: str, ref: str, verdict: Literal["approve", "re
         if found is None:
             raise NotFound("approval.unknown")
         click = Click(found.id, verdict, "command line", f"cli:{os.getpid()}:{new_id()}", grants=grants)
-        ballot = await Approvals(app.desk).decide(tenant, user, click)
-        return ballot.status
+        approvals = Approvals(app.desk)
+        try:
+            return (await approvals.decide(tenant, user, click)).status
+        except StepUpNeeded:
+            if (given := code()) is None:
+                raise
+            await app.step_up.prove(tenant, user, "".join(given.split()), click.channel)
+        return (await approvals.decide(tenant, user, click)).status
 
 
 async def grants(slug: str) -> list[dict[str, Any]]:

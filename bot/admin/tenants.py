@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import select, update
 
-from agent.gate.grants import void
+from agent.gate.deciding.grants import Grants
 from bot.admin.beside import at, beside, tell
 from bot.process.first import DEFAULT_SLUG, make_tenant
 from core.audit import Entry
@@ -15,7 +15,7 @@ from core.store.database import Row, Statement
 from core.store.statements import param
 from core.store.tables import tenants as tenants_table
 from core.tenant import ALL
-from core.texts import LANGUAGES
+from core.texts import LANGUAGES, say
 from core.work import PLANS
 
 TenantStatus = Literal["active", "suspended", "deleted"]
@@ -63,15 +63,16 @@ async def set_tenant_status(slug: str, status: TenantStatus, verb: str) -> str:
         async with tenant.transaction() as tx:
             if await tx.one(SET_STATUS, tenant=tenant.id, status=status) is None:
                 return status
-            if status != "active":
-                await void(tx, tenant, status, now)
+            why = say("grant.why_stopped")
+            ended = await Grants(app.desk).void(tx, tenant, why) if status != "active" else ()
             if status == "deleted":
                 for user in await people.users(tx):
                     gone = {"tenant": tenant.id, "user_id": user.id, "now": now}
                     await tx.run(people.VOID_LINKS, **gone)
                     await tx.run(people.VOID_CODES, **gone)
                     await tx.all(people.END_SESSIONS_OF, **gone)
-            await tenant.audit.append_in(tx, entry, now)
+            for each in (entry, *ended):
+                await tenant.audit.append_in(tx, each, now)
         await tell(app, tenant)
         return before
 

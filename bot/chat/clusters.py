@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from agent.context import Work
 from agent.fleet.clusters import NewCluster
 from agent.fleet.servers import Fleet
-from agent.gate.probing import Probing
+from agent.gate.actions.probing import Probing
 from bot.chat.about import Command
 from core.errors import BadInput, NotAllowed, Refused
 from core.messages import Part

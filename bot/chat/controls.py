@@ -6,9 +6,8 @@ from datetime import timedelta
 from agent.context import Desk, Work
 from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
-from agent.gate.approvals import Approvals
-from agent.gate.deciding import own_code
-from agent.gate.grants import void
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.typed import own_code
 from agent.people import set_language
 from bot.chat.about import CONSOLE, Command
 from bot.console.limits import Tally
@@ -159,9 +158,10 @@ class Controls:
         action = "tenant.halt" if halted else "tenant.resume"
         async with tenant.transaction() as tx:
             await preferences.put(tx, "halted_by", user.name if halted else None, now, user.id)
-            if halted:
-                await void(tx, tenant, "halted", now)
-            await tenant.audit.append_in(tx, Entry(action, "user", user.id, channel=channel), now)
+            why = say("grant.why_halted", who=user.name)
+            ended = await self._approvals.grants.void(tx, tenant, why) if halted else ()
+            for entry in (Entry(action, "user", user.id, channel=channel), *ended):
+                await tenant.audit.append_in(tx, entry, now)
         if halted:
             self._stop_here(tenant.id, None)
             await self._desk.bus.publish(CONTROL_TOPIC, {"halt": tenant.id})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from agent.context import Desk, Work
-from agent.gate.grants import Grants
+from agent.gate.deciding.grants import Grants
 from bot.chat.about import Command
 from bot.texts.visible import listed, visible
 from core.errors import BadInput

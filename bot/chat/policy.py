@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.context import Work
 from agent.fleet.changes import admins_only
-from agent.gate.judging import Judging
+from agent.gate.judging.judging import Judging
 from agent.policy.documents import Draft, draft_of
 from agent.policy.policies import By, Policies
 from agent.policy.simulating import simulate

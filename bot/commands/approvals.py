@@ -1,11 +1,14 @@
 """``it0 approval``."""
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import click
 
+from bot.commands.credentials import secret_of
 from bot.commands.terminal import Group, data_options, language, note, run, show, words_of
 from bot.texts.visible import visible
 from core.texts import say
@@ -15,6 +18,9 @@ ALL = "all"
 GRANT = (
     "Also let the requester run exactly this on these servers unasked, for the minutes that the card offers."
 )
+TOTP = "Where a second factor is wanted: a file with the authenticator app's code, or - for standard input."
+LONGEST_CODE = 100
+"""Bytes, with spaces and line ends around."""
 
 
 @click.group(cls=Group)
@@ -80,16 +86,31 @@ def _decide(verdict: Literal["approve", "reject"]) -> Any:
     @click.argument("approval_id", metavar="ID")
     @click.option("--as", "name", required=True, metavar="USER", help="Who decides.")
     @click.option("--grant", "grants", is_flag=True, hidden=verdict == "reject", help=GRANT)
+    @click.option("--totp-file", "path", default="", hidden=verdict == "reject", metavar="FILE", help=TOTP)
     @data_options
-    def decide(approval_id: str, name: str, grants: bool, tenant: str, as_json: bool) -> None:
+    def decide(approval_id: str, name: str, grants: bool, path: str, tenant: str, as_json: bool) -> None:
+        if (grants or path) and verdict == "reject":
+            raise click.UsageError("--grant and --totp-file go with approve")
+        code = _code_in(path) if path else partial(_asked_code, name)
         from bot.admin import records as admin
 
-        if grants and verdict == "reject":
-            raise click.UsageError("--grant goes with approve")
-        status = run(lambda: admin.decide(tenant, name, approval_id, verdict, grants))
+        status = run(lambda: admin.decide(tenant, name, approval_id, verdict, grants, code))
         show(as_json, {"id": approval_id, "status": status}, f"{visible(approval_id)}: {status}")
 
     return decide
+
+
+def _code_in(path: str) -> Callable[[], str]:
+    """Return what gives the code in a file, which is read at once: standard input may be a pipe."""
+    code = secret_of(path, limit=LONGEST_CODE).decode(errors="replace")
+    return lambda: code
+
+
+def _asked_code(name: str) -> str | None:
+    """Return a code as it is typed at a terminal, where it is not shown; None where nobody can type."""
+    if not sys.stdin.isatty():
+        return None
+    return str(click.prompt(words_of(say("cli.totp_prompt", name=name)), hide_input=True, err=True))
 
 
 _decide("approve")

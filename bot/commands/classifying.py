@@ -14,7 +14,7 @@ Judge = Callable[[str, str, int], Verdict]
 def judge_of(tenant: str, file: Any) -> Judge:
     """Return the classifier. tenant: a slug, "" for none; file: an open file with a policy, None for none."""
     if tenant:
-        from agent.gate.judging import weighed
+        from agent.gate.judging.hosts import weighed
         from bot.admin import policies as admin
 
         policy, known = run(lambda: admin.grounds(tenant))

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from agent.gate.approvals import feed_address
+from agent.gate.deciding.cards import feed_address
 from bot.console.auth import Sessions, Unauthenticated, Visitor
 from bot.console.entrance import Entrance
 from bot.console.following import Following, Reader

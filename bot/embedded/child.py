@@ -71,20 +71,15 @@ class Child:
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("children are started from the main thread only")
-        with _open_log(command.log) as (fd, log_start):
+        with _open_log(command.log) as (fd, log_start), _as_os_errors():
             process = await asyncio.create_subprocess_exec(
                 *command.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=fd,
                 stderr=fd,
-                cwd=command.cwd,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
-                umask=0o077,
                 start_new_session=True,  # or Ctrl-C would stop the database before us
-                user=command.uid,
-                group=command.uid,
-                extra_groups=None if command.uid is None else [],
-                preexec_fn=_die_with_us(os.getpid(), command.on_death),  # runs after setuid, which clears it
+                preexec_fn=_before_exec(os.getpid(), command),
             )
         try:
             _write_pid_file(command.pid_file, process.pid)
@@ -186,18 +181,33 @@ def _open_log(path: Path) -> Iterator[tuple[int, int]]:
         os.close(fd)
 
 
-def _die_with_us(parent: int, on_death: Signals) -> Callable[[], None] | None:
-    """Return what the child runs before exec, so that the kernel ends it when we are gone."""
-    if _libc is None:
-        return None
-    prctl = _libc.prctl
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Raise OSError for what fails in the child before exec, where it asks only the system."""
+    try:
+        yield
+    except subprocess.SubprocessError as error:
+        raise OSError(str(error)) from error
 
-    def bind() -> None:
-        prctl(PR_SET_PDEATHSIG, int(on_death), 0, 0, 0)
-        if os.getppid() != parent:  # we died between the fork and the line above
-            os._exit(1)
 
-    return bind
+def _before_exec(parent: int, command: Command) -> Callable[[], None]:
+    """Return what the child runs before exec: it goes to its folder, becomes its user, and dies with us."""
+    prctl = _libc.prctl if _libc else None
+    uid, on_death = command.uid, int(command.on_death)
+
+    def prepare() -> None:
+        os.chdir(command.cwd)  # before setuid: it may lie where only root gets to
+        os.umask(0o077)
+        if uid is not None:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+        if prctl is not None:  # after setuid, which clears it
+            prctl(PR_SET_PDEATHSIG, on_death, 0, 0, 0)
+            if os.getppid() != parent:  # we died between the fork and the line above
+                os._exit(1)
+
+    return prepare
 
 
 def _write_pid_file(path: Path, pid: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.audit import Entry
@@ -20,6 +20,7 @@ NO_REQUEST = ("/start", "/help")
 """What a conversation is not called by."""
 
 TRIES = 10
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 Found = Row | Mapping[str, Any]
 """A conversation's row, or what is known of one that was just made."""
@@ -57,6 +58,11 @@ class Beginnings:
         is_new = is_new and await _may_begin(tx, tenant, event.user_id)
         is_request = address.channel == CONSOLE or command_word(text) not in (NEW, *NO_REQUEST)
         title = log.title_of(text) if is_request else ""
+        if not is_new and not inbound.answers:
+            since = at - self._silence if self._may_be_silent(address, event) else LONG_AGO
+            name = title if address.channel != CONSOLE else ""  # there it begins with words
+            if appended := await log.append_open(tx, address, event, at, name, since):
+                return Begun(*appended, None)
         for _ in range(TRIES):
             entry = None
             if is_new:
@@ -67,7 +73,7 @@ class Beginnings:
             closed = row["status"] == "closed"
             seq = await log.append_at(tx, row["id"], address, event, at, or_closed=closed)
             if seq is not None:
-                if title and address.channel != CONSOLE and not row["title"]:  # there it begins with words
+                if title and address.channel != CONSOLE and not row["title"]:
                     await tx.run(log.TITLE, id=row["id"], new_title=title)
                 return Begun(row["id"], seq, entry)
         raise StoreUnavailable(reason="the conversation was closed again and again")
@@ -82,7 +88,8 @@ class Beginnings:
             if answered is not None:
                 return answered
         row = await log.open_at(tx, address)
-        if row is not None and not (event.kind == "said" and self._is_silent(address, row["updated_at"], at)):
+        is_silent = row is not None and row["updated_at"] <= at - self._silence
+        if row is not None and not (is_silent and self._may_be_silent(address, event)):
             return row
         if row is not None:
             await self._close_if_silent(tx, address, at)
@@ -106,8 +113,9 @@ class Beginnings:
         found = await log.open_conversation(tx, self._ids(), address, event.user_id, at, title)
         return {"id": found, "status": "open", "title": ""}
 
-    def _is_silent(self, address: Address, since: datetime, at: datetime) -> bool:
-        return bool(address.channel != CONSOLE and self._silence and since <= at - self._silence)
+    def _may_be_silent(self, address: Address, event: Event) -> bool:
+        """Return whether it is a matter of silence which conversation an event belongs to."""
+        return bool(event.kind == "said" and address.channel != CONSOLE and self._silence)
 
     async def _close_if_silent(self, tx: Transaction, address: Address, at: datetime) -> None:
         # Held, because whoever writes at the same moment may have begun another one meanwhile.

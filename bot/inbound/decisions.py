@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.context import Desk, Work
-from agent.gate.approvals import Approvals, Ballot
-from agent.gate.approvals import Click as Decision
-from agent.gate.deciding import Words, meant
-from agent.gate.stepup import ASKED_FOR, LOCKED, StepUp, StepUpNeeded
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.typed import Words, meant
+from agent.gate.deciding.votes import Ballot
+from agent.gate.deciding.votes import Click as Decision
+from agent.gate.proving.stepup import ASKED_FOR, LOCKED, StepUp, StepUpNeeded
 from agent.speech import speak
 from bot.chat.controls import described
 from bot.console.limits import Rate
 from core.errors import Fenced, It0Error, NotAllowed, NotFound, Refused, StoreUnavailable
 from core.messages import Outbound, Part
 from core.store import approvals as store
-from core.store import clusters, inbox, log, people
+from core.store import clusters, log, people
 from core.store.database import Transaction
 from core.texts import say
 from core.work import Approval
@@ -40,7 +41,7 @@ class Decisions:
         except StepUpNeeded:
             if work.address.channel == CONSOLE:
                 raise
-            return await self._ask(work, decision.approval_id)
+            return await self._ask(work, decision)
         return []
 
     async def said(self, work: Work, words: Words, event: Mapping[str, Any]) -> Sequence[Part]:
@@ -60,7 +61,7 @@ class Decisions:
         try:
             return [_counted(await self._approvals.decide(work.tenant, work.user, decision))]
         except StepUpNeeded:
-            return await self._ask(work, approval.id)
+            return await self._ask(work, decision)
 
     async def waits_here(self, work: Work) -> bool:
         """Return whether a request waits in the conversation: a yes may be meant for it, and is none."""
@@ -74,18 +75,23 @@ class Decisions:
         if outcome == "right":
             words = [say("totp.right", minutes=self._step_up.minutes)]
             if body["approval_id"]:
-                words += await self._cast(work, body["approval_id"], event)
+                words += await self._cast(work, body, event)
         notice = Outbound("notice", words, takes_back=body["message"])
         async with work.tenant.transaction() as tx:
             await speak(self._desk, tx, work.tenant, work.conversation_id, work.address, notice)
-            if await inbox.finish(tx, work.taken, self._desk.me):
-                tx.after_commit.append(self._desk.wake)
+            await self._desk.finish(tx, work.taken)
         self._desk.grown(work.tenant.id, work.conversation_id)
 
-    async def _cast(self, work: Work, approval_id: str, event: Mapping[str, Any]) -> Sequence[Part]:
+    async def _cast(self, work: Work, body: Mapping[str, Any], event: Mapping[str, Any]) -> Sequence[Part]:
         """Count the decision that waited for the code; what it is refused for is said with the rest."""
-        channel, event_id = work.address.channel, event["event_id"]
-        decision = Decision(approval_id, "approve", channel, event_id, event["ip"])
+        decision = Decision(
+            body["approval_id"],
+            "approve",
+            work.address.channel,
+            event["event_id"],
+            event["ip"],
+            grants=body.get("grants", False),  # a code that came in before an upgrade says nothing of it
+        )
         try:
             return [_counted(await self._approvals.decide(work.tenant, work.user, decision))]
         except (Fenced, StoreUnavailable):
@@ -93,14 +99,14 @@ class Decisions:
         except It0Error as error:
             return [error.say]
 
-    async def _ask(self, work: Work, approval_id: str) -> Sequence[Part]:
+    async def _ask(self, work: Work, decision: Decision) -> Sequence[Part]:
         """Ask for a code in the person's private chat; return what to say where they decided."""
         tenant, user = work.tenant, work.user
         async with tenant.transaction() as tx:
-            approval = await store.get(tx, approval_id)
-            if approval is None or not await self._step_up.ask(tx, user, approval_id):
+            approval = await store.get(tx, decision.approval_id)
+            if approval is None or not await self._step_up.ask(tx, user, approval.id, grants=decision.grants):
                 raise NotAllowed("approval.step_up_enrol")
-            question = await _question(tx, approval)
+            question = await _question(tx, approval, grants=decision.grants)
             if work.address.channel == CONSOLE:
                 return question
             homes = [address for _, address in await people.homes(tx, tenant.id, [user.id])]
@@ -115,12 +121,13 @@ class Decisions:
         return [say("totp.asked_in_private", name=user.name, code=approval.code)]
 
 
-async def _question(tx: Transaction, approval: Approval) -> Sequence[Part]:
-    """Return what asks for a code, with all that it will approve."""
+async def _question(tx: Transaction, approval: Approval, *, grants: bool) -> Sequence[Part]:
+    """Return what asks for a code, with all that it will approve. grants: for the offered minutes, too."""
     servers = await clusters.places_by_id(tx, list(approval.action.server_ids))
     names = {user.id: user.name for user in await people.users(tx)}
     minutes = int(ASKED_FOR.total_seconds() // 60)
-    asks = say("totp.question", code=approval.code, minutes=minutes)
+    key = "totp.question_grant" if grants else "totp.question"
+    asks = say(key, code=approval.code, minutes=minutes, grant=approval.grant_minutes)
     return [asks, *described(approval, servers, names, "chat.card_about")]
 
 

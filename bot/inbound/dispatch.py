@@ -9,9 +9,9 @@ import structlog
 
 from agent.acts import Acts
 from agent.context import Desk, Work
-from agent.gate.approvals import Click as Decision
-from agent.gate.deciding import is_yes
-from agent.gate.deciding import read as read_decision
+from agent.gate.deciding.typed import is_yes
+from agent.gate.deciding.typed import read as read_decision
+from agent.gate.deciding.votes import Click as Decision
 from agent.speech import speak
 from agent.turns import Turns
 from bot.chat.controls import Controls
@@ -22,7 +22,7 @@ from bot.inbound.front import STOP_WORDS
 from bot.inbound.withheld import Withheld
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
 from core.messages import Outbound, Part, command_word
-from core.store import inbox, log, openings
+from core.store import log, openings
 from core.store.database import Row
 from core.tenant import Tenants
 from core.texts import Say, say
@@ -46,8 +46,9 @@ async def finish(desk: Desk, work: Work, parts: Sequence[Part]) -> None:
             await speak(
                 desk, tx, work.tenant, work.conversation_id, work.address, reply, work.turn_id or None
             )
-        if await inbox.finish(tx, work.taken, desk.me):
-            tx.after_commit.append(desk.wake)
+        else:
+            await tx.run(log.HOLD, id=work.conversation_id)
+        await desk.finish(tx, work.taken)
     desk.grown(work.tenant.id, work.conversation_id)
 
 

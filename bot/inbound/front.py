@@ -1,5 +1,6 @@
-"""The front: an inbound is accepted when its row is committed, and only then does its platform hear so."""
+"""The front: an inbound is accepted when its row is on the disk, and only then does its platform hear so."""
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -9,16 +10,16 @@ from typing import Any
 
 import structlog
 
-from agent.gate import deciding
-from agent.gate.stepup import Proof, StepUp
-from agent.gate.totp import may_be_code, typed_code
+from agent.gate.deciding.typed import read as read_decision
+from agent.gate.proving.stepup import Proof, StepUp
+from agent.gate.proving.totp import may_be_code, typed_code
 from agent.redaction.pasted import kinds_in
 from bot.console.limits import Rate
 from bot.inbound.beginnings import CONSOLE, Beginnings
 from bot.inbound.waiting import Waiting
 from core.audit import Entry
 from core.clock import Clock
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, NotFound, StoreUnavailable
 from core.ids import Ids
 from core.messages import (
     Accepted,
@@ -73,7 +74,7 @@ def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
             if len(text) > MAX_TEXT:
                 raise BadInput("message.too_long", length=len(text), limit=MAX_TEXT)
             is_control = command_word(text) in CONTROL or text.strip().lower() in STOP_WORDS
-            is_control = is_control or deciding.read(text) is not None
+            is_control = is_control or read_decision(text) is not None
             return "said", {"text": text.replace("\0", "")}, not is_control
         case Click(button):
             return "clicked", {"button": button[:200]}, False
@@ -83,9 +84,10 @@ def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
 class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
-    start: takes the accepted work on in this process. knock: tells admins of a stranger; returns whether
-    there is anybody to tell. beginnings: finds a message's conversation. waiting: is told of one that
-    has to wait. step_up: looks at typed codes.
+    start: takes the accepted work on in this process, and returns what gives it up again.
+    knock: tells admins of a stranger; returns whether there is anybody to tell.
+    beginnings: finds a message's conversation. waiting: is told of one that has to wait.
+    step_up: looks at typed codes.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Front:
         tenants: Tenants,
         clock: Clock,
         ids: Ids,
-        start: Callable[[Arrived], None],
+        start: Callable[[Arrived], Callable[[], object]],
         knock: Callable[[Tenant, Inbound], Awaitable[bool]],
         beginnings: Beginnings,
         waiting: Waiting,
@@ -149,7 +151,8 @@ class Front:
         """Store what came in; return it, and whether it needs the conversation's lane."""
         now = self._clock()
         address = inbound.address
-        async with tenant.transaction() as tx:
+        # Work on it begins before it is on the disk: whatever that work does is committed after it.
+        async with tenant.transaction(flushed=False) as tx:
             proof = await self._proof(tx, tenant, inbound, event)
             if proof is not None:
                 event, laned = _withheld(event, inbound, proof), False
@@ -164,12 +167,23 @@ class Front:
                     await tenant.audit.append_in(tx, entry, now)
         if laned and taken is None and address.channel != CONSOLE:  # its page shows it
             self._waiting.note(tenant, begun, address)
+        forsake = None
         if taken is not None:
             sender = inbound.sender
             more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
-            self._start(Arrived(tenant, taken, {**event.as_json(), **more, "address": address}))
+            forsake = self._start(Arrived(tenant, taken, {**event.as_json(), **more, "address": address}))
+        await asyncio.shield(self._on_disk(forsake))
         fence = taken.fence if taken else None
         return Accepted(tenant.id, taken.id if taken else 0, conversation_id, seq, fence), laned
+
+    async def _on_disk(self, forsake: Callable[[], object] | None) -> None:
+        """Wait for the disk; what a crash of the database may have undone is not worked on any more."""
+        try:
+            await self._database.flush()
+        except StoreUnavailable:
+            if forsake is not None:
+                forsake()
+            raise
 
     async def _proof(self, tx: Transaction, tenant: Tenant, inbound: Inbound, event: Event) -> Proof | None:
         """Return what a typed code of a second factor comes to, None where nothing of the kind was typed."""
@@ -192,6 +206,7 @@ class Front:
             row = await inbox.seen(db, inbound.address.installation_id, inbound.event_id)
         if row is None:
             raise NotFound
+        await self._database.flush()
         return Accepted(row["tenant_id"], row["id"], row["conversation_id"], row["seq"], None, repeat=True)
 
     async def _identity(self, inbound: Inbound) -> tuple[str, str] | None:
@@ -283,7 +298,7 @@ class Front:
 
 def _withheld(event: Event, inbound: Inbound, proof: Proof) -> Event:
     """Return what is stored of a message that held a code: not the code."""
-    found = {"outcome": proof.outcome, "approval_id": proof.approval_id}
+    found = {"outcome": proof.outcome, "approval_id": proof.approval_id, "grants": proof.grants}
     return replace(event, kind="withheld", body={"kinds": ["totp"], "message": inbound.message, **found})
 
 

@@ -8,7 +8,6 @@ from agent.speech import speak
 from bot.texts.visible import listed
 from core.audit import Entry
 from core.messages import Outbound
-from core.store import inbox
 from core.texts import say
 
 
@@ -38,7 +37,6 @@ class Withheld:
         )
         async with work.tenant.transaction() as tx:
             await speak(self._desk, tx, work.tenant, work.conversation_id, work.address, notice)
-            if await inbox.finish(tx, work.taken, self._desk.me):
-                tx.after_commit.append(self._desk.wake)
+            await self._desk.finish(tx, work.taken)
             await work.tenant.audit.append_in(tx, entry, self._desk.clock())
         self._desk.grown(work.tenant.id, work.conversation_id)

@@ -97,9 +97,9 @@ class Workers:
         """Look for work now."""
         self._wake.set()
 
-    def start(self, arrived: Arrived) -> None:
-        """Take on work that was just accepted."""
-        self._spawn(arrived.taken, arrived)
+    def start(self, arrived: Arrived) -> Callable[[], object]:
+        """Take on work that was just accepted; return what gives it up again, without a word."""
+        return self._spawn(arrived.taken, arrived).cancel
 
     @property
     def load(self) -> int:
@@ -140,7 +140,7 @@ class Workers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, taken: Taken, arrived: Arrived | None) -> None:
+    def _spawn(self, taken: Taken, arrived: Arrived | None) -> asyncio.Task[None]:
         task = asyncio.ensure_future(self._work(taken, arrived))
         self._running[task] = None
         self._held.add(taken.id)
@@ -150,6 +150,7 @@ class Workers:
             self._held.discard(taken.id)
 
         task.add_done_callback(ended)
+        return task
 
     async def _work(self, taken: Taken, arrived: Arrived | None) -> None:
         structlog.contextvars.bind_contextvars(

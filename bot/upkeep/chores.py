@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
-from agent.gate.approvals import EXPIRY, Approvals
-from agent.gate.grants import GRANT_END
+from agent.gate.deciding.approvals import EXPIRY, Approvals
+from agent.gate.deciding.grants import GRANT_END
 from bot.upkeep.gone import Gone
 from bot.upkeep.heads import Heads
 from core.clock import Clock

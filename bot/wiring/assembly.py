@@ -9,10 +9,10 @@ from agent.acts import Acts
 from agent.context import Desk
 from agent.fleet.expiry import Expiry
 from agent.fleet.servers import Fleet
-from agent.gate.approvals import Approvals
-from agent.gate.execution import Executor
+from agent.gate.deciding.approvals import Approvals
 from agent.gate.gate import Gate
-from agent.gate.stepup import StepUp
+from agent.gate.proving.stepup import StepUp
+from agent.gate.running.execution import Executor
 from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.policy.policies import Policies
@@ -92,8 +92,8 @@ def assemble(ground: Ground) -> App:
         doctor.say,
         more_commands_of(ground, desk, sessions, hands),
     )
-    staff = Staff(clock, settings.pairing_code_minutes)
-    keys = ApiKeys(clock)
+    staff = Staff(clock, settings.pairing_code_minutes, hands.approvals.grants)
+    keys = ApiKeys(clock, hands.approvals.grants)
     admission = Admission(desk, staff)
     step_up = StepUp(desk, settings.step_up_minutes)
     decisions = Decisions(desk, hands.approvals, step_up)
@@ -193,8 +193,8 @@ def _desk(ground: Ground, delivery: Delivery, wake: Callable[[], None]) -> Desk:
 def _hands(ground: Ground, desk: Desk, installations: DatabaseInstallations) -> Hands:
     settings, shell = ground.settings, ground.shell
     warn_days = sorted({settings.credential_warning_days, settings.credential_last_warning_days})
-    fleet = Fleet(shell, ground.clock, warn_days)
     approvals = Approvals(desk, settings.approvals_per_user_per_hour)
+    fleet = Fleet(shell, ground.clock, warn_days, approvals.grants)
     redactions = Redactions(fleet.credentials, installations.own_secrets)
     executor = Executor(shell, desk, redactions, settings.fan_out)
     gate = Gate(
@@ -234,7 +234,7 @@ def _workers(
         ground.tenants,
         channels,
         ground.bus,
-        fold(dispatch, [opened, errors_are_said(desk), tenants_and_people(desk, hands.gate.end_runs)]),
+        fold(dispatch, [opened, errors_are_said(desk), tenants_and_people(desk, hands.gate.begun.end)]),
         SetAside(desk, ground.tenants, hands.acts),
         shares=Shares(settings.turns_at_once, settings.turns_per_tenant, settings.turns_per_user),
         acts_at_once=settings.acts_at_once,

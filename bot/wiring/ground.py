@@ -8,12 +8,12 @@ from agent.acts import Acts
 from agent.context import Desk
 from agent.engine import Engine
 from agent.fleet.servers import Fleet
-from agent.gate.approvals import Approvals
-from agent.gate.execution import Executor
+from agent.gate.actions.probing import Probing
+from agent.gate.deciding.approvals import Approvals
 from agent.gate.gate import Gate
-from agent.gate.judging import Judging
-from agent.gate.probing import Probing
-from agent.gate.stepup import StepUp
+from agent.gate.judging.judging import Judging
+from agent.gate.proving.stepup import StepUp
+from agent.gate.running.execution import Executor
 from agent.keys import ApiKeys
 from agent.people import Staff
 from agent.policy.policies import Policies

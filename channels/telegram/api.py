@@ -58,13 +58,13 @@ class Api:
             os.environ.setdefault("PTB_TIMEDELTA", "true")  # the client's way to be spared a deprecation
             # Half a second of imports, and only for who has a bot.
             self._telegram = await asyncio.to_thread(import_module, "telegram")
-            self._request = await asyncio.to_thread(import_module, "telegram.request")
+            self._request = await asyncio.to_thread(import_module, "channels.telegram.request")
             self._bot, self._poller = self._client(POOL_OF_CALLS), self._client(POOL)
         me = await self.call(Call("getMe", {}))
         return Me(int(me["id"]), str(me["username"]), installation_id)
 
     def _client(self, connections: int) -> Any:
-        request = self._request.HTTPXRequest(connection_pool_size=connections, pool_timeout=CALL_S)
+        request = self._request.Request(connections, CALL_S)
         return self._telegram.Bot(self._token, base_url=f"{self._base_url}/bot", request=request)
 
     async def close(self) -> None:

@@ -9,15 +9,18 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy import UpdateBase, func, select, true
 from sqlalchemy.dialects.postgresql import asyncpg as dialect_module
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from core.errors import StoreUnavailable
+from core.store.flushes import Flushes
 from core.store.tables import TENANT_SCHEMA
 
 DIALECT = dialect_module.dialect()  # type: ignore[no-untyped-call]
@@ -83,6 +86,11 @@ class Statement:
         constants = {k: v for k, v in compiled.params.items() if not compiled.binds[k].required}
         return _written_out(str(compiled), names, constants)
 
+    @cached_property
+    def writes(self) -> bool:
+        """Whether the rows that it touches or returns are rows that it writes."""
+        return isinstance(self._clause, UpdateBase)
+
 
 def _written_out(
     sql: str, names: tuple[str, ...], constants: Mapping[str, Any]
@@ -119,7 +127,10 @@ def _touches_tenant(clause: ClauseElement) -> bool:
 
 
 class Transaction:
-    """One database transaction, of one tenant or of the shared schema only."""
+    """One database transaction, of one tenant or of the shared schema only.
+
+    wrote: whether a row of it was certainly written, so that its commit waits for the disk.
+    """
 
     def __init__(
         self, connection: "PoolConnectionProxy[Row] | asyncpg.Connection[Row]", schema: str, tenant_id: str
@@ -128,6 +139,7 @@ class Transaction:
         self._schema = schema
         self._fixed: Mapping[str, Any] = {"tenant_id": tenant_id} if tenant_id else {}
         self.after_commit: list[Callable[[], None]] = []
+        self.wrote = False
 
     def _bound(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names, constants = statement.on(self._schema)
@@ -137,12 +149,16 @@ class Transaction:
     async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
         """Return every row."""
         sql, values = self._bound(statement, params)
-        return await self._connection.fetch(sql, *values)
+        rows = await self._connection.fetch(sql, *values)
+        self.wrote |= statement.writes and bool(rows)
+        return rows
 
     async def one(self, statement: Statement, /, **params: Any) -> Row | None:
         """Return the first row, or None."""
         sql, values = self._bound(statement, params)
-        return await self._connection.fetchrow(sql, *values)
+        row = await self._connection.fetchrow(sql, *values)
+        self.wrote |= statement.writes and row is not None
+        return row
 
     async def value(self, statement: Statement, /, **params: Any) -> Any:
         """Return the first column of the first row, or None."""
@@ -154,7 +170,9 @@ class Transaction:
         sql, values = self._bound(statement, params)
         status = await self._connection.execute(sql, *values)
         last = status.rsplit(" ", 1)[-1]
-        return int(last) if last.isdigit() else 0
+        touched = int(last) if last.isdigit() else 0
+        self.wrote |= statement.writes and touched > 0
+        return touched
 
     async def many(self, statement: Statement, rows: list[dict[str, Any]], /) -> None:
         """Run once for each of ``rows``, in one round trip."""
@@ -174,11 +192,30 @@ async def _no_reset(connection: "asyncpg.Connection[Row]") -> None:
     """Leave a returned connection as it is: it0 sets no session state, and a reset is a round trip."""
 
 
+BEGIN_UNFLUSHED = "BEGIN; SET LOCAL synchronous_commit TO off"
+FLUSH = Statement(select(func.pg_logical_emit_message(true(), "it0", "")))
+"""Writes nothing but a record to PostgreSQL's log, and its commit waits for the disk."""
+
+
+@asynccontextmanager
+async def _unflushed(connection: "PoolConnectionProxy[Row]") -> AsyncIterator[None]:
+    """Enclose a transaction whose commit does not wait for the disk."""
+    await connection.execute(BEGIN_UNFLUSHED)
+    try:
+        yield
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
 class Database:
     """A pool of connections of one role."""
 
     def __init__(self, pool: "asyncpg.Pool[Row]") -> None:
         self._pool = pool
+        self._flushes = Flushes(self._flush)
 
     @classmethod
     @asynccontextmanager
@@ -212,19 +249,42 @@ class Database:
             await _close(pool)
 
     @asynccontextmanager
-    async def transaction(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:
+    async def transaction(
+        self, schema: str = "", tenant_id: str = "", *, flushed: bool = True
+    ) -> AsyncIterator[Transaction]:
         """Yield a transaction; leaving it commits, an exception rolls back.
 
+        flushed: whether the commit waits for the disk. One that does not is seen by everybody at once; until
+        ``flush`` a crash of the database may lose it, but never without all that was committed later.
         Raises StoreUnavailable when the database cannot be reached or cannot write.
         """
         try:
-            async with self._pool.acquire(timeout=15) as connection, connection.transaction():
+            async with (
+                self._pool.acquire(timeout=15) as connection,
+                connection.transaction() if flushed else _unflushed(connection),
+            ):
                 transaction = Transaction(connection, schema, tenant_id)
                 yield transaction
+                mark = self._flushes.committed
         except (*UNREACHABLE, TimeoutError) as error:
             raise StoreUnavailable(reason=type(error).__name__) from error
+        if not flushed:
+            self._flushes.committed += 1
+        elif transaction.wrote:
+            self._flushes.flushed_up_to(mark)
         for call in transaction.after_commit:
             call()
+
+    async def flush(self) -> None:
+        """Wait until all that was committed before is on the disk.
+
+        Most often something else that is committed soon takes it there. Raises StoreUnavailable.
+        """
+        await self._flushes.wait()
+
+    async def _flush(self) -> None:
+        async with self.reading() as db:
+            await db.run(FLUSH)
 
     @asynccontextmanager
     async def reading(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Transaction]:

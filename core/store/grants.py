@@ -63,22 +63,9 @@ EXPIRE = Statement(
     .values(ended_at=param("now", MOMENT), ended_as="expired")
     .returning(G.c.approval_id)
 )
-_approvals_of = select(A.c.id).where(of_tenant(A), A.c.requester_id == param("person")).scalar_subquery()
-_votes_of = (
-    select(V.c.approval_id)
-    .where(of_tenant(V), V.c.user_id == param("person"), V.c.verdict == "approve")
-    .scalar_subquery()
-)
 VOID = Statement(
     update(G)
-    .where(
-        _live,
-        or_(
-            param("person") == "",
-            G.c.approval_id.in_(_approvals_of),
-            G.c.approval_id.in_(_votes_of),
-        ),
-    )
+    .where(_live, G.c.approval_id == param("id"))
     .values(ended_at=param("now", MOMENT), ended_as="void")
     .returning(G.c.approval_id)
 )

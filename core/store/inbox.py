@@ -165,7 +165,19 @@ _release = (
 )
 RELEASE = Statement(_release)
 _ended = _done.returning(I.c.id).cte("ended")
-DONE_AND_RELEASED = Statement(_release.where(exists(select(_ended.c.id))).add_cte(_ended))
+_more = exists(
+    select(literal_column("1"))
+    .select_from(I)
+    .where(
+        I.c.tenant_id == param("tenant"),
+        I.c.conversation_id == param("conversation"),
+        I.c.state == "new",
+        I.c.laned,
+    )
+)
+DONE_AND_RELEASED = Statement(
+    _release.where(exists(select(_ended.c.id))).returning(_more.label("more")).add_cte(_ended)
+)
 """Both or neither: work that is done lets its lane go."""
 HOLDS = Statement(
     select(L.c.stop)
@@ -300,16 +312,6 @@ CLAIM_FREE = Statement(
         literal_column("NULL::bigint").label("fence"),
         I.c.stop,
     )
-)
-NEXT_IN_LANE = Statement(
-    select(I.c.id)
-    .where(
-        I.c.tenant_id == param("tenant"),
-        I.c.conversation_id == param("conversation"),
-        I.c.state == "new",
-        I.c.laned,
-    )
-    .limit(1)
 )
 STEER = Statement(
     update(I)
@@ -478,17 +480,20 @@ async def check_fence(tx: Transaction, taken: Taken, me: str) -> bool:
 async def finish(tx: Transaction, taken: Taken, me: str) -> bool:
     """Mark the work done and let its lane go; return whether more waits in the lane.
 
+    For work with a lane the transaction holds the conversation, because it appended to it or by log.HOLD: who
+    wrote before is seen, and who writes now finds the lane free.
     Raises Fenced when somebody else owns the work by now: nothing of this transaction may stay.
     """
-    lane = {"tenant": taken.tenant_id, "conversation": taken.conversation_id}
     if taken.fence is None:
         done = await tx.run(DONE, id=taken.id, me=me)
+        more = False
     else:
-        done = await tx.run(DONE_AND_RELEASED, id=taken.id, me=me, fence=taken.fence, **lane)
+        lane = {"tenant": taken.tenant_id, "conversation": taken.conversation_id}
+        row = await tx.one(DONE_AND_RELEASED, id=taken.id, me=me, fence=taken.fence, **lane)
+        done, more = int(row is not None), bool(row and row["more"])
     if not done:
         raise Fenced(conversation=taken.conversation_id)
-    # Asked after the lane is let go: who wrote meanwhile saw it taken, or waited for this to be over.
-    return taken.fence is not None and await tx.one(NEXT_IN_LANE, **lane) is not None
+    return more
 
 
 async def give_up(tx: Transaction, taken: Taken, me: str) -> Row | None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     and_,
     bindparam,
+    case,
     column,
     exists,
     func,
@@ -36,14 +37,8 @@ C = tables.conversations
 E = tables.events
 
 BY_ID = Statement(select(C).where(of_tenant(C), C.c.id == param("id")))
-BY_THREAD = Statement(
-    select(C).where(
-        of_tenant(C),
-        C.c.installation_id == param("installation_id"),
-        C.c.thread == param("thread"),
-        C.c.status == "open",
-    )
-)
+_at_place = and_(C.c.installation_id == param("installation_id"), C.c.thread == param("thread"))
+BY_THREAD = Statement(select(C).where(of_tenant(C), _at_place, C.c.status == "open"))
 OPEN = Statement(
     upsert(C)
     .values(
@@ -114,18 +109,21 @@ _each = (
 _value = _each.c.value
 
 
-def _appending(*conditions: ColumnElement[bool]) -> Statement:
-    """Return the statement that appends events to a conversation, where it meets ``conditions``."""
+def _appending(*conditions: ColumnElement[bool], **values: ColumnElement[Any]) -> Statement:
+    """Return the statement that appends events to the conversation which meets ``conditions``.
+
+    values: what else is written of the conversation.
+    """
     bump = (
         update(C)
-        .where(of_tenant(C), C.c.id == param("conversation"), *conditions)
-        .values(last_seq=C.c.last_seq + param("count", BIG), updated_at=param("at", MOMENT))
-        .returning(C.c.last_seq)
+        .where(of_tenant(C), *conditions)
+        .values(last_seq=C.c.last_seq + param("count", BIG), updated_at=param("at", MOMENT), **values)
+        .returning(C.c.id, C.c.last_seq)
         .cte("bump")
     )
     rows = select(
         bindparam("tenant_id", type_=TEXT),
-        param("conversation"),
+        bump.c.id,
         bump.c.last_seq - param("count", BIG) + _each.c.n,
         _value["kind"].astext,
         _value["turn_id"].astext,
@@ -134,14 +132,17 @@ def _appending(*conditions: ColumnElement[bool]) -> Statement:
         param("at", MOMENT),
     ).select_from(bump.join(_each, literal_column("true")))
     columns = ["tenant_id", "conversation_id", "seq", "kind", "turn_id", "user_id", "body", "at"]
-    return Statement(insert(E).from_select(columns, rows).returning(E.c.seq))
+    return Statement(insert(E).from_select(columns, rows).returning(E.c.seq, E.c.conversation_id))
 
 
-APPEND = _appending()
-APPEND_AT = _appending(
-    C.c.installation_id == param("installation_id"),
-    C.c.thread == param("thread"),
-    or_(C.c.status == "open", param("or_closed", BOOL)),
+_by_id = C.c.id == param("conversation")
+APPEND = _appending(_by_id)
+APPEND_AT = _appending(_by_id, _at_place, or_(C.c.status == "open", param("or_closed", BOOL)))
+APPEND_OPEN = _appending(
+    _at_place,
+    C.c.status == "open",
+    C.c.updated_at > param("since", MOMENT),
+    title=case((C.c.title == "", param("title")), else_=C.c.title),
 )
 AFTER = Statement(
     select(E.c.seq, E.c.kind, E.c.turn_id, E.c.user_id, E.c.body, E.c.at)
@@ -220,6 +221,21 @@ async def append_at(
         APPEND_AT, conversation=conversation_id, count=1, at=at, events=[event.as_json()], **place
     )
     return int(row[0]) if row else None
+
+
+async def append_open(
+    tx: Transaction, address: Address, event: Event, at: datetime, title: str, since: datetime
+) -> tuple[str, int] | None:
+    """Append what came in to the conversation that is open at ``address``; return its id and the number.
+
+    title: what it is called if it has no name yet. None where nothing is open, or nothing was said in it
+    ``since`` then.
+    """
+    place = {"installation_id": address.installation_id, "thread": address.thread}
+    row = await tx.one(
+        APPEND_OPEN, count=1, at=at, events=[event.as_json()], title=title, since=since, **place
+    )
+    return (row["conversation_id"], row["seq"]) if row else None
 
 
 async def open_conversation(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import and_, func, select, true
+from sqlalchemy import and_, exists, func, select, true
 
 from core.store import people, preferences, tables
 from core.store.database import Statement, Transaction
@@ -12,13 +12,21 @@ from core.store.statements import of_tenant, param
 from core.work import User
 
 C = tables.conversations
+K = tables.clusters
 S = tables.settings
 U = tables.users
 
 _settings = select(func.jsonb_object_agg(S.c.key, S.c.value)).where(of_tenant(S)).scalar_subquery()
+_clusters = exists(select(K.c.id).where(of_tenant(K), K.c.status != "removed"))
 _vault = select(*VAULT_STATE).where(of_tenant(tables.credentials)).subquery("vault")
 READ = Statement(
-    select(U, C.c.engine.label("conversation_engine"), _settings.label("settings"), *_vault.c)
+    select(
+        U,
+        C.c.engine.label("conversation_engine"),
+        _settings.label("settings"),
+        _clusters.label("clusters"),
+        *_vault.c,
+    )
     .select_from(C)
     .join(U, and_(of_tenant(U), U.c.id == param("user")), isouter=True)
     .join(_vault, true())
@@ -30,13 +38,15 @@ READ = Statement(
 class Opening:
     """What holds as work begins. user: None for it0's own work, or somebody unknown.
 
-    engine: the conversation's own, None for its tenant's; vault: the state of the tenant's secrets.
+    engine: the conversation's own, None for its tenant's; vault: the state of the tenant's secrets;
+    clusters: whether the tenant has any.
     """
 
     user: User | None = None
     wishes: Preferences = field(default_factory=Preferences)
     engine: str | None = None
     vault: VaultState | None = None
+    clusters: bool = True
 
 
 async def read(tx: Transaction, conversation_id: str, user_id: str | None) -> Opening:
@@ -46,4 +56,5 @@ async def read(tx: Transaction, conversation_id: str, user_id: str | None) -> Op
         return Opening()
     user = people.user_of(row) if row["id"] else None
     vault = tuple(row[column.name] for column in _vault.c)
-    return Opening(user, preferences.of(row["settings"] or {}), row["conversation_engine"], vault)
+    wishes = preferences.of(row["settings"] or {})
+    return Opening(user, wishes, row["conversation_engine"], vault, row["clusters"])

@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
 from core.store.database import Statement
-from core.store.statements import BIG, INT, MOMENT, of_tenant, param
+from core.store.statements import BIG, BOOL, INT, MOMENT, of_tenant, param
 
 T = tables.totps
 _mine = (of_tenant(T), T.c.user_id == param("user"))
@@ -49,7 +49,7 @@ WRONG = Statement(
 ASK = Statement(
     update(T)
     .where(*_mine, T.c.confirmed_at.is_not(None))
-    .values(asked_for=param("approval"), asked_at=param("now", MOMENT))
+    .values(asked_for=param("approval"), asked_grants=param("grants", BOOL), asked_at=param("now", MOMENT))
     .returning(T.c.user_id)
 )
 REMOVE = Statement(delete(T).where(*_mine).returning(T.c.confirmed_at))

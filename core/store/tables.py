@@ -479,6 +479,7 @@ totps = _tenant_table(
     _may("proven_until", Moment),
     _may("asked_for", Text),
     _may("asked_at", Moment),
+    _must("asked_grants", Boolean, "false"),
 )
 
 runs = _tenant_table(

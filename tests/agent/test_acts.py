@@ -7,7 +7,8 @@ from fakes.shell import Answer
 from support.place import Place, at_work, built, until
 from support.store import Store, actions
 
-from agent.gate.approvals import Approvals, Click
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.votes import Click
 from core.messages import Accepted
 from core.store import preferences
 

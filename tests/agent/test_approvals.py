@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
-from fakes.desk import Noted, make_desk, taken_work
+from fakes.desk import Noted, make_desk, make_grants, taken_work
 from support.store import Store, actions, add_user
 
-from agent.gate.approvals import EXPIRY, Approvals, Click
+from agent.gate.deciding.approvals import EXPIRY, Approvals
+from agent.gate.deciding.votes import Click
 from agent.keys import ApiKeys
 from core.errors import Fenced, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
@@ -74,7 +75,9 @@ class Scene:
 
     async def key_of(self, maker: User, name: str = "robot") -> User:
         """Return the user of a key that ``maker`` makes."""
-        await ApiKeys(self.store.clock).new(self.tenant, maker, name, "admin", "en")
+        await ApiKeys(self.store.clock, make_grants(self.store.clock)).new(
+            self.tenant, maker, name, "admin", "en"
+        )
         async with self.tenant.reading() as db:
             found = await people.user_named(db, name)
         assert found is not None

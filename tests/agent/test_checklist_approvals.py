@@ -15,8 +15,9 @@ from test_claude_api import thinking
 from test_grants import RESTART, STOP, answered, audited, granted, pending, prefer, ran, rows
 
 from agent.fleet.forms import NewServer
-from agent.gate.approvals import Approvals, Click
-from agent.gate.grants import Grants
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.grants import Grants
+from agent.gate.deciding.votes import Click
 from agent.risk import classify
 from bot.texts.chats import Chats
 from core.errors import Late, NotAllowed, NotFound, Refused

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gate.deciding import Words, is_yes, own_code, read
+from agent.gate.deciding.typed import Words, is_yes, own_code, read
 
 CODE = re.compile(r"[A-Z][1-9]-[1-9][0-9]{2}")
 

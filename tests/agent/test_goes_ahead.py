@@ -12,7 +12,8 @@ from test_claude_api import thinking
 from test_grants import RESTART, STOP, answered, audited, pending, prefer, ran, rows
 
 from agent.fleet.forms import NewServer
-from agent.gate.approvals import Approvals, Click
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.votes import Click
 from bot.texts.render import Renderer
 from core.errors import Late
 from core.ids import new_id

@@ -1,5 +1,6 @@
 """Grants: an approved command runs again unasked, exactly as it was granted, until it ends or is ended."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,13 +12,14 @@ from support.store import Store, add_user
 from test_claude_api import thinking
 
 from agent.fleet.forms import NewServer
-from agent.gate.approvals import Approvals, Click
-from agent.gate.grants import Grants
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.grants import Grants
+from agent.gate.deciding.votes import Click
 from core.errors import BadInput, NotAllowed, NotFound
 from core.ids import new_id
 from core.messages import Accepted, with_file
 from core.store import grants as stored
-from core.store import preferences
+from core.store import log, people, preferences
 from core.store.database import Row
 from core.work import Role, User
 
@@ -161,6 +163,17 @@ async def end(place: Place, how: str) -> None:
         case "requester let out":
             await staff.change(place.tenant, None, "bob", role=None, active=False)
             await staff.change(place.tenant, None, "bob", role=None, active=True)
+        case "giver lowered":
+            await staff.change(place.tenant, None, "eve", role="viewer", active=None)
+        case "server changed":
+            web = await place.app.fleet.server(place.tenant, "web")
+            await place.app.fleet.change_server(place.tenant, place.ann, web, {"environment": "staging"})
+        case "host key dropped":
+            web = await place.app.fleet.server(place.tenant, "web")
+            await place.app.fleet.distrust(place.tenant, place.ann, web)
+        case "server removed":
+            web = await place.app.fleet.server(place.tenant, "web")
+            await place.app.fleet.remove_server(place.tenant, place.ann, web)
         case "prod":
             await place.store.as_owner(f"UPDATE {schema}.server SET environment = 'prod'")
         case "other account":
@@ -193,15 +206,55 @@ async def test_end_of_a_grant_is_said_where_it_was_given_and_recorded(store: Sto
         assert await Grants(place.app.desk).live(place.tenant) == []
 
 
-@pytest.mark.parametrize("how", ["halted", "giver let out", "requester let out"])
-async def test_void_grant_is_recorded_with_its_reason(store: Store, how: str) -> None:
+VOIDS = {
+    "halted": "grant.why_halted",
+    "giver let out": "grant.why_let_out",
+    "requester let out": "grant.why_let_out",
+    "giver lowered": "grant.why_lowered",
+    "server changed": "grant.why_changed",
+    "host key dropped": "grant.why_changed",
+    "server removed": "grant.why_removed",
+}
+
+
+@pytest.mark.parametrize(("how", "why"), VOIDS.items())
+async def test_void_grant_is_said_where_it_was_given_with_its_reason_and_recorded(
+    store: Store, how: str, why: str
+) -> None:
     async with at_work(store) as place:
         bob = await add_user(place.tenant, store.clock, "bob", Role.OPERATOR)
         eve = await add_user(place.tenant, store.clock, "eve", Role.OPERATOR)
         await granted(place, RESTART, by=eve, user=bob)
         await end(place, how)
         (row,) = await audited(place, "grant.void")
-        assert json.loads(row["detail"])["why"] == ("halted" if how == "halted" else "person")
+        assert json.loads(row["detail"])["why"] == why
+        assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
+        due = await place.store.as_owner("SELECT state FROM it0_shared.timer WHERE kind = 'grant_end'")
+        assert [row["state"] for row in due] == ["done"]
+
+
+async def test_grant_that_a_key_gave_ends_with_the_key(store: Store) -> None:
+    async with at_work(store) as place:
+        await place.app.keys.new(place.tenant, place.ann, "robot", "operator", "en")
+        async with place.tenant.reading() as db:
+            robot = await people.user_named(db, "robot")
+        await granted(place, RESTART, by=robot)
+        await place.app.keys.revoke(place.tenant, place.ann, "robot")
+        assert (await said(place, "grant.void"), await said(place, "grant.why_key")) == (1, 1)
+
+
+async def test_what_only_tells_of_a_server_and_changes_of_others_leave_a_grant_alone(store: Store) -> None:
+    async with at_work(store) as place:
+        fleet, ann = place.app.fleet, place.ann
+        db, _ = await fleet.add_server(place.tenant, ann, NewServer("db", connection="local"))
+        await granted(place, RESTART)
+        web = await fleet.server(place.tenant, "web")
+        await fleet.change_server(place.tenant, ann, web, {"description": "the shop", "tags": {"a": "b"}})
+        await fleet.change_server(place.tenant, ann, db, {"environment": "prod"})
+        await add_user(place.tenant, store.clock, "bob", Role.ADMIN)
+        await place.app.staff.change(place.tenant, None, "bob", role="viewer", active=None)
+        assert len(await Grants(place.app.desk).live(place.tenant)) == 1
+        assert await said(place, "grant.void") == 0
 
 
 async def test_without_minutes_nothing_is_offered_and_a_forged_button_decides_nothing(store: Store) -> None:
@@ -335,3 +388,20 @@ async def test_listed_with_whole_command_servers_people_and_end(store: Store) ->
         body = next(row["body"] for row in await place.events(listed) if row["kind"] == "reply")
         assert [part.get("say") for part in body["parts"]] == ["grants.count", "grants.line", None]
         assert body["parts"][2] == {"code": RESTART, "title": code}
+
+
+@pytest.mark.parametrize("how", ["revoked", "server changed", "giver let out"])
+async def test_an_end_takes_its_locks_as_a_start_does_so_that_neither_holds_up_the_other(
+    store: Store, how: str
+) -> None:
+    async with at_work(store) as place:
+        eve = await add_user(place.tenant, store.clock, "eve", Role.OPERATOR)
+        await granted(place, RESTART, by=eve)
+        (grant,) = await Grants(place.app.desk).live(place.tenant)
+        async with place.tenant.transaction() as tx:  # as the start of a run does
+            await tx.one(log.HOLD, id=grant.approval.conversation_id)
+            ending = asyncio.create_task(end(place, how))
+            await until(lambda: store.as_owner("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            assert await tx.one(stored.HOLD, id=grant.id, now=place.app.clock()) is not None
+        await ending
+        assert await until(lambda: said(place, "grant.revoked" if how == "revoked" else "grant.void")) == 1

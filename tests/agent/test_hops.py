@@ -11,7 +11,7 @@ from support.sshd import SSHD, Sshd, start_sshd
 from support.store import Store
 
 from agent.fleet.forms import NewServer
-from agent.gate.jobs import unasked
+from agent.gate.running.jobs import unasked
 from agent.shell.hostkeys import fingerprint
 from agent.shell.ssh import SshShell
 from core.errors import Refused

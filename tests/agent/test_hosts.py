@@ -8,7 +8,7 @@ from support.store import Store
 
 from agent.fleet.clusters import NewCluster
 from agent.fleet.forms import NewServer
-from agent.gate.judging import with_outside
+from agent.gate.judging.hosts import with_outside
 from agent.risk import check_policy, classify
 from agent.risk.policy import NONE, policy_of
 from core.work import Risk

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fakes.desk import make_grants
 from support.store import Store, actions, add_user
 
 from agent.keys import ApiKeys
@@ -24,7 +25,7 @@ async def store(module_store: Store) -> Store:
 @pytest.fixture
 def api_keys(store: Store) -> ApiKeys:
     """Return the keys' door."""
-    return ApiKeys(store.clock)
+    return ApiKeys(store.clock, make_grants(store.clock))
 
 
 async def test_key_is_stored_as_a_hash_and_named_by_its_prefix(store: Store, api_keys: ApiKeys) -> None:
@@ -94,7 +95,7 @@ async def test_key_that_would_have_ended_already_is_not_made(store: Store, api_k
 async def test_key_is_no_person_for_quotas_links_codes_and_the_last_admin(
     store: Store, api_keys: ApiKeys
 ) -> None:
-    tenant, staff = await store.first(), Staff(store.clock, 60)
+    tenant, staff = await store.first(), Staff(store.clock, 60, make_grants(store.clock))
     root = await add_user(tenant, store.clock, "root", Role.ADMIN)
     await api_keys.new(tenant, root, "robot", "admin", "en")
     async with tenant.reading() as db:
@@ -128,7 +129,7 @@ async def test_who_is_let_out_or_may_less_takes_the_keys_that_may_more_along(
     async with tenant.reading() as db:
         ci = await people.user_named(db, "ci")
     _, token = await api_keys.new(tenant, ci, "of ci", "admin", "en")
-    revoked = await Staff(store.clock, 10).change(tenant, ann, "bob", **change)
+    revoked = await Staff(store.clock, 10, make_grants(store.clock)).change(tenant, ann, "bob", **change)
     assert {key.name for key in await api_keys.listed(tenant) if key.revoked_at is None} == left
     assert set(revoked) == {"theirs", "look", "ci", "of ci"} - left
     async with tenant.reading() as db:
@@ -142,6 +143,6 @@ async def test_admin_who_was_let_out_a_moment_ago_makes_no_key(
 ) -> None:
     tenant = await store.first()
     ann, bob = [await add_user(tenant, store.clock, name) for name in ("ann", "bob")]
-    await Staff(store.clock, 10).change(tenant, ann, "bob", **change)
+    await Staff(store.clock, 10, make_grants(store.clock)).change(tenant, ann, "bob", **change)
     with pytest.raises(NotAllowed):
         await api_keys.new(tenant, bob, "late", "admin", "en")

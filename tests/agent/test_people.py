@@ -5,6 +5,7 @@ import itertools
 from datetime import timedelta
 
 import pytest
+from fakes.desk import make_grants
 from fakes.shell import ScriptedShell
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ class Seconds:
 @pytest.fixture
 def staff(store: Store) -> Staff:
     """Return the people's door with codes that hold an hour."""
-    return Staff(store.clock, 60)
+    return Staff(store.clock, 60, make_grants(store.clock))
 
 
 @pytest.fixture
@@ -110,7 +111,9 @@ async def test_same_name_at_the_same_moment_is_added_once(store: Store, staff: S
 async def test_bad_name_is_refused(module_store: Store, name: str) -> None:
     tenant = await module_store.first()
     with pytest.raises(BadInput) as caught:
-        await Staff(module_store.clock, 60).add(tenant, None, name, "viewer", "en")
+        await Staff(module_store.clock, 60, make_grants(module_store.clock)).add(
+            tenant, None, name, "viewer", "en"
+        )
     assert caught.value.say.key == "people.bad_name"
 
 

@@ -227,10 +227,9 @@ async def test_policy_that_loosens_what_an_earlier_one_raised_is_seen(bench: Ben
     assert [(each.old, each.new, each.entry) for each in found.changed] == [(2, 0, "")]
 
 
-async def test_file_that_was_asked_for_is_no_command(bench: Bench) -> None:
-    detail = {"command": "write_file /etc/x sha256 - -> -", "level": 2, "servers": [], "kind": "write"}
-    for action in ("approval.asked", "command.intent"):
-        await bench.work.tenant.audit.append(Entry(action, "agent", detail=detail), bench.store.clock())
+async def test_what_is_read_or_written_for_a_file_act_is_no_command_of_its_own(bench: Bench) -> None:
+    detail = {"command": "base64 /etc/x", "level": 0, "servers": [], "kind": "file"}
+    await bench.work.tenant.audit.append(Entry("command.intent", "agent", detail=detail), bench.store.clock())
     assert (await tried(bench, tighten={"all": {**DF, "program": "*"}})).asked == 0
 
 

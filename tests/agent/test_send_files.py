@@ -11,7 +11,7 @@ from support.store import Store, actions
 
 from agent.engines.direct import read
 from agent.engines.targets import Intent
-from agent.gate.sending import name_of
+from agent.gate.actions.sending import name_of
 from agent.shell.local import Local
 from agent.shell.ssh import SshShell
 from core.store import files

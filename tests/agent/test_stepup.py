@@ -6,11 +6,11 @@ from typing import Any
 
 import pyotp
 import pytest
-from fakes.desk import make_desk
+from fakes.desk import make_desk, make_grants
 from support.store import Store, actions, add_user
 
-from agent.gate import totp
-from agent.gate.stepup import StepUp, place_of
+from agent.gate.proving import totp
+from agent.gate.proving.stepup import StepUp, place_of
 from agent.keys import ApiKeys
 from core.errors import NotAllowed, Refused, VaultError
 from core.messages import Address
@@ -197,7 +197,9 @@ async def test_admin_takes_one_away_and_its_person_is_told(scene: Scene) -> None
 
 
 async def test_key_has_no_second_factor(scene: Scene) -> None:
-    await ApiKeys(scene.store.clock).new(scene.tenant, scene.ann, "robot", "admin", "en")
+    await ApiKeys(scene.store.clock, make_grants(scene.store.clock)).new(
+        scene.tenant, scene.ann, "robot", "admin", "en"
+    )
     async with scene.tenant.reading() as db:
         robot = await people.user_named(db, "robot")
     assert robot is not None

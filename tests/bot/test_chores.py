@@ -9,7 +9,7 @@ from support.store import Store
 
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
-from agent.gate.approvals import EXPIRY, Approvals
+from agent.gate.deciding.approvals import EXPIRY, Approvals
 from bot.upkeep.chores import KEPT, PURGE, timer_handlers
 from core.ids import new_id
 from core.messages import Address

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.store import AUDIT_KEY, Store, actions, add_user
 
-from agent.gate.approvals import Approvals
+from agent.gate.deciding.approvals import Approvals
 from bot.chat.controls import Controls
 from bot.cli import main
 from bot.commands import terminal

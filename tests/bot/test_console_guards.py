@@ -2,16 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 from support.house import Client, House, audit_of, running_house, signed_in
+from support.staff import admin
 
 from bot.console.origin import same_origin
 from bot.web.connections import serve_by
+
+__all__ = ["admin"]
 
 GUARDED = ("content-security-policy", "x-content-type-options", "x-frame-options", "cache-control")
 
@@ -23,15 +26,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         tmp_path_factory.mktemp("guards") / "home", WEBSOCKET_OPENS_PER_MINUTE="60"
     ) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-async def admin(house: House) -> AsyncIterator[Client]:
-    """Yield the first admin, connected."""
-    client = await signed_in(house, "admin")
-    await client.connect()
-    yield client
-    await client.close()
 
 
 def cookie_of(client: Client) -> str:

@@ -12,10 +12,10 @@ from support.store import Store, actions, add_user
 from test_pasted import tables_with
 
 from agent.engine import ApprovalRequired, Completed, EngineEvent, Request, ToolResult, Tools
-from agent.gate.deciding import own_code
+from agent.gate.deciding.typed import own_code
 from core.messages import Click
 from core.store import approvals as stored
-from core.store import preferences
+from core.store import grants, preferences
 from core.work import Approval, Role, User
 
 LOW, HIGH = "systemctl restart nginx", "apt-get install nginx"
@@ -69,6 +69,12 @@ class Room:
             found = await stored.get(db, approval.id)
         assert found is not None
         return found.status
+
+    async def granted(self) -> list[int]:
+        """Return for how many minutes each grant holds that was given."""
+        async with self.place.tenant.reading() as db:
+            found = await grants.live(db, self.place.store.clock())
+        return [(each.ends_at - each.given_at).seconds // 60 for each in found]
 
     async def said(self, user: User, text: str | Click, thread: str = "", kind: str = "reply") -> list[str]:
         """Say something and return the keys of the answer's sentences."""
@@ -222,6 +228,32 @@ async def test_click_asks_for_a_code_in_private_and_the_code_completes_it(room: 
 
 async def _is(room: Room, approval: Approval, status: str) -> bool:
     return await room.status(approval) == status
+
+
+@pytest.mark.parametrize(
+    ("verb", "asks", "minutes"), [("grant", "totp.question_grant", [15]), ("approve", "totp.question", [])]
+)
+async def test_code_gives_the_minutes_that_were_clicked_and_no_others(
+    room: Room, verb: str, asks: str, minutes: list[int]
+) -> None:
+    await room.prefer(step_up=True)
+    await room.enrol(room.bob)
+    approval = await room.ask(HIGH)
+    assert asks in await room.said(room.bob, Click(f"{verb}:{approval.id}"))
+    code = room.code(room.bob)
+    assert await room.said(room.bob, code, kind="notice") == ["totp.right", "approval.counted_approved"]
+    assert await room.granted() == minutes
+
+
+async def test_click_that_is_made_again_without_the_minutes_takes_them_back(room: Room) -> None:
+    await room.prefer(step_up=True)
+    await room.enrol(room.bob)
+    approval = await room.ask(HIGH)
+    for verb in ("grant", "approve"):
+        await room.said(room.bob, Click(f"{verb}:{approval.id}"))
+    await room.said(room.bob, room.code(room.bob), kind="notice")
+    assert await room.status(approval) == "approved"
+    assert await room.granted() == []
 
 
 async def test_typed_code_is_kept_nowhere_and_taken_back(

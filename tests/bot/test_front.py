@@ -15,6 +15,7 @@ from core.errors import BadInput, NotFound, StoreUnavailable
 from core.ids import new_id
 from core.messages import Accepted, Address, Click, Inbound, Live, Progress, Sender, Sending, Text
 from core.store import people
+from core.store.database import Database
 from core.tenant import Tenant
 
 
@@ -205,6 +206,36 @@ async def test_stop_passes_by_a_running_turn(store: Store, words: str) -> None:
         await place.send(words)
         assert sorted(await place.replies(first, 2)) == [["stop.stopping"], ["turn.stopped"]]
         assert await place.open_work() == []
+
+
+class NoDisk(Database):
+    """A database that is gone before what was committed is on its disk."""
+
+    gone = asyncio.Event()
+
+    async def flush(self) -> None:
+        """Never get there."""
+        await self.gone.wait()
+        raise StoreUnavailable(reason="gone")
+
+
+async def test_what_may_be_lost_with_the_database_is_neither_accepted_nor_worked_on(store: Store) -> None:
+    engine = ScriptedEngine()
+
+    async def script(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
+        await engine.pause()
+        yield Completed(("never",))
+
+    engine.script = script
+    async with at_work(store, engine, database=NoDisk, heartbeat_s=60) as place:
+        sent = asyncio.ensure_future(place.send("long"))
+        await engine.reached.wait()
+        NoDisk.gone.set()
+        with pytest.raises(StoreUnavailable):
+            await sent
+        while engine.running:
+            await asyncio.sleep(0.01)
+        assert engine.interrupted == []
 
 
 async def test_null_characters_are_left_out(store: Store, place: Place) -> None:

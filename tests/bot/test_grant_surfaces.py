@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from support.house import Client, House
@@ -90,6 +91,36 @@ async def test_api_changes_the_settings_within_their_bounds(client: Client) -> N
     assert changed["preferences"]["l1_goes_ahead"] is True
     _, changed = await client.call("PATCH", "/api/v1/tenant", {"grant_minutes": 15, "l1_goes_ahead": False})
     assert changed["preferences"]["grant_minutes"] == 15
+
+
+@pytest.mark.timeout(300)
+async def test_suspended_tenant_runs_nothing_on_a_grant_and_its_chat_says_why(
+    house: House, client: Client, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    append = f"sh -c 'echo x >> {mark}'"
+    approval = await asked(client, append)
+    place = approval["conversation"]
+    await client.post(f"/api/v1/approvals/{approval['id']}/grant")
+    await client.until(lambda: mark.exists())
+    await client.ask(f"/run local {append}")
+    await client.until(lambda: mark.read_text() == "x\nx\n")
+    try:
+        assert (await command(house, "tenant", "suspend", "default"))[0] == 0
+        said = await client.until(lambda: ended(client, place, approval["code"]))
+        assert "this tenant is suspended" in said[0]
+        assert "suspended" in str((await client.ask(f"/run local {append}"))["body"])
+    finally:
+        assert (await command(house, "tenant", "resume", "default"))[0] == 0
+    assert (await client.ask(f"/run local {append}"))["kind"] == "card"
+    assert (await client.get("/api/v1/grants"))["grants"] == []
+    assert (mark.read_text(), len(ended(client, place, approval["code"]))) == ("x\nx\n", 1)
+
+
+def ended(client: Client, conversation: str, code: str) -> list[str]:
+    """Return what a conversation's page says of a grant's end."""
+    said = [str(event["body"]) for event in client.of_kind(conversation, "notice")]
+    return [text for text in said if f"Grant {code} has ended" in text]
 
 
 async def test_revoke_in_chat_says_what_it_takes(client: Client) -> None:

@@ -4,14 +4,17 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from support.house import Client, House, audit_of, running_house, signed_in, words_of
+from support.house import Client, House, audit_of, running_house, words_of
 from support.sshd import SSHD, Sshd, relay_to, start_sshd
+from support.staff import admin, connected, olga, victor
+
+__all__ = ["admin", "olga", "victor"]
 
 needs_sshd = pytest.mark.skipif(not SSHD, reason="there is no OpenSSH server here")
 
@@ -21,37 +24,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Yield a running it0."""
     with running_house(tmp_path_factory.mktemp("house") / "home", CONNECT_TIMEOUT_S="3") as running:
         yield running
-
-
-async def connected(house: House, name: str, role: str = "") -> Client:
-    """Return a person's client, connected."""
-    client = await signed_in(house, name, role)
-    await client.connect()
-    return client
-
-
-@pytest.fixture(scope="module")
-async def admin(house: House) -> AsyncIterator[Client]:
-    """Yield the first admin, connected."""
-    client = await connected(house, "admin")
-    yield client
-    await client.close()
-
-
-@pytest.fixture(scope="module")
-async def olga(house: House) -> AsyncIterator[Client]:
-    """Yield an operator, connected."""
-    client = await connected(house, "olga", "operator")
-    yield client
-    await client.close()
-
-
-@pytest.fixture(scope="module")
-async def victor(house: House) -> AsyncIterator[Client]:
-    """Yield a viewer, connected."""
-    client = await connected(house, "victor", "viewer")
-    yield client
-    await client.close()
 
 
 async def test_read_runs_at_once_and_its_output_is_the_answer(admin: Client) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.house import Client, House, audit_of, running_house, signed_in, words_of
+from support.house import Client, House, audit_of, running_house, words_of
+from support.staff import admin, connected, olga
+
+__all__ = ["admin", "olga"]
 
 ENTRY = {"program": "df", "level": 2, "reason": "Ask us."}
 TOML = '[tighten.disk]\nprogram = "df"\nlevel = 2\nreason = "Ask us."\n'
@@ -18,29 +21,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Yield a running it0."""
     with running_house(tmp_path_factory.mktemp("policy") / "home") as running:
         yield running
-
-
-async def connected(house: House, name: str, role: str = "") -> Client:
-    """Return a person's client, connected."""
-    client = await signed_in(house, name, role)
-    await client.connect()
-    return client
-
-
-@pytest.fixture(scope="module")
-async def admin(house: House) -> AsyncIterator[Client]:
-    """Yield the first admin, connected."""
-    client = await connected(house, "admin")
-    yield client
-    await client.close()
-
-
-@pytest.fixture(scope="module")
-async def olga(house: House) -> AsyncIterator[Client]:
-    """Yield an operator, connected."""
-    client = await connected(house, "olga", "operator")
-    yield client
-    await client.close()
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +135,36 @@ async def test_classify_goes_by_a_tenants_policy_and_servers(house: House, admin
     raised, outside = map(json.loads, done.stdout.splitlines())
     assert (raised["level"], raised["entry"]) == (2, "disk")
     assert any("x, which is not one of your servers" in reason for reason in outside["reasons"])
+
+
+FILES = {"program": "write_file", "path": "/srv/app", "level": 3, "reason": "Only by the pipeline."}
+
+
+@pytest.mark.parametrize(
+    ("language", "forbidden", "entry", "listed"),
+    [
+        ("en", "L3, forbidden", "entry “files” makes this L3", "write_file /srv/app is at least L3"),
+        ("zh", "L3，禁止", "条目“files”将其定为 L3", "write_file /srv/app 至少为 L3"),
+    ],
+)
+async def test_entry_for_files_is_told_in_chat_by_why_and_on_the_command_line(
+    house: House,
+    admin: Client,
+    tmp_path: Path,
+    language: str,
+    forbidden: str,
+    entry: str,
+    listed: str,
+) -> None:
+    (tmp_path / "policy.json").write_text(json.dumps({"tighten": {"files": FILES}}))
+    await it0(house, "policy", "set", str(tmp_path / "policy.json"))
+    await admin.ask(f"/language {language}")
+    told = words_of(await admin.ask("/why write_file /srv/app/a.conf on local"))
+    refused = words_of(await admin.ask("/write local /srv/app/a.conf\nport = 1"))
+    shown = words_of(await admin.ask("/policy"))
+    await admin.ask("/language en")
+    assert forbidden in told
+    assert entry in told
+    assert entry in refused
+    assert listed in shown
+    assert 'path = "/srv/app"' in (await asyncio.to_thread(house.command, "policy", "show")).stdout

@@ -4,7 +4,8 @@ import pytest
 from fakes.desk import make_desk, taken_work
 from support.store import Store, actions, add_user
 
-from agent.gate.approvals import Approvals, Click
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.votes import Click
 from core.errors import NotAllowed, Refused
 from core.store import approvals as stored
 from core.tenant import Tenant

@@ -23,7 +23,7 @@ from support.house import FAST, ROOT, free_port
 from support.place import until
 from support.store import AUDIT_KEY, Store, add_user
 
-from agent.gate.approvals import Approvals
+from agent.gate.deciding.approvals import Approvals
 from bot.embedded import Home, make_keys
 from bot.process.addresses import POSTGRES, REDIS, is_url
 from bot.process.running import _serve

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from fakes.engine import ScriptedEngine
+from fakes.engine import ScriptedEngine, waiting_engine
 from support.chat import Chat, chat_at
 from support.place import Place, at_work, until
 from support.store import Store, actions, add_user
 
-from agent.engine import Completed, EngineEvent, Request, Tools
 from bot.chat.talks import Talks
 from core.errors import NotFound, Refused
 from core.ids import new_id
@@ -24,15 +23,7 @@ CHANGE = "/run web systemctl restart nginx"
 @pytest.fixture
 def engine() -> ScriptedEngine:
     """Return the engine of the place; what is said with "slow" waits for the test."""
-    scripted = ScriptedEngine()
-
-    async def script(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
-        if "slow" in request.text:
-            await scripted.pause()
-        yield Completed((f"heard {request.text}",))
-
-    scripted.script = script
-    return scripted
+    return waiting_engine()
 
 
 @pytest.fixture

@@ -102,3 +102,54 @@ async def test_a_code_is_asked_for_in_private_deleted_there_and_completes_the_ta
     assert code not in desk.house.log.read_text() + await desk.command("audit", "export")
     await desk.command("tenant", "set", "step_up", "off")
     await desk.command("user", "forget-totp", "admin")
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "words", "over"),
+    [
+        ("en", "Approve + 15 min", "has ended: admin has stopped everything.", "Work goes on"),
+        ("zh", "批准并授权 15 分钟", "已结束：admin 已全部停止。", "已恢复工作"),
+    ],
+)
+async def test_the_chat_of_a_grant_says_once_that_it_ended_and_why(
+    desk: Desk, language: str, button: str, words: str, over: str
+) -> None:
+    await said(desk, f"/language {language}", {"en": "English", "zh": "中文"}[language])
+    command, mark = desk.write()
+    card = await said(desk, f"/run local {command}", "· L2")
+    before = len(desk.double.messages(ANN))
+    desk.double.click(card, button, ANN)
+    await desk.double.until(lambda: mark.read_text() == "x\n")
+    desk.double.say(ANN, ANN, "/halt")
+    await heard(desk, before, words)
+    await said(desk, "/resume", over)
+    assert (await said(desk, f"/run local {command}", "· L2")).buttons
+    assert sum(words in message.visible for message in desk.double.messages(ANN)[before:]) == 1
+    await said(desk, "/language en", "English")
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "asks", "given"),
+    [
+        ("en", "Approve + 15 min", "let it run again unasked for 15 minutes", "runs unasked on its servers"),
+        ("zh", "批准并授权 15 分钟", "在 15 分钟内再次执行而无需审批", "给予临时授权"),
+    ],
+)
+async def test_the_code_gives_the_minutes_that_were_tapped(
+    desk: Desk, language: str, button: str, asks: str, given: str
+) -> None:
+    await desk.command("tenant", "set", "step_up", "on")
+    await said(desk, f"/language {language}", {"en": "English", "zh": "中文"}[language])
+    secret = await enrolled(desk, "admin")
+    command, mark = desk.write()
+    card = await said(desk, f"/run local {command}", "· L2")
+    before = len(desk.double.messages(ANN))
+    desk.double.click(card, button, ANN)
+    assert command in (await heard(desk, before, asks)).visible
+    await said(desk, pyotp.TOTP(secret).now(), given)
+    await desk.double.until(lambda: mark.read_text() == "x\n")
+    desk.double.say(ANN, ANN, f"/run local {command}")
+    await desk.double.until(lambda: mark.read_text() == "x\nx\n")
+    await desk.command("tenant", "set", "step_up", "off")
+    await desk.command("user", "forget-totp", "admin")
+    await said(desk, "/language en", "English")

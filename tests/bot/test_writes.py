@@ -1,7 +1,7 @@
 """Files that are changed from the console: on a server over SSH, with cards that people read and click."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from playwright.async_api import Browser, expect
 from support.browser import CHROMIUM
 from support.house import Client, House, audit_of, running_house, signed_in, words_of
 from support.sshd import SSHD, Sshd, start_sshd
+from support.staff import admin
 from test_two_people import enter, say
+
+__all__ = ["admin"]
 
 needs_sshd = pytest.mark.skipif(not SSHD, reason="there is no OpenSSH server here")
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing")
@@ -22,15 +25,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Yield a running it0."""
     with running_house(tmp_path_factory.mktemp("writes") / "home", CONNECT_TIMEOUT_S="3") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-async def admin(house: House) -> AsyncIterator[Client]:
-    """Yield the first admin, connected."""
-    client = await signed_in(house, "admin")
-    await client.connect()
-    yield client
-    await client.close()
 
 
 @pytest.fixture(scope="module")

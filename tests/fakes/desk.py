@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.context import Desk, Work
+from agent.gate.deciding.grants import Grants
 from core.clock import Clock
 from core.ids import new_id
 from core.messages import Address, Progress
@@ -42,6 +43,11 @@ class Noted:
     def wake(self) -> None:
         """Count."""
         self.wakes += 1
+
+
+def make_grants(clock: Clock) -> Grants:
+    """Return what gives and ends grants."""
+    return Grants(make_desk(clock))
 
 
 def make_desk(clock: Clock, noted: Noted | None = None, me: str = "me") -> Desk:

@@ -64,3 +64,16 @@ async def run(no: int, command: str, tools: Tools) -> AsyncIterator[EngineEvent]
     arguments = {"command": command, "servers": ["web"]}
     yield ToolUse(no, "run_command", arguments)
     yield ToolResult(no, await tools.call(no, "run_command", arguments))
+
+
+def waiting_engine() -> ScriptedEngine:
+    """Return an engine that repeats what was said; with "slow" in it, once the test lets it go on."""
+    scripted = ScriptedEngine()
+
+    async def script(request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
+        if "slow" in request.text:
+            await scripted.pause()
+        yield Completed((f"heard {request.text}",))
+
+    scripted.script = script
+    return scripted

@@ -9,9 +9,9 @@ from support.kept import Kept
 from support.marks import Tap
 from support.scenarios import PATIENT_S, age, card_for, reply_in
 
-EXECUTOR = "agent.gate.execution.Executor"
+EXECUTOR = "agent.gate.running.execution.Executor"
 USED = [f"inside:{EXECUTOR}._run@1", "before:shell.run@1", "after:shell.run@1", f"inside:{EXECUTOR}._end@1"]
-SETTLED = ["inside:agent.gate.approvals.Approvals.expire@1", "inside:agent.acts.Acts.perform@1"]
+SETTLED = ["inside:agent.gate.deciding.approvals.Approvals.expire@1", "inside:agent.acts.Acts.perform@1"]
 
 
 async def audited(yard) -> Counter[str]:
@@ -55,7 +55,7 @@ async def test_a_kill_while_a_grant_is_used_runs_it_once_at_most_and_says_so_onc
 
 async def test_a_kill_while_a_grant_is_given_gives_it_once(yard) -> None:
     before = await audited(yard)
-    yard.house.arm.write_text("die inside:agent.gate.approvals.Approvals._vote@1")
+    yard.house.arm.write_text("die inside:agent.gate.deciding.approvals.Approvals._vote@1")
     async with Kept(yard.house, yard.client) as kept:
         _, command = await granted(yard)
         await again(yard, command)

@@ -9,13 +9,13 @@ READ, ACT = 1, 2
 """Which of the two runs of a change: the file is read when it is asked for, written when it was approved."""
 
 POINTS = [
-    f"inside:agent.gate.execution.Executor._run@{READ}",
+    f"inside:agent.gate.running.execution.Executor._run@{READ}",
     f"before:shell.run@{READ}",
     f"after:shell.run@{READ}",
-    "inside:agent.gate.approvals.Approvals.ask@1",
+    "inside:agent.gate.deciding.approvals.Approvals.ask@1",
     f"before:shell.run@{ACT}",
     f"after:shell.run@{ACT}",
-    f"inside:agent.gate.execution.Executor._end@{ACT}",
+    f"inside:agent.gate.running.execution.Executor._end@{ACT}",
     "inside:agent.acts.Acts.perform@1",
 ]
 

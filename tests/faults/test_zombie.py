@@ -61,7 +61,7 @@ async def haunt(yard, point: str, act: Callable[[], object]) -> None:
 
 LOOKING = (
     ("before:agent.toolbox.Toolbox._begin@1", 1),
-    ("before:agent.gate.execution.Executor._run@1", 1),
+    ("before:agent.gate.running.execution.Executor._run@1", 1),
     ("before:shell.run@1", 0),
     ("after:shell.run@1", 1),
     ("before:agent.toolbox.Toolbox._end@1", 1),
@@ -79,9 +79,9 @@ async def test_a_turn_that_wakes_too_late_writes_nothing_and_runs_nothing(lair, 
 
 
 ACTING = (
-    ("before:agent.gate.approvals.Approvals._vote@1", 1),
-    ("after:agent.gate.approvals.Approvals._vote@1", 1),
-    ("before:agent.gate.execution.Executor._run@1", 1),
+    ("before:agent.gate.deciding.approvals.Approvals._vote@1", 1),
+    ("after:agent.gate.deciding.approvals.Approvals._vote@1", 1),
+    ("before:agent.gate.running.execution.Executor._run@1", 1),
     ("before:shell.run@1", 0),
     ("after:shell.run@1", 1),
     ("before:agent.acts.Acts.perform@1", 1),

@@ -13,9 +13,10 @@ from agent.context import Desk, Work
 from agent.engine import Answer
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
-from agent.gate.approvals import Approvals, Click
-from agent.gate.execution import Executor
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.deciding.votes import Click
 from agent.gate.gate import Gate
+from agent.gate.running.execution import Executor
 from agent.redaction.redactions import Redactions
 from agent.risk import classify
 from agent.shell.hostkeys import one_line

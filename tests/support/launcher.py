@@ -10,17 +10,16 @@ work found some. The environment says what to do::
     IT0_TEST_ARM=file      while it holds "die POINT@N", "freeze POINT@N" or "lose POINT@N": at the N-th such
                            point from then on, remove the file and get SIGKILL, get SIGSTOP, or (at a
                            ``committed:`` point) never hear that the transaction was committed
-    IT0_TEST_BLIND=fence   answer the fence's questions with yes, to show what it is for
 """
 
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bot.cli import run
+from bot.commands.terminal import run_process
 from bot.process.roles import serve
 from bot.process.up import up
 from bot.wiring import Parts
@@ -30,11 +29,6 @@ from core.store.database import Database, Statement
 
 POINTS = os.environ.get("IT0_TEST_POINTS", "")
 ARM = os.environ.get("IT0_TEST_ARM", "")
-BLIND: Mapping[str, Mapping[Statement, Any]] = {
-    "": {},
-    "fence": {inbox.HOLDS: {"stop": False}, inbox.RELEASE: 1, inbox.DONE: 1},
-}
-ANSWERS = BLIND[os.environ.get("IT0_TEST_BLIND", "")]
 CLAIMS = (inbox.CLAIM_FREE, inbox.CLAIM_LANED, inbox.RECLAIM_INBOX, outbox.CLAIM, timers.CLAIM)
 OURS = ("agent", "bot", "channels", "scheduler", "core.audit")
 order = ""
@@ -101,25 +95,18 @@ class Watched:
             self.took = "[took]"
         return rows
 
-    async def one(self, statement: Statement, /, **params: Any) -> Any:
-        """Ask as the real one does, unless blind."""
-        return ANSWERS.get(statement) or await self._tx.one(statement, **params)
-
-    async def run(self, statement: Statement, /, **params: Any) -> int:
-        """Run as the real one does, and say what a blind one sees."""
-        touched = await self._tx.run(statement, **params)
-        return int(ANSWERS.get(statement) or touched)
-
 
 class PointedDatabase(Database):
     """A database whose commits are points."""
 
     @asynccontextmanager
-    async def transaction(self, schema: str = "", tenant_id: str = "") -> AsyncIterator[Any]:
+    async def transaction(
+        self, schema: str = "", tenant_id: str = "", *, flushed: bool = True
+    ) -> AsyncIterator[Any]:
         """Yield a transaction as the real one does."""
         name = opener()
         reach(f"before:{name}")
-        async with super().transaction(schema, tenant_id) as tx:
+        async with super().transaction(schema, tenant_id, flushed=flushed) as tx:
             watched = Watched(tx)
             yield watched
             name += watched.took
@@ -166,4 +153,4 @@ class PointedShell:
 if __name__ == "__main__":
     parts = Parts(database=PointedDatabase, wrap_shell=PointedShell)
     role = sys.argv[1] if len(sys.argv) > 1 else "up"
-    run((lambda: up(parts)) if role == "up" else (lambda: serve(role, parts)))
+    run_process((lambda: up(parts)) if role == "up" else (lambda: serve(role, parts)))

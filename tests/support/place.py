@@ -19,7 +19,7 @@ from core.ids import new_id
 from core.messages import Accepted, Address, Body, Click, Inbound, Sender, Text
 from core.settings import Settings
 from core.store import log, people
-from core.store.database import Row
+from core.store.database import Database, Row
 from core.tenant import Tenant, console_installation
 from core.vault import new_key
 from core.work import User
@@ -104,11 +104,15 @@ def settings_for(store: Store, **values: Any) -> Settings:
 
 @asynccontextmanager
 async def built(
-    store: Store, *engines: Engine, shell: ScriptedShell | None = None, **values: Any
+    store: Store,
+    *engines: Engine,
+    shell: ScriptedShell | None = None,
+    database: type[Database] = Database,
+    **values: Any,
 ) -> AsyncIterator[Place]:
     """Yield a process that is built and takes messages, but looks for no work of others."""
     hands = shell or ScriptedShell()
-    parts = Parts(shell=hands, engines={engine.name: engine for engine in engines})
+    parts = Parts(shell=hands, engines={engine.name: engine for engine in engines}, database=database)
     default = {"it0_engine": engines[0].name} if engines else {}
     settings = settings_for(store, **{**default, **values})
     async with build(settings, store.app_url, None, "up", parts) as app:

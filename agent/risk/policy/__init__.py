@@ -12,20 +12,25 @@ from core.work import Risk, canonical
 ANY = "*"
 """In the place of a program: whatever is run."""
 
+FILE_ACTS = ("write_file", "send_file")
+"""In the place of a program: what it0 does with whole files by scripts of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tightening:
     """An entry that makes a command at least ``level``.
 
-    program: its name, or ANY; subcommand: its words, none for every use; command: an exact one, instead of a
-    program. environments: where it holds, everywhere if empty; servers: from how many at once.
-    reason: in the words of whoever made it.
+    program: its name, one of FILE_ACTS, or ANY; subcommand: its words, none for every use; path: of a file
+    act, the file or a folder above it, "" for all; command: an exact one, instead of a program.
+    environments: where it holds, everywhere if empty; servers: from how many at once. reason: in the words
+    of whoever made it.
     """
 
     name: str
     level: Risk
     program: str = ""
     subcommand: tuple[str, ...] = ()
+    path: str = ""
     command: str = ""
     environments: tuple[str, ...] = ()
     servers: int = 1
@@ -66,6 +71,7 @@ def _tightening(name: str, entry: Mapping[str, Any]) -> Tightening:
         level=Risk(entry["level"]),
         program=entry.get("program", ""),
         subcommand=tuple(entry.get("subcommand", "").split()),
+        path=entry.get("path", ""),
         command=entry.get("command", ""),
         environments=tuple(entry.get("environments", ())),
         servers=entry.get("servers", 1),

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.risk.kinds import KINDS
 from agent.risk.lexer import unreadable
-from agent.risk.policy import ANY
+from agent.risk.policy import ANY, FILE_ACTS
 from agent.risk.rules import CHANGES, FORBIDDEN, HOSTS, RULES, listed
 from core.errors import BadInput
 from core.texts import Say, say
@@ -22,8 +22,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}")
 _SUBCOMMAND = re.compile(r"[A-Za-z0-9][\w.:-]{0,62}( [A-Za-z0-9][\w.:-]{0,62}){0,3}")
 _FLAG = re.compile(r"(--?[A-Za-z0-9][\w-]*)(\??=(\w+))?")
+_PATH = re.compile(r"/|(?!.{1000})(/(?!\.{0,2}(/|\Z))[^/\x00-\x1f\x7f]+)+/?")
 _OPERAND = re.compile(r"(\w+)[?*+]?")
-_TIGHTENING = ("level", "reason", "program", "subcommand", "command", "environments", "servers")
+_TIGHTENING = ("level", "reason", "program", "subcommand", "path", "command", "environments", "servers")
 _OWN = ("level", "flags", "shared", "args", "exact", "sub")
 KINDS_OF_OWN = listed("policy", "kinds")
 _ANYTHING = listed("policy", "kinds_of_anything")
@@ -105,12 +106,14 @@ def _checked_tightening(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _subject(where: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what an entry raises: a program, its subcommand, or one exact command."""
-    program, subcommand, command = (
-        _text(where, table, name) for name in ("program", "subcommand", "command")
+    """Return what an entry raises: a program, its subcommand, a file, or one exact command."""
+    program, subcommand, path, command = (
+        _text(where, table, name) for name in ("program", "subcommand", "path", "command")
     )
-    if bool(program) == bool(command) or (subcommand and program in ("", ANY)):
+    if bool(program) == bool(command) or (subcommand and program in ("", ANY, *FILE_ACTS)):
         raise _bad(where, say("policy.why_subject"))
+    if path and (program not in FILE_ACTS or not _PATH.fullmatch(path)):
+        raise _bad(where, say("policy.why_path", known=", ".join(FILE_ACTS)))
     if command:
         if len(command) > _LONGEST_COMMAND or unreadable(command) or not command.strip():
             raise _bad(where, say("policy.why_command", most=_LONGEST_COMMAND))
@@ -119,7 +122,11 @@ def _subject(where: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
         raise _bad(where, say("policy.why_program", program=program[:80]))
     if subcommand and not _SUBCOMMAND.fullmatch(subcommand):
         raise _bad(where, say("policy.why_subcommand", subcommand=subcommand[:80]))
-    return {"program": program, **({"subcommand": subcommand} if subcommand else {})}
+    return {
+        "program": program,
+        **({"subcommand": subcommand} if subcommand else {}),
+        **({"path": path.rstrip("/") or "/"} if path else {}),
+    }
 
 
 def _place(where: str, table: Mapping[str, Any]) -> Mapping[str, Any]:

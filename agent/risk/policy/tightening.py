@@ -17,11 +17,7 @@ from core.work import ENVIRONMENTS, Verdict
 def tightened(verdict: Verdict, text: str, policy: Policy, environment: str, count: int) -> Verdict:
     """Return ``verdict`` as the policy's tightenings leave it."""
     verdict = replace(verdict, policy=policy.version)
-    held = [
-        each
-        for each in policy.tightenings
-        if each.level > verdict.level and _holds(each, environment) and count >= each.servers
-    ]
+    held = _held(verdict, policy, environment, count)
     if not held:
         return verdict
     parsed = parse(text)
@@ -29,6 +25,33 @@ def tightened(verdict: Verdict, text: str, policy: Policy, environment: str, cou
     uses = _uses(text, parts)
     rules = {**own_rules(policy), **RULES}
     found = [(each, part) for each in held if (part := _hit(each, text, parts, uses, rules)) is not None]
+    return _raised(verdict, found)
+
+
+def tightened_act(verdict: Verdict, act: str, path: str, policy: Policy, environment: str) -> Verdict:
+    """Return the verdict on a file act as the policy's tightenings leave it."""
+    verdict = replace(verdict, policy=policy.version)
+    held = _held(verdict, policy, environment, 1)
+    return _raised(verdict, [(each, path) for each in held if _is_meant(each, act, path)])
+
+
+def _is_meant(entry: Tightening, act: str, path: str) -> bool:
+    """Return whether an entry speaks of an act on a file."""
+    if entry.program == ANY:
+        return True
+    return entry.program == act and (entry.path in ("", "/", path) or path.startswith(f"{entry.path}/"))
+
+
+def _held(verdict: Verdict, policy: Policy, environment: str, count: int) -> list[Tightening]:
+    return [
+        each
+        for each in policy.tightenings
+        if each.level > verdict.level and _holds(each, environment) and count >= each.servers
+    ]
+
+
+def _raised(verdict: Verdict, found: Sequence[tuple[Tightening, str]]) -> Verdict:
+    """Return ``verdict`` raised by entries, each with the piece that it speaks of."""
     if not found:
         return verdict
     level = max(each.level for each, _ in found)

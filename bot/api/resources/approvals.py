@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from agent.gate.approvals import Approvals as Gate
-from agent.gate.approvals import Click
+from agent.gate.deciding.approvals import Approvals as Gate
+from agent.gate.deciding.votes import Click
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models.talk import Approval, ApprovalQuery, Approvals, Vote

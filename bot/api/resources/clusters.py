@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.fleet.clusters import Clusters, Known, NewCluster
-from agent.gate.probing import Probing
+from agent.gate.actions.probing import Probing
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models import clusters as models

@@ -6,7 +6,7 @@ from agent.fleet.accounts import told
 from agent.fleet.forms import NewServer
 from agent.fleet.harden import KINDS
 from agent.fleet.servers import Fleet
-from agent.gate.probing import Probing
+from agent.gate.actions.probing import Probing
 from agent.shell.hostkeys import fingerprint
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent.gate.grants import Grants as Gate
+from agent.gate.deciding.grants import Grants as Gate
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint
 from bot.api.models.base import Page

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent.gate.judging import Judging
+from agent.gate.judging.judging import Judging
 from agent.policy.documents import Draft, checked_draft
 from agent.policy.policies import By, Policies
 from agent.policy.simulating import Changed, simulate

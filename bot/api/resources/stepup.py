@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent.gate.stepup import StepUp
+from agent.gate.proving.stepup import StepUp
 from agent.people import Staff
 from bot.api.caller import Caller
 from bot.api.endpoints import Endpoint, endpoint

@@ -25,7 +25,7 @@ export function mountPolicy(root) {
 
 /** An entry that raises: what it speaks of, and where it holds. */
 function tightening([name, entry]) {
-  const what = entry.command || [entry.program, entry.subcommand].filter(Boolean).join(' ');
+  const what = entry.command || [entry.program, entry.subcommand, entry.path].filter(Boolean).join(' ');
   const where = [entry.environments?.join(', '), entry.servers && `≥ ${entry.servers}`].filter(Boolean).join(' · ');
   return { name, what, where, level: `≥ L${entry.level}`, reason: entry.reason };
 }

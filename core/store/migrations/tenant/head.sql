@@ -370,3 +370,5 @@ CREATE TABLE :"schema".policy (
 ALTER TABLE :"schema".policy ADD CONSTRAINT ck_policy_tenant CHECK (tenant_id = :'tenant_id');
 ALTER TABLE :"schema".approval ADD COLUMN policy INTEGER DEFAULT 0 NOT NULL;
 UPDATE :"schema".version SET version_num='0013' WHERE :"schema".version.version_num = '0012';
+ALTER TABLE :"schema".totp ADD COLUMN asked_grants BOOLEAN DEFAULT false NOT NULL;
+UPDATE :"schema".version SET version_num='0014' WHERE :"schema".version.version_num = '0013';

@@ -10,8 +10,9 @@ from agent.files.places import unfit_for_files
 from agent.files.scripts import Found, found_in, read_command
 from agent.fleet.servers import Fleet
 from agent.gate.answers import refuse_unfit
-from agent.gate.execution import Errand, Executor
-from agent.gate.jobs import job_of, not_stopped, owned, still_allowed, unasked
+from agent.gate.deciding.standing import not_stopped, still_allowed
+from agent.gate.running.execution import Executor
+from agent.gate.running.jobs import Errand, job_of, owned, unasked
 from agent.redaction.redact import Redact
 from core.errors import BadInput, NotAllowed, Refused
 from core.store.runs import Run

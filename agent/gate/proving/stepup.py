@@ -11,7 +11,7 @@ from typing import Literal
 
 from agent.context import Desk
 from agent.fleet.changes import note
-from agent.gate import totp
+from agent.gate.proving import totp
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import NotAllowed, Refused
@@ -55,11 +55,13 @@ class Standing:
 class Proof:
     """What a typed code came to. approval_id: the decision that waited for it and may be made now.
 
-    entry: what is to be recorded as the transaction's last statement.
+    grants: it is for the offered minutes, too; entry: what is to be recorded as the transaction's last
+    statement.
     """
 
     outcome: Outcome
     approval_id: str | None = None
+    grants: bool = False
     entry: Entry | None = None
 
 
@@ -166,17 +168,21 @@ class StepUp:
         detail = {} if outcome == "right" else {"why": outcome}
         action = "totp.prove" if outcome == "right" else "totp.refused"
         entry = Entry(action, "user", user_id, None, "user", user_id, channel, detail=detail)
-        waits = outcome == "right" and _asked_within(row, ASKED_FOR, now)
-        return Proof(outcome, row["asked_for"] if row and waits else None, entry)
+        if row is None or outcome != "right" or not _asked_within(row, ASKED_FOR, now):
+            return Proof(outcome, entry=entry)
+        return Proof(outcome, row["asked_for"], row["asked_grants"], entry)
 
     async def is_asked(self, tx: Transaction, user_id: str) -> bool:
         """Return whether a code was asked for of late: what looks like one is then taken for one."""
         return _asked_within(await tx.one(store.GET, user=user_id), ASKED, self._desk.clock())
 
-    async def ask(self, tx: Transaction, user: User, approval_id: str) -> bool:
-        """Note that ``user`` is asked for a code to decide; return False for one who has no second factor."""
-        now = self._desk.clock()
-        return await tx.one(store.ASK, user=user.id, approval=approval_id, now=now) is not None
+    async def ask(self, tx: Transaction, user: User, approval_id: str, *, grants: bool) -> bool:
+        """Note that ``user`` is asked for a code to decide; return False for one who has no second factor.
+
+        grants: they decide for the offered minutes, too.
+        """
+        asked = {"approval": approval_id, "grants": grants, "now": self._desk.clock()}
+        return await tx.one(store.ASK, user=user.id, **asked) is not None
 
     async def remove(self, tenant: Tenant, user: User, code: str) -> None:
         """Remove one's own second factor, by a code of it; raises NotAllowed for a wrong one."""

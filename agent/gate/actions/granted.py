@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.context import Call, Desk
 from agent.fleet.servers import Ways
-from agent.gate.execution import Executor
-from agent.gate.grants import Grants, covering, fallen
-from agent.gate.jobs import job_of, never, owned, still_allowed, unasked
-from agent.shell.hostkeys import fingerprint
+from agent.gate.actions.binding import keys_of, users_of
+from agent.gate.deciding.grants import Grants, covering, fallen
+from agent.gate.deciding.standing import still_allowed
+from agent.gate.running.execution import Executor
+from agent.gate.running.jobs import job_of, never, owned, run_of_step, unasked
 from core.audit import Entry
 from core.errors import Refused
 from core.store import approvals, clusters, log, runs, seen
 from core.store import grants as store
 from core.store.database import Transaction
 from core.store.grants import Grant
-from core.store.runs import Run
 from core.work import Action, RunTarget, Server, Verdict
 
 Judge = Callable[[Transaction, str, Sequence[Server]], Awaitable[Verdict]]
@@ -67,17 +67,7 @@ class Granted:
         verdict: Verdict,
     ) -> list[RunTarget] | None:
         work = call.work
-        run = Run(
-            unasked(work, call.step),
-            work.conversation_id,
-            work.turn_id,
-            None,
-            action.command,
-            verdict.level,
-            tuple((server.id, server.name) for server in servers),
-            work.user.id,
-            grant.approval.settled_by,
-        )
+        run = run_of_step(work, call.step, action.command, verdict.level, servers, grant.approval.settled_by)
 
         async def may_start(tx: Transaction) -> None:
             await still_allowed(work)(tx)
@@ -105,9 +95,7 @@ class Granted:
             raise Over
         held = await clusters.places_by_id(tx, list(action.server_ids), hold=True)
         servers = [held[each] for each in action.server_ids if each in held]
-        keys = tuple(fingerprint(s.host_key) if s.host_key else "" for s in servers)
-        users = tuple(server.ssh_user for server in servers)
-        if (keys, users) != (action.host_keys, action.os_users):
+        if (keys_of(servers), users_of(servers)) != (action.host_keys, action.os_users):
             raise Over
         if (await self._judge(tx, action.command, servers)).level > grant.approval.level:
             raise Over

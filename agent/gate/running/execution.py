@@ -5,79 +5,28 @@ servers what became of it. So after any crash a run is done, or it is called unk
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any
 
 from agent.context import Desk
-from agent.redaction.redact import Redact, StreamRedact
+from agent.gate.running.jobs import Errand, Job
+from agent.gate.running.records import intent_of, result_of
+from agent.gate.running.shown import Shown
+from agent.redaction.redact import Redact
 from agent.redaction.redactions import Redactions
 from agent.redaction.stored import without_secrets
-from agent.shell.output import Output
-from core.audit import Entry
-from core.messages import Live, Progress
 from core.ports import Order, Shell, Target
 from core.store import runs
-from core.store.database import Transaction
 from core.store.fleet import VaultState
-from core.store.runs import Run
 from core.tenant import Tenant
 from core.texts import say
 from core.work import Risk, RunTarget
 
 POLL_S = 1.0
 
-CUT_OFF_BYTES = 65_536
-"""Kept of each stream of a command that is stopped, as of one that ends."""
-
 LONG_CHARS = 8_192
 """From here on text is searched for secrets beside the loop: 64 kB take 3 to 30 ms (docs/benchmarks.md)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What is sent for a run whose command line is only its short form: a file that is read or written.
-
-    keep_bytes: of the output, which goes to whoever asked as it is, and is neither shown nor kept; 0: the
-    output is like any other.
-    """
-
-    command: str
-    stdin: str = ""
-    keep_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One run with all that it needs.
-
-    check: called in every transaction that writes of the run; raises when the work was taken over.
-    may_start: called in the one that begins it; raises when it may not begin any more.
-    digest: the approval's, "" for what runs unasked; channel: where it was asked for.
-    unfit: the results of those of the run's servers that have no target, because nothing can be run there.
-    errand: what is sent in place of the run's command line.
-    """
-
-    run: Run
-    targets: Sequence[Target]
-    timeout_s: int
-    cwd: str
-    check: Callable[[Transaction], Awaitable[None]]
-    live: Live
-    step: int
-    may_start: Callable[[Transaction], Awaitable[None]]
-    digest: str = ""
-    channel: str = ""
-    actor: str = "agent"
-    unfit: Sequence[RunTarget] = ()
-    errand: Errand | None = None
-
-    @property
-    def users(self) -> dict[str, str]:
-        """Return as whom it logs in to each server, by id."""
-        return {target.server.id: target.server.ssh_user for target in self.targets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +189,7 @@ class Executor:
             await self._one(job, target, redact, course)
 
     async def _one(self, job: Job, target: Target, redact: Redact, course: Course) -> None:
-        show = _Shown(job, target.server.name, redact)
+        show = Shown(job, target.server.name, redact)
         errand = job.errand or Errand(job.run.command)
         order = Order(job.run.id, errand.command, job.timeout_s, job.cwd, errand.stdin, errand.keep_bytes)
         shown = None if errand.keep_bytes else show.take
@@ -265,7 +214,7 @@ class Executor:
         async with tenant.transaction() as tx:
             written = await runs.end(tx, job.run.id, self._desk.me, clean, at)
             if written:
-                await tenant.audit.append_in(tx, _result(job, clean), at)
+                await tenant.audit.append_in(tx, result_of(job, clean), at)
         if not written:  # another process took it over and wrote what it found
             async with tenant.reading() as db:
                 found = await runs.get(db, job.run.id)
@@ -273,8 +222,7 @@ class Executor:
         return ended if is_private else clean
 
     async def _intend(self, tenant: Tenant, job: Job) -> None:
-        entry = _entry(job, "command.intent", {"digest": job.digest})
-        await tenant.audit.append(entry, self._desk.clock())
+        await tenant.audit.append(intent_of(job), self._desk.clock())
 
 
 def _recovered(result: RunTarget) -> RunTarget:
@@ -299,87 +247,3 @@ async def _clean(result: RunTarget, redact: Redact) -> RunTarget:
 async def _without(text: str, redact: Redact) -> str:
     """Return ``text`` without secrets."""
     return redact(text) if len(text) <= LONG_CHARS else await asyncio.to_thread(redact, text)
-
-
-def _result(job: Job, results: Sequence[RunTarget]) -> Entry:
-    outcome = [
-        {
-            "server": r.server,
-            "state": r.state,
-            "exit_code": r.exit_code,
-            "duration_ms": r.duration_ms,
-            "output_sha256": sha256((r.stdout + r.stderr).encode()).hexdigest(),
-        }
-        for r in results
-    ]
-    return _entry(job, "command.result", {"results": outcome})
-
-
-def _entry(job: Job, action: str, more: dict[str, object]) -> Entry:
-    users = job.users
-    detail = {
-        "command": job.run.command,
-        "level": int(job.run.level),
-        "servers": [name for _, name in job.run.servers],
-        "users": [users.get(server_id, "") for server_id, _ in job.run.servers],
-        "requester": job.run.requester_id,
-        "turn": job.run.turn_id,
-        **more,
-    }
-    return Entry(
-        action,
-        "agent",
-        job.actor,
-        job.run.approver_id,
-        "run",
-        job.run.id,
-        channel=job.channel or None,
-        detail=detail,
-        key=f"{action}:{job.run.id}",
-    )
-
-
-class _Shown:
-    """Passes a command's output on to onlookers, redacted; a slow onlooker never slows the command.
-
-    It is kept as well: when the command is cut off, this is all that is left of it.
-    """
-
-    def __init__(self, job: Job, server: str, redact: Redact) -> None:
-        self._job = job
-        self._server = server
-        self._streams = {"stdout": StreamRedact(redact), "stderr": StreamRedact(redact)}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._kept = Output(CUT_OFF_BYTES)
-        self._began = time.monotonic()
-
-    def so_far(self, target: Target) -> RunTarget:
-        """Return what was seen of the command until now."""
-        return RunTarget(
-            target.server.id,
-            target.server.name,
-            "running",
-            duration_ms=round((time.monotonic() - self._began) * 1000),
-            stdout=self._kept.text("stdout"),
-            stderr=self._kept.text("stderr"),
-            dropped=self._kept.dropped,
-        )
-
-    def take(self, stream: str, piece: str) -> None:
-        """Take a piece of output in."""
-        self._kept.add(stream, piece.encode("utf-8", "replace"))
-        self._show(self._streams[stream].feed(piece))
-
-    def _show(self, text: str) -> None:
-        if text and len(self._tasks) < 20:
-            data = {"step": self._job.step, "server": self._server, "text": text[-8192:]}
-            task = asyncio.ensure_future(self._job.live.update(Progress("output", data)))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def close(self) -> None:
-        """Show what was held back."""
-        for stream in self._streams.values():
-            self._show(stream.end())
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1)

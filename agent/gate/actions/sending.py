@@ -6,21 +6,24 @@ import shlex
 
 from agent.context import Call, Desk, Work
 from agent.engine import Answer
-from agent.files.places import check_read, odd, same_path, unfit_for_files
+from agent.files.places import odd, same_path, unfit_for_files
 from agent.files.scripts import Found
-from agent.gate.answers import duration
-from agent.gate.approvals import Approvals
-from agent.gate.fetching import LIMIT_S, Fetching
+from agent.gate.actions.binding import bound
+from agent.gate.actions.fetching import LIMIT_S, Fetching
+from agent.gate.actions.refusals import Refusals
+from agent.gate.answers import waiting
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.judging.files import SEND
+from agent.gate.judging.judging import Judging
 from agent.redaction.redact import Redact
-from agent.risk import level_of_reading
-from agent.shell.hostkeys import fingerprint
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import Refused
 from core.messages import Attached, Outbound
 from core.store import files
+from core.store.database import Transaction
 from core.texts import Say, say
-from core.work import Action, Approval, Risk, Server, Verdict
+from core.work import Approval, Risk, Server, Verdict
 
 LONGEST_NAME = 100
 _ODD = re.compile(r"[^\w.+@() -]")
@@ -30,10 +33,20 @@ _RUNS_IN_A_BROWSER = re.compile(r".*\.(x?html?|shtml|mht(ml)?|svgz?|xml|xslt?|ht
 class Sending:
     """Sends files. most: bytes that one may have, 0 where none is sent."""
 
-    def __init__(self, desk: Desk, approvals: Approvals, fetching: Fetching, most: int) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        approvals: Approvals,
+        fetching: Fetching,
+        judging: Judging,
+        refusals: Refusals,
+        most: int,
+    ) -> None:
         self._desk = desk
         self._approvals = approvals
         self._fetching = fetching
+        self._judging = judging
+        self._refusals = refusals
         self._most = most
 
     async def send(self, call: Call, name: str, path: str) -> Answer:
@@ -43,18 +56,16 @@ class Sending:
             raise Refused("file.off")
         if (why := odd(path)) is not None:
             return Answer("refused", (why,))
-        check_read(same_path(path))
-        if level_of_reading(same_path(path)) > Risk.L0:
-            return await self._ask(call, server, same_path(path))
+        if (answer := await self._judged(call, server, same_path(path))) is not None:
+            return answer
         seen = server.for_reading
         found = await self._fetching.look(call.work, call.step, seen, path, self._most)
         if isinstance(found, Answer):
             return found
-        check_read(found.path)
-        if level_of_reading(found.path) > Risk.L0:
-            return await self._ask(call, server, found.path)
+        if (answer := await self._judged(call, server, found.path)) is not None:
+            return answer
         file_id = f"{call.work.turn_id}-{call.step}"
-        sent = await self._post(call.work, file_id, server, found)
+        sent = await self._post(call.work, file_id, server, found, Risk.L0)
         return Answer("done", (say("file.done", name=sent.name),), {"name": sent.name, "size": sent.size})
 
     async def deliver(self, work: Work, approval: Approval, server: Server) -> Say | None:
@@ -64,36 +75,37 @@ class Sending:
         if isinstance(found, Answer):
             first = found.parts[0]
             return first if isinstance(first, Say) else say("edit.not_read", path=path, server=server.name)
-        check_read(found.path)
-        await self._post(work, approval.id, server, found)
+        async with work.tenant.reading() as db:
+            rose = (await self._judging.send(db, found.path, server)).level > approval.level
+        if rose:
+            return say("gate.level_rose", code=approval.code)
+        await self._post(work, approval.id, server, found, approval.level)
         return None
 
-    def changed(self, approval: Approval, server: Server) -> Say | None:
+    async def changed(self, tx: Transaction, approval: Approval, server: Server) -> Say | None:
         """Return why an approved file may not be sent any more, or None."""
-        rose = level_of_reading(_path_of(approval)) > approval.level
+        rose = (await self._judging.send(tx, _path_of(approval), server)).level > approval.level
         return unfit_for_files(server) or (say("gate.level_rose", code=approval.code) if rose else None)
 
-    async def _ask(self, call: Call, server: Server, path: str) -> Answer:
-        if call.most < Risk.L1:
-            raise Refused("gate.only_reads", level=1, part=path)
+    async def _judged(self, call: Call, server: Server, path: str) -> Answer | None:
+        """Refuse a file or ask for it, as its level says; None where it is sent unasked."""
+        async with call.work.tenant.reading() as db:
+            verdict = await self._judging.send(db, path, server)
+        if verdict.level >= Risk.L3:
+            command = _short(path)
+            return await self._refusals.forbidden(call.work, command, [server], verdict, kind="send")
+        return await self._ask(call, server, path, verdict) if verdict.level > Risk.L0 else None
+
+    async def _ask(self, call: Call, server: Server, path: str, verdict: Verdict) -> Answer:
+        if verdict.level > call.most:
+            raise Refused("gate.only_reads", level=int(verdict.level), part=path)
         if call.waits_for:
             raise Refused("gate.not_run_waiting", code=call.waits_for)
-        action = Action(
-            kind="send",
-            command=f"send_file {shlex.quote(path)}",
-            server_ids=(server.id,),
-            host_keys=(fingerprint(server.host_key) if server.host_key else "",),
-            os_users=(server.ssh_user,),
-            timeout_s=LIMIT_S,
-        )
-        reason = say("file.shows_configuration", path=path)
-        verdict = Verdict(level_of_reading(path), (reason,), path, "")
+        action = bound("send", _short(path), [server], LIMIT_S)
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
-        limit = duration(action.timeout_s)
-        waiting = say("gate.waiting", code=approval.code, level=int(approval.level), limit=limit)
-        return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
+        return waiting(approval, nobody)
 
-    async def _post(self, work: Work, file_id: str, server: Server, found: Found) -> Attached:
+    async def _post(self, work: Work, file_id: str, server: Server, found: Found, level: Risk) -> Attached:
         """Keep a file and say it in the conversation, once; return how it is called."""
         if found.word == "new":
             raise Refused("file.none", path=found.path, server=server.name)
@@ -110,7 +122,7 @@ class Sending:
                 outbound = Outbound("notice", [said], file=sent)
                 place = (work.tenant, work.conversation_id, work.address)
                 await speak(self._desk, tx, *place, outbound, work.turn_id)
-                await work.tenant.audit.append_in(tx, _sent(work, sent, server, found.path), at)
+                await work.tenant.audit.append_in(tx, _sent(work, sent, server, found.path, level), at)
         self._desk.grown(work.tenant.id, work.conversation_id)
         return sent
 
@@ -130,16 +142,22 @@ def _without_secrets(content: bytes, redact: Redact) -> bytes | None:
         return content if redact.known(text) == text else None
 
 
-def _sent(work: Work, sent: Attached, server: Server, path: str) -> Entry:
+def _sent(work: Work, sent: Attached, server: Server, path: str, level: Risk) -> Entry:
     detail = {
         "name": sent.name,
-        "command": f"send_file {shlex.quote(path)}",
+        "kind": "send",
+        "level": int(level),
+        "command": _short(path),
         "size": sent.size,
         "servers": [server.name],
         "requester": work.user.id,
     }
     channel = work.address.channel
     return Entry("file.sent", "agent", work.user.id, None, "file", sent.id, channel, detail=detail)
+
+
+def _short(path: str) -> str:
+    return f"{SEND} {shlex.quote(path)}"
 
 
 def _path_of(approval: Approval) -> str:

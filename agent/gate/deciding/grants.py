@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.context import Desk, Work
-from agent.gate.jobs import is_stopped
+from agent.gate.deciding.standing import is_stopped
 from agent.speech import speak
 from core.audit import Entry
 from core.errors import BadInput, Late, NotAllowed, NotFound
@@ -84,13 +84,23 @@ async def _hold(tx: Transaction, tenant: Tenant) -> None:
     await tx.run(LOCK, lock=f"grants {tenant.id}")
 
 
-async def void(tx: Transaction, tenant: Tenant, why: str, at: datetime, person: str = "") -> None:
-    """End every grant that holds, or those that a person asked for or gave; each is audited."""
-    await _hold(tx, tenant)
-    for row in await tx.all(store.VOID, now=at, person=person):
-        detail = {"why": why}
-        entry = Entry("grant.void", "system", None, None, "grant", row["approval_id"], detail=detail)
-        await tenant.audit.append_in(tx, entry, at)
+async def _hold_place(tx: Transaction, grant: Grant) -> None:
+    """Hold the conversation in which a grant's end is said, before the grant: as the start of a run does."""
+    await tx.one(log.HOLD, id=grant.approval.conversation_id)
+
+
+async def _standing_on(tx: Transaction, found: Sequence[Grant], person: str, place: str) -> Sequence[Grant]:
+    """Return those that a person asked for or gave, or that name a place or a cluster behind it."""
+    if not person and not place:
+        return found
+    givers = await approvals.approvers(tx, [grant.id for grant in found])
+    behind = [each.id for each in await clusters.all_of(tx) if each.entry_server_id == place]
+    return [
+        grant
+        for grant in found
+        if person in (grant.approval.requester_id, *givers.get(grant.id, ()))
+        or {place, *behind} & {*grant.approval.action.server_ids}
+    ]
 
 
 class Grants:
@@ -141,6 +151,7 @@ class Grants:
             )
             if grant is None:
                 raise NotFound("grant.unknown")
+            await _hold_place(tx, grant)
             if not await tx.value(store.REVOKE, id=grant.id, user_id=user.id, now=now):
                 raise Late("grant.over", code=grant.approval.code)
             await tx.run(timers.CANCEL, tenant=tenant.id, kind=GRANT_END, ref=grant.id)
@@ -156,14 +167,37 @@ class Grants:
         """End a grant whose time is over; return whether it ended now."""
         now = self._desk.clock()
         async with tenant.transaction() as tx:
+            grant = await store.get(tx, grant_id)
+            if grant is None:
+                return False
+            await _hold_place(tx, grant)
             if not await tx.value(store.EXPIRE, id=grant_id, now=now):
                 return False
-            grant = await store.get(tx, grant_id)
-            assert grant is not None
             await self._say(tx, tenant, grant, say("grant.expired", **self._about(grant)))
             entry = Entry("grant.expired", "system", None, None, "grant", grant_id, detail=_detail(grant))
             await tenant.audit.append_in(tx, entry, now)
         return True
+
+    async def void(
+        self, tx: Transaction, tenant: Tenant, why: Say, *, person: str = "", place: str = ""
+    ) -> Sequence[Entry]:
+        """End every grant that holds, or what stands on a person or a place, and say so where it was given.
+
+        person: who asked for it or gave it; place: a server or cluster that it names. Returns what is to be
+        recorded with the transaction's last statements.
+        """
+        now, entries = self._desk.clock(), list[Entry]()
+        await _hold(tx, tenant)
+        found = await store.live(tx, now)
+        for grant in sorted(found, key=lambda each: each.approval.conversation_id):
+            await _hold_place(tx, grant)
+        for grant in await _standing_on(tx, found, person, place):
+            if await tx.value(store.VOID, id=grant.id, now=now):
+                await tx.run(timers.CANCEL, tenant=tenant.id, kind=GRANT_END, ref=grant.id)
+                await self._say(tx, tenant, grant, say("grant.void", **self._about(grant), why=why))
+                detail = {**_detail(grant), "why": why.key}
+                entries.append(Entry("grant.void", "system", None, None, "grant", grant.id, detail=detail))
+        return entries
 
     async def use(self, tx: Transaction, work: Work, grant: Grant, run_id: str) -> None:
         """Say and record that a command begins under a grant, with the transaction in which it does."""

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent.gate.jobs import is_stopped
+from agent.gate.deciding.standing import is_stopped
 from agent.risk.judging import MANY_SERVERS
-from core.audit import Entry
 from core.store import approvals as store
 from core.store import clusters, people, preferences
 from core.store.database import Transaction
@@ -52,19 +51,3 @@ async def _still_allowed(tx: Transaction, tenant: Tenant, approval: Approval) ->
     asker = await people.user(tx, approval.requester_id)
     stays = asker is not None and asker.active and asker.role.covers(Role.OPERATOR)
     return wishes.l1_goes_ahead and stays and await _within_bounds(tx, approval.action)
-
-
-def by_time(approval: Approval, status: str, detail: dict[str, object]) -> Entry:
-    """Return the audit row of a request that time has settled."""
-    action = "approval.went_ahead" if status == "approved" else "approval.expired"
-    rule = {"rule": "time-out"} if status == "approved" else {}
-    return Entry(
-        action,
-        "system",
-        None,
-        None,
-        "approval",
-        approval.id,
-        detail={**detail, **rule, "requester": approval.requester_id},
-        key=f"{action}:{approval.id}",
-    )

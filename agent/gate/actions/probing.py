@@ -6,13 +6,14 @@ from agent.context import Desk
 from agent.fleet import rights
 from agent.fleet.accounts import Account, account_of, question, told
 from agent.fleet.servers import Fleet
-from agent.gate.execution import Executor, Job
-from agent.gate.jobs import not_halted
+from agent.gate.deciding.standing import not_halted
+from agent.gate.judging.judging import Judging
+from agent.gate.running.execution import Executor
+from agent.gate.running.jobs import Job
 from agent.redaction.stored import said_without_secrets
 from core.audit import Entry
 from core.errors import It0Error, Refused, StoreUnavailable
 from core.messages import Progress
-from core.ports import Classifier
 from core.store import fleet as store
 from core.store import people
 from core.store.database import Transaction
@@ -38,11 +39,11 @@ class Unseen:
 class Probing:
     """Asks servers what it0's accounts can do there, and keeps the answer."""
 
-    def __init__(self, desk: Desk, fleet: Fleet, executor: Executor, classify: Classifier) -> None:
+    def __init__(self, desk: Desk, fleet: Fleet, executor: Executor, judging: Judging) -> None:
         self._desk = desk
         self._fleet = fleet
         self._executor = executor
-        self._classify = classify
+        self._judging = judging
 
     async def check(
         self, tenant: Tenant, by: User, server: Server, channel: str = ""
@@ -109,8 +110,10 @@ class Probing:
             return (error.say,)
 
     async def _ask(self, tenant: Tenant, by: User, seen: Server, channel: str, command: str) -> RunTarget:
-        if self._classify(command, seen.environment, 1).level > Risk.L0:
-            raise Refused("account.not_asked", server=seen.name)
+        verdict = await self._judging.judge(tenant, command, [seen])
+        if verdict.level > Risk.L0:
+            key = "account.not_asked_policy" if verdict.entry else "account.not_asked"
+            raise Refused(key, server=seen.name, entry=verdict.entry, level=int(verdict.level))
         ways = await self._fleet.ways(tenant, [seen])
         if why := ways.unfit.get(seen.id):
             return RunTarget(seen.id, seen.name, "failed", error=why.as_json(), os_user=seen.ssh_user)

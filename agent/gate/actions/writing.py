@@ -3,26 +3,30 @@
 import asyncio
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent.context import Call
 from agent.engine import Answer
 from agent.files.changes import MAX_BYTES, checked, diff_of, text_of
-from agent.files.places import judge_write, odd, same_path, unfit_for_files
+from agent.files.places import odd, same_path, unfit_for_files
 from agent.files.scripts import write_command, write_input
 from agent.fleet.servers import Fleet
-from agent.gate.answers import duration, refuse_unfit
-from agent.gate.approvals import Approvals
-from agent.gate.execution import Errand
-from agent.gate.fetching import Fetching
+from agent.gate.actions.binding import bound
+from agent.gate.actions.fetching import Fetching
+from agent.gate.actions.refusals import Refusals
+from agent.gate.answers import refuse_unfit, waiting
+from agent.gate.deciding.approvals import Approvals
+from agent.gate.judging.files import WRITE
+from agent.gate.judging.judging import Judging
+from agent.gate.running.jobs import Errand
 from agent.redaction.redact import Redact
-from agent.shell.hostkeys import fingerprint
 from core.edits import Edit, digest_of
 from core.errors import It0Error, NotAllowed, NotFound, Refused
-from core.ports import Classifier
 from core.store import approvals as store
 from core.store import clusters, runs
+from core.store.database import Transaction
 from core.texts import Say, say
-from core.work import Action, Approval, Risk, Role, RunTarget, Server, Verdict
+from core.work import Approval, Risk, Role, RunTarget, Server, Verdict
 
 LIMIT_S = 120
 """Seconds that a write may take, which waits for the disk."""
@@ -34,11 +38,14 @@ Making = Callable[[str | None, str], str | None]
 class Writing:
     """Asks people for changes of files, and says what is sent for one that they approved."""
 
-    def __init__(self, fleet: Fleet, approvals: Approvals, fetching: Fetching, classify: Classifier) -> None:
+    def __init__(
+        self, fleet: Fleet, approvals: Approvals, fetching: Fetching, judging: Judging, refusals: Refusals
+    ) -> None:
         self._fleet = fleet
         self._approvals = approvals
         self._fetching = fetching
-        self._classify = classify
+        self._judging = judging
+        self._refusals = refusals
 
     async def write(self, call: Call, server: str, path: str, content: str, mode: str = "") -> Answer:
         """Ask for ``content`` to be all that the file has. mode: of a new file, octal."""
@@ -96,13 +103,19 @@ class Writing:
             raise Refused("gate.not_run_waiting", code=call.waits_for)
         if (why := odd(path)) is not None:
             return Answer("refused", (why,))
-        judge_write(same_path(path), server.environment, self._classify)
+        async with call.work.tenant.reading() as db:
+            asked = await self._judging.write(db, same_path(path), server)
+        if asked.level >= Risk.L3:
+            return await self._refuse(call, server, asked)
         found = await self._fetching.look(call.work, call.step, server.for_reading, path, MAX_BYTES)
         if isinstance(found, Answer):
             return found
         if (why := odd(found.path)) is not None:
             return Answer("refused", (why,))
-        verdict = judge_write(found.path, server.environment, self._classify)
+        async with call.work.tenant.reading() as db:
+            real = await self._judging.write(db, found.path, server)
+        if real.level >= Risk.L3:
+            return await self._refuse(call, server, real)
         old = text_of(found.content, found.path) if found.word == "file" else None
         new = make(old, found.path)
         if old == new:
@@ -111,35 +124,28 @@ class Writing:
         edit = Edit(found.path, old, new, diff, mode, undoes)
         if holds_secret(edit, await self._fetching.redact(call.work.tenant)):
             raise Refused("edit.has_secret", path=found.path)
-        return await self._wait(call, server, edit, _told(verdict, edit, path))
+        return await self._wait(call, server, edit, _told(real, edit, path))
+
+    async def _refuse(self, call: Call, server: Server, verdict: Verdict) -> Answer:
+        command = f"{WRITE} {shlex.quote(verdict.part)}"
+        return await self._refusals.forbidden(call.work, command, [server], verdict, kind="write")
 
     async def _wait(self, call: Call, server: Server, edit: Edit, verdict: Verdict) -> Answer:
         ways = await self._fleet.ways(call.work.tenant, [server])
         if ways.unfit:
             return refuse_unfit([server], ways.unfit)
-        action = Action(
-            kind="write",
-            command=_short(edit),
-            server_ids=(server.id,),
-            host_keys=(fingerprint(server.host_key) if server.host_key else "",),
-            os_users=(server.ssh_user,),
-            timeout_s=LIMIT_S,
-            edit=edit,
-        )
+        action = bound("write", _short(edit), [server], LIMIT_S, edit)
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
-        waiting = say(
-            "gate.waiting", code=approval.code, level=int(approval.level), limit=duration(action.timeout_s)
-        )
-        return Answer("waiting", (waiting, *([nobody] if nobody else [])), {}, approval.id)
+        return waiting(approval, nobody)
 
-    def changed(self, approval: Approval, server: Server) -> Say | None:
+    async def changed(self, tx: Transaction, approval: Approval, server: Server) -> Say | None:
         """Return why an approved change may not be made any more, or None."""
         edit = approval.action.edit
         assert edit is not None
         if (refusal := unfit_for_files(server)) is not None:
             return refusal
         try:
-            level = judge_write(edit.path, server.environment, self._classify).level
+            level = (await self._judging.write(tx, edit.path, server)).level
         except It0Error as error:
             return error.say
         return say("gate.level_rose", code=approval.code) if level > approval.level else None
@@ -165,7 +171,7 @@ def _changed_nothing(result: RunTarget) -> bool:
 def _short(edit: Edit) -> str:
     """Return a change in a line, for records: which text takes the place of which."""
     before, after = (digest_of(text)[:16] or "-" for text in (edit.old, edit.new))
-    word = f"undo_write {edit.undoes}" if edit.undoes else "write_file"
+    word = f"undo_write {edit.undoes}" if edit.undoes else WRITE
     mode = f" mode={edit.mode}" if edit.mode and edit.old is None else ""
     return f"{word} {shlex.quote(edit.path)} sha256 {before} -> {after}{mode}"
 
@@ -179,4 +185,4 @@ def _told(verdict: Verdict, edit: Edit, asked: str) -> Verdict:
         reasons.append(say("edit.removes_file", path=edit.path))
     if edit.path != same_path(asked):
         reasons.append(say("edit.by_link", asked=asked, path=edit.path))
-    return Verdict(verdict.level, tuple(reasons), verdict.part, verdict.rules)
+    return replace(verdict, reasons=tuple(reasons))

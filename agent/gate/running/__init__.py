@@ -1,0 +1,1 @@
+"""What runs: a command once, however often its process dies; asks nobody."""

@@ -174,15 +174,18 @@ DRAWN = {
 at_length = [pytest.mark.long, pytest.mark.timeout(3_600)]
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(4_000, marks=at_length)])
+@pytest.mark.parametrize(("runs", "count"), [(1, 40), pytest.param(10, 400, marks=at_length)])
 @pytest.mark.parametrize("drawn", DRAWN.values(), ids=DRAWN)
-def test_the_shells_call_what_the_lexer_read(stubs: Stubs, drawn: st.SearchStrategy[str], count: int) -> None:
+def test_the_shells_call_what_the_lexer_read(
+    stubs: Stubs, drawn: st.SearchStrategy[str], runs: int, count: int
+) -> None:
     @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
     @given(drawn.filter(judged))
     def holds(line: str) -> None:
         check(stubs, line)
 
-    holds()
+    for _ in range(runs):  # one run of all would keep gigabytes of what it has drawn
+        holds()
 
 
 @pytest.mark.long

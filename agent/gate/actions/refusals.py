@@ -48,9 +48,7 @@ class Refusals:
     ) -> None:
         detail = {"command": command[:MAX_COMMAND], "servers": servers, "requester": work.user.id, **more}
         channel = work.address.channel
-        entry = Entry(
-            "command.refused", "agent", None, None, "turn", work.turn_id, channel, detail={**asked, **more}
-        )
+        entry = Entry("command.refused", "agent", None, None, "turn", work.turn_id, channel, detail=detail)
         await work.tenant.audit.append(entry, self._desk.clock())
 
 

@@ -131,7 +131,12 @@ async def test_the_chat_of_a_grant_says_once_that_it_ended_and_why(
 @pytest.mark.parametrize(
     ("language", "button", "asks", "given"),
     [
-        ("en", "Approve + 15 min", "let it run again unasked for 15 minutes", "runs unasked on its servers"),
+        (
+            "en",
+            "Approve + 15 min",
+            "let it run again unasked for 15 minutes",
+            "may run exactly this on its servers",
+        ),
         ("zh", "批准并授权 15 分钟", "在 15 分钟内再次执行而无需审批", "给予临时授权"),
     ],
 )

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bot.commands.terminal import run_process
+from bot.cli import run
 from bot.process.roles import serve
 from bot.process.up import up
 from bot.wiring import Parts
@@ -153,4 +153,4 @@ class PointedShell:
 if __name__ == "__main__":
     parts = Parts(database=PointedDatabase, wrap_shell=PointedShell)
     role = sys.argv[1] if len(sys.argv) > 1 else "up"
-    run_process((lambda: up(parts)) if role == "up" else (lambda: serve(role, parts)))
+    run((lambda: up(parts)) if role == "up" else (lambda: serve(role, parts)))

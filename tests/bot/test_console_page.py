@@ -920,3 +920,17 @@ async def test_a_tablet_shows_every_page_and_the_account_whole(
         await expect(page.locator(".loading")).to_have_count(0)
         assert not await page.locator("#main").evaluate("(main) => main.scrollWidth > main.clientWidth"), view
     await expect(page.locator(".account summary")).to_be_in_viewport(ratio=1)
+
+
+async def test_a_form_waits_for_the_list_of_what_it_offers(open_page: Open, double: ConsoleDouble) -> None:
+    page, held = await open_page("chat/new"), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/servers*", hold)
+    await page.goto(f"{double.url}/#/servers")
+    await page.get_by_role("button", name="Add server").click()
+    held.set()
+    await page.locator("dialog [name=jump]").select_option("db-1")

@@ -13,9 +13,12 @@ import { tabs } from './views.js';
 export function mountServers(root) {
   const admin = state.me.user.role === 'admin';
   const place = h('div');
-  const again = () => loading(place, list);
   let servers = [];
-  const add = (look) => button(t('console.server_add'), { look, icon: 'plus', onclick: (event) => working(event.currentTarget, () => addServer(servers, again)) });
+  let read = null; // the list on its way: the form offers jump servers of it
+  const again = () => { read = loading(place, list); };
+  const add = (look) => button(t('console.server_add'), {
+    look, icon: 'plus', onclick: (event) => working(event.currentTarget, async () => { await read; await addServer(servers, again); }),
+  });
   const filter = h('input', {
     type: 'search', class: 'search', placeholder: t('console.servers_filter'), 'aria-label': t('console.servers_filter'), oninput: sift,
   });

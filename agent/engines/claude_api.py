@@ -54,15 +54,19 @@ class ClaudeApi:
 
     async def turn(self, request: Request, tools: Tools) -> AsyncIterator[EngineEvent]:
         """Go round until the model has nothing more to do."""
+        acted = False
         while True:
             talk = memory.read(await tools.transcript(), request.turn_id, self._api.model, self._words)
             if talk.uses:
                 async for event in _call(talk, tools):
                     yield event
-                await tools.steering()
-            elif talk.waiting:
+                acted = True
+            elif talk.waiting:  # what was typed meanwhile has a turn of its own, or it would wait as well
                 yield ApprovalRequired(talk.waiting)
                 return
+            elif acted:
+                await tools.steering()
+                acted = False
             elif talk.answer is not None:
                 yield Completed((talk.answer or say("model.silent"),), talk.tokens, talk.usd)
                 return

@@ -217,6 +217,16 @@ async def test_what_commands_did_is_remembered_too(store: Store) -> None:
         assert "Filesystem 42%" in str(double.last["messages"][1])
 
 
+async def test_what_is_typed_before_the_turn_waits_for_a_decision_is_answered_at_once(store: Store) -> None:
+    async with thinking(store, run_on("web", RESTART), "It waits for you.") as (place, double):
+        double.pause_s = 0.05
+        await place.send("restart nginx on web")
+        await double.reached.wait()
+        asked = await place.send("what now?")
+        assert asked.fence is None
+        assert await place.replies(asked) == [["It waits for you."]]
+
+
 async def test_stopping_ends_the_stream_and_the_next_turn_knows_it(store: Store) -> None:
     async with thinking(store, "a long story that is told slowly") as (place, double):
         double.pause_s = 0.2

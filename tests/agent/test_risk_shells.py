@@ -200,6 +200,7 @@ def test_the_shells_call_what_the_lexer_read_with_any_three_signs_there(stubs: S
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3_600)
 def test_the_shells_call_what_the_lexer_read_of_every_harmless_row(stubs: Stubs) -> None:
     for line in HARMLESS:
         if judged(line) is not None:

@@ -108,7 +108,9 @@ async def test_a_code_is_asked_for_in_private_deleted_there_and_completes_the_ta
     ("language", "button", "words", "over"),
     [
         ("en", "Approve + 15 min", "has ended: admin has stopped everything.", "Work goes on"),
-        ("zh", "批准并授权 15 分钟", "已结束：admin 已全部停止。", "已恢复工作"),
+        pytest.param(
+            "zh", "批准并授权 15 分钟", "已结束：admin 已全部停止。", "已恢复工作", marks=pytest.mark.long
+        ),
     ],
 )
 async def test_the_chat_of_a_grant_says_once_that_it_ended_and_why(
@@ -137,7 +139,13 @@ async def test_the_chat_of_a_grant_says_once_that_it_ended_and_why(
             "let it run again unasked for 15 minutes",
             "may run exactly this on its servers",
         ),
-        ("zh", "批准并授权 15 分钟", "在 15 分钟内再次执行而无需审批", "给予临时授权"),
+        pytest.param(
+            "zh",
+            "批准并授权 15 分钟",
+            "在 15 分钟内再次执行而无需审批",
+            "给予临时授权",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 async def test_the_code_gives_the_minutes_that_were_tapped(

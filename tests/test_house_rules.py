@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from subprocess import run
+from sys import executable
 
 import pytest
 
@@ -34,6 +36,13 @@ def found(look: type[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
     """Yield every node of a kind with its module's path."""
     for path, tree in sources().items():
         yield from ((path, node) for node in ast.walk(tree) if isinstance(node, look))
+
+
+def test_a_start_waits_for_no_rules_and_no_vendors_client() -> None:
+    late = ("agent.risk.rules", "anthropic", "telegram", "tree_sitter")
+    look = f"import sys, bot.wiring.assembly; print([name for name in {late} if name in sys.modules])"
+    done = run([executable, "-c", look], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
 
 
 def test_there_is_something_to_look_at() -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from agent.risk import MANY_SERVERS
 from agent.risk.crosscheck import agrees
 from agent.risk.filters import jq_is_harmless
 from agent.risk.forbidden import scan
@@ -19,9 +20,6 @@ from agent.risk.policy.tightening import tightened
 from agent.risk.rules import ASSIGNED, CHANGES, RULES, RULES_VERSION, Finding, listed
 from core.texts import Say, say
 from core.work import Risk, Verdict
-
-MANY_SERVERS = 3
-"""From so many servers on, a low-risk change needs an admin (SPEC 3)."""
 
 _DEEPEST = 8
 _RELAXED = ("dev", "staging")

@@ -50,7 +50,9 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from core.texts import Say
@@ -138,15 +140,22 @@ _PAIRS = ("raises", "only_with", "clash")
 _KNOWN = {"what", "also", "level", "flags", "shared", "args", "sub", *_PAIRS, *_SETS, *_PLAIN}
 
 
-def _flags(text: str) -> dict[str, Flag]:
-    """Return the flags that ``text`` lists."""
+@cache
+def _flag(kind: str, attached: bool) -> Flag:
+    return Flag(kind, attached)
+
+
+@cache
+def _flags(text: str) -> Mapping[str, Flag]:
+    """Return the flags that ``text`` lists; names of one program share them."""
     found = {}
     for item in text.split():
         name, _, kind = item.partition("=")
-        found[name.removesuffix("?")] = Flag(kind, attached=name.endswith("?"))
+        found[intern(name.removesuffix("?"))] = _flag(kind, name.endswith("?"))
     return found
 
 
+@cache
 def _operands(text: str) -> tuple[Operand, ...]:
     """Return the operands that ``text`` lists."""
     return tuple(

@@ -21,6 +21,7 @@ from core.errors import SetupError
 logger = structlog.get_logger()
 
 LAG_EVERY_S = 0.5
+WARM_UP_AFTER_S = 0.5
 
 
 @asynccontextmanager
@@ -52,7 +53,7 @@ async def running(app: App, *, serves: bool, works: bool, alone: bool) -> AsyncI
         port = await _serve(runner, settings.it0_http_host, port) if listens else 0
         gc.freeze()  # what is here by now stays
         gc.enable()
-        loops.append(asyncio.ensure_future(asyncio.to_thread(_warm_up)))
+        loops.append(asyncio.ensure_future(_warm_up()))
         yield port
     finally:
         await app.sockets.close()
@@ -77,10 +78,11 @@ async def _watch_lag() -> None:
         metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
 
 
-def _warm_up() -> None:
-    """Do beforehand what the first message would have to wait for."""
-    classify("true")
-    grammar.read("", [])
+async def _warm_up() -> None:
+    """Do beforehand what the first message would have to wait for, but not before it can be said."""
+    await asyncio.sleep(WARM_UP_AFTER_S)
+    await asyncio.to_thread(classify, "true")
+    await asyncio.to_thread(grammar.read, "", [])
 
 
 async def _serve(runner: web.AppRunner, host: str, port: int) -> int:

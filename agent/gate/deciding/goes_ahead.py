@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from agent.gate.deciding.standing import is_stopped
-from agent.risk.judging import MANY_SERVERS
+from agent.risk import MANY_SERVERS
 from core.store import approvals as store
 from core.store import clusters, people, preferences
 from core.store.database import Transaction

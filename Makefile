@@ -9,7 +9,7 @@ run: $(VENV)/.base
 	$(BIN)/it0 up
 
 test: $(VENV)/.dev debian
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long: $(VENV)/.dev debian
 	$(BIN)/python -m pytest -m long -o timeout=3600

@@ -152,16 +152,17 @@ class House:
 
     def kill(self) -> None:
         """Kill it as power would."""
-        assert self.process
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        process = self.process
+        assert process
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
 
     def stop(self) -> float:
         """End it by SIGTERM; return how many seconds that took."""
-        assert self.process
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(40)
+        process, began = self.process, time.monotonic()
+        assert process
+        process.send_signal(signal.SIGTERM)
+        process.wait(40)  # by then somebody else may have started another one
         return time.monotonic() - began
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -38,17 +39,18 @@ class Process:
     def __init__(self, status: int, stdout: Any) -> None:
         self.stdout = stdout
         self.returncode: int | None = None
-        self._status = os.fdopen(status, "rb", buffering=0)
+        self._status = status
+        # Open for as long as we are: who waits in another thread would wait for whatever had its number next.
+        weakref.finalize(self, os.close, status)
         self._looking = threading.Lock()
-        self.pid = int.from_bytes(self._status.read(4), "big")
+        self.pid = int.from_bytes(os.read(status, 4), "big")
         assert self.pid, "it was not forked"
 
     def poll(self) -> int | None:
         """Return its return code, None while it runs."""
         with self._looking:
             if self.returncode is None and self._has_ended(0):
-                with self._status:
-                    self.returncode = int.from_bytes(self._status.read(4), "big", signed=True)
+                self.returncode = int.from_bytes(os.read(self._status, 4), "big", signed=True)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:

@@ -11,7 +11,7 @@ from agent.gate.gate import Gate
 from agent.turns import uncancel
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
-from core.store import approvals, inbox, log, people, runs
+from core.store import approvals, arrivals, log, people, runs
 from core.store.database import Transaction
 from core.tenant import Tenant
 from core.texts import Say, say
@@ -108,7 +108,7 @@ class Acts:
         performed = log.Event("performed", body, approval.turn_id)
         decided = log.Event("decided", {**body, "turn_id": approval.turn_id}, self._desk.ids())
         seq = await log.append(tx, approval.conversation_id, [performed, decided], self._desk.clock())
-        arrival = inbox.Arrival(
+        arrival = arrivals.Arrival(
             tenant.id,
             place["installation_id"],
             f"decided:{approval.id}",
@@ -116,7 +116,7 @@ class Acts:
             seq,
             laned=True,
         )
-        await inbox.post(tx, arrival)
+        await arrivals.post(tx, arrival)
         tx.after_commit.append(self._desk.wake)
 
 

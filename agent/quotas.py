@@ -10,7 +10,7 @@ from core.tenant import Tenant
 from core.work import PLANS, Quotas
 
 
-async def admit(work: Work, me: str, engine: str, toolbox: Toolbox) -> None:
+async def admit(work: Work, me: str, toolbox: Toolbox) -> None:
     """Let a new turn in, and write its row, so that the next one to ask sees it, in whatever process.
 
     Raises Refused at the plan's sessions a day, or its tasks at once. A turn that had begun goes on.
@@ -23,9 +23,7 @@ async def admit(work: Work, me: str, engine: str, toolbox: Toolbox) -> None:
         if await turns.get(tx, work.turn_id) is not None:
             return
         await _check(tx, work, quota, toolbox)
-        await turns.write(
-            tx, work.turn_id, work.conversation_id, work.user.id, engine, "running", toolbox.started_at
-        )
+        await turns.write(tx, toolbox.turn("running"))
         await inbox.check_fence(tx, work.taken, me)
     toolbox.stepped = True
 

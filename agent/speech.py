@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from agent.context import Desk
-from core.messages import Address, Outbound
-from core.store import log, outbox
+from agent.context import Desk, Work
+from core.messages import Address, Outbound, Part
+from core.store import endings, log, outbox
 from core.store.database import Transaction
 from core.store.log import Event
+from core.store.turns import Turn
 from core.tenant import Tenant
 
 
@@ -29,3 +30,18 @@ async def speak(
     parcel = await outbox.put(tx, desk.me, tenant.id, address, conversation_id, seq, said.body)
     tx.after_commit.append(lambda: desk.post(parcel))
     return seq
+
+
+async def answer(desk: Desk, work: Work, turn: Turn, parts: Sequence[Part]) -> None:
+    """End a turn with ``parts`` as its answer, have it delivered, and let the lane go.
+
+    Raises Fenced when somebody else owns the work by now, and then nothing is written.
+    """
+    reply = Outbound("reply", parts)
+    said = Event(reply.kind, reply.as_json(), turn.id)
+    at = turn.ended_at or desk.clock()
+    async with work.tenant.statement() as db:
+        parcel, more = await endings.answer(db, turn, work.taken, desk.me, work.address, said, at)
+        db.after_commit.append(lambda: desk.post(parcel))
+        if more:
+            db.after_commit.append(desk.wake)

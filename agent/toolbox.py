@@ -21,6 +21,7 @@ from core.messages import Part, Progress, command_word
 from core.store import inbox, log, turns, usage
 from core.store.database import Row, Transaction
 from core.store.log import Event
+from core.store.turns import Turn
 from core.texts import say
 from core.work import Risk, Server
 
@@ -130,11 +131,14 @@ class Toolbox:
     async def _note_running(self, tx: Transaction) -> None:
         if self.stepped:
             return
-        work = self.work
-        await turns.write(
-            tx, work.turn_id, work.conversation_id, work.user.id, self.engine, "running", self.started_at
-        )
+        await turns.write(tx, self.turn("running"))
         self.stepped = True
+
+    def turn(self, status: str, ended_at: datetime | None = None, approval_id: str | None = None) -> Turn:
+        """Return the state of this turn."""
+        work = self.work
+        here, asker = work.conversation_id, work.user.id
+        return Turn(work.turn_id, here, asker, self.engine, status, self.started_at, ended_at, approval_id)
 
     async def _end(self, no: int, answer: Answer) -> None:
         body = {"no": no, **answer.as_json()}
@@ -187,7 +191,9 @@ class Toolbox:
         """Return the tenant's servers and clusters."""
         tenant = self.work.tenant
         clusters = await self.fleet.clusters.targets(tenant) if self.work.opening.clusters else []
-        return [*await self.fleet.servers(tenant), *clusters]
+        # Servers change while a turn is under way; until its first step it is as it was opened.
+        state = None if self.stepped else self.work.opening.fleet
+        return [*await self.fleet.servers(tenant, state), *clusters]
 
     async def show(self, progress: Progress) -> None:
         """Show a piece to whoever looks on."""

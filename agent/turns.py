@@ -25,7 +25,7 @@ from agent.gate.actions.binding import MAX_COMMAND
 from agent.gate.gate import Gate
 from agent.quotas import admit, engine_refused
 from agent.redaction.stored import parts_without_secrets
-from agent.speech import speak
+from agent.speech import answer, speak
 from agent.toolbox import Tool, Toolbox, journal_of
 from core.audit import Entry
 from core.errors import Fenced, It0Error, NotFound, StoreUnavailable
@@ -74,7 +74,7 @@ class Turns:
     async def start(self, work: Work, text: str) -> None:
         """Run the turn that a typed message asks for."""
         engine, toolbox = await self._prepare(work, text)
-        await admit(work, self._desk.me, engine.name, toolbox)
+        await admit(work, self._desk.me, toolbox)
         request = Request(work.turn_id, work.conversation_id, work.user, text)
         await self._run(work, toolbox, engine, engine.turn(request, toolbox))
 
@@ -228,29 +228,16 @@ class Turns:
 
     async def _finish(self, work: Work, toolbox: Toolbox, ending: Ending) -> None:
         """Write the end, the answer and the next claim's way free, together."""
-        now = self._desk.clock()
-        # What no step brought in was there when the turn began, and so were its secrets.
-        redact = await self._gate.redact(work.tenant, None if toolbox.stepped else work.opening.vault)
+        turn = toolbox.turn(ending.status, self._desk.clock(), ending.approval_id)
+        if ending.parts:
+            # What no step brought in was there when the turn began, and so were its secrets.
+            redact = await self._gate.redact(work.tenant, None if toolbox.stepped else work.opening.vault)
+            return await answer(self._desk, work, turn, parts_without_secrets(ending.parts, redact))
         async with work.tenant.transaction() as tx:
-            await turns.write(
-                tx,
-                work.turn_id,
-                work.conversation_id,
-                work.user.id,
-                toolbox.engine,
-                ending.status,
-                toolbox.started_at,
-                now,
-                ending.approval_id,
-            )
-            if ending.parts:
-                reply = Outbound("reply", parts_without_secrets(ending.parts, redact))
-                await self._speak(tx, work, reply)
-            else:
-                await tx.run(log.HOLD, id=work.conversation_id)
+            await turns.write(tx, turn)
+            await tx.run(log.HOLD, id=work.conversation_id)
             await self._desk.finish(tx, work.taken)
-        if not ending.parts:
-            self._desk.grown(work.tenant.id, work.conversation_id)
+        self._desk.grown(work.tenant.id, work.conversation_id)
 
     async def _speak(self, tx: Transaction, work: Work, reply: Outbound) -> None:
         await speak(

@@ -80,6 +80,10 @@ class Tenant:
         """Yield a transaction in this tenant's schema and the shared one; flushed: as ``Database`` has it."""
         return self._database.transaction(self.schema, self.id, flushed=flushed)
 
+    def statement(self, *, flushed: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        """Yield a connection for one statement; flushed: as ``Database`` has it."""
+        return self._database.statement(self.schema, self.id, flushed=flushed)
+
     def reading(self) -> AbstractAsyncContextManager[Transaction]:
         """Yield a connection for questions that need no transaction."""
         return self._database.reading(self.schema, self.id)

@@ -10,6 +10,7 @@ from agent.fleet.changes import EndsGrants, admins_only, end_grants, note, recor
 from agent.fleet.clusters import Clusters
 from agent.fleet.credentials import WARN_DAYS, Credentials
 from agent.fleet.forms import CHANGEABLE, CHANGEABLE_HERE, MAX_JUMPS, NewServer, checked, differences
+from agent.fleet.listed import Listed
 from agent.fleet.placing import changed_to, check_name, check_quota, described, placed
 from agent.shell.hostkeys import fingerprint
 from core.clock import Clock
@@ -27,6 +28,7 @@ from core.ports import Login, Shell, Target
 from core.store import clusters as cluster_store
 from core.store import fleet as store
 from core.store.database import Row
+from core.store.fleet import FleetState
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
@@ -58,13 +60,13 @@ class Fleet:
         self._shell = shell
         self._clock = clock
         self.granted = granted
+        self._listed = Listed()
         self.credentials = Credentials(shell, clock, warn_days)
         self.clusters = Clusters(self.target, self.credentials, clock, granted)
 
-    async def servers(self, tenant: Tenant) -> list[Server]:
-        """Return every server of the tenant."""
-        async with tenant.reading() as db:
-            return await store.servers(db)
+    async def servers(self, tenant: Tenant, state: FleetState | None = None) -> Sequence[Server]:
+        """Return every server of the tenant. state: of its servers, where it was asked for just now."""
+        return await self._listed.servers(tenant, state)
 
     async def server(self, tenant: Tenant, name: str) -> Server:
         """Return a server by name; raises NotFound."""

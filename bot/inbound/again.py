@@ -9,8 +9,8 @@ from agent.engines.targets import Intent
 from core.edits import Edit
 from core.errors import NotFound, Refused
 from core.store import approvals as store
-from core.store import clusters, inbox, log
-from core.store.inbox import Arrival
+from core.store import arrivals, clusters, log
+from core.store.arrivals import Arrival
 from core.store.log import Event
 from core.tenant import Tenant
 from core.work import Action, Approval, Server, User
@@ -44,7 +44,7 @@ class Again:
             seq = await log.append(tx, approval.conversation_id, [event], self._desk.clock())
             place, once = row["installation_id"], f"{VERB}:{approval.id}"
             arrival = Arrival(tenant.id, place, once, approval.conversation_id, seq, laned=True)
-            if not await inbox.post(tx, arrival):
+            if not await arrivals.post(tx, arrival):
                 raise Refused("again.already", code=approval.code)
             tx.after_commit.append(self._desk.wake)
         self._desk.grown(tenant.id, approval.conversation_id)

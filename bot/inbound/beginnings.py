@@ -53,16 +53,11 @@ class Beginnings:
         Raises StoreUnavailable where conversations are closed faster than they can be written to.
         """
         address = inbound.address
-        text = str(event.body.get("text", "")) if event.kind == "said" else ""
-        is_new = address.channel != CONSOLE and command_word(text) == NEW
-        is_new = is_new and await _may_begin(tx, tenant, event.user_id)
-        is_request = address.channel == CONSOLE or command_word(text) not in (NEW, *NO_REQUEST)
-        title = log.title_of(text) if is_request else ""
-        if not is_new and not inbound.answers:
-            since = at - self._silence if self._may_be_silent(address, event) else LONG_AGO
-            name = title if address.channel != CONSOLE else ""  # there it begins with words
-            if appended := await log.append_open(tx, address, event, at, name, since):
-                return Begun(*appended, None)
+        spot = self.spot(inbound, event, at)
+        if spot and (appended := await log.append_open(tx, spot, event, at)):
+            return Begun(*appended, None)
+        is_new = _is_new(address, event) and await _may_begin(tx, tenant, event.user_id)
+        title = _title_of(address, event)
         for _ in range(TRIES):
             entry = None
             if is_new:
@@ -77,6 +72,15 @@ class Beginnings:
                     await tx.run(log.TITLE, id=row["id"], new_title=title)
                 return Begun(row["id"], seq, entry)
         raise StoreUnavailable(reason="the conversation was closed again and again")
+
+    def spot(self, inbound: Inbound, event: Event, at: datetime) -> log.Spot | None:
+        """Return where an event belongs if a conversation is open there; None if more has to be looked at."""
+        address = inbound.address
+        if inbound.answers or _is_new(address, event):
+            return None
+        since = at - self._silence if self._may_be_silent(address, event) else LONG_AGO
+        title = _title_of(address, event) if address.channel != CONSOLE else ""  # there it begins with words
+        return log.Spot(address, title, since)
 
     async def _found(
         self, tx: Transaction, inbound: Inbound, event: Event, title: str, at: datetime
@@ -122,6 +126,22 @@ class Beginnings:
         silent = await talks.hold_silent(tx, address, at - self._silence)
         if silent is not None and not await talks.is_busy(tx, silent):
             await talks.close_at(tx, address)
+
+
+def _words(event: Event) -> str:
+    return str(event.body.get("text", "")) if event.kind == "said" else ""
+
+
+def _is_new(address: Address, event: Event) -> bool:
+    """Return whether an event asks for another conversation."""
+    return address.channel != CONSOLE and command_word(_words(event)) == NEW
+
+
+def _title_of(address: Address, event: Event) -> str:
+    """Return what a conversation is called that begins with an event."""
+    text = _words(event)
+    is_request = address.channel == CONSOLE or command_word(text) not in (NEW, *NO_REQUEST)
+    return log.title_of(text) if is_request else ""
 
 
 async def _may_begin(tx: Transaction, tenant: Tenant, user_id: str | None) -> bool:

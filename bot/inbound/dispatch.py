@@ -1,5 +1,6 @@
 """Dispatch: what each kind of accepted work is for. Middleware stands before it, in one visible list."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -78,8 +79,10 @@ def opened(inner: Handle) -> Handle:
     """Wrap a handler so that it gets the work with its user, and with all that holds as it begins."""
 
     async def handle(work: Work, event: Mapping[str, Any]) -> None:
-        async with work.tenant.reading() as db:
-            opening = await openings.read(db, work.conversation_id, event["user_id"])
+        opening = work.opening
+        if opening.until < time.monotonic():
+            async with work.tenant.reading() as db:
+                opening = await openings.read(db, work.conversation_id, event["user_id"])
         await inner(replace(work, user=opening.user or work.user, opening=opening), event)
 
     return handle

@@ -1,11 +1,9 @@
 """The front: an inbound is accepted when its row is on the disk, and only then does its platform hear so."""
 
 import asyncio
-import re
 import time
-import unicodedata
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +13,9 @@ from agent.gate.deciding.typed import read as read_decision
 from agent.gate.proving.stepup import Proof, StepUp
 from agent.gate.proving.totp import bare_code, typed_code
 from agent.redaction.pasted import kinds_in
-from bot.console.limits import Rate
-from bot.inbound.beginnings import CONSOLE, Beginnings
+from bot.inbound.beginnings import CONSOLE, Beginnings, Begun
+from bot.inbound.strangers import Strangers
 from bot.inbound.waiting import Waiting
-from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound, StoreUnavailable
 from core.ids import Ids
@@ -27,28 +24,24 @@ from core.messages import (
     Body,
     Click,
     Inbound,
-    Outbound,
     Progress,
     Reply,
-    Sending,
     Text,
     command_word,
 )
-from core.store import inbox, people
-from core.store.database import Database, Row, Transaction
-from core.store.inbox import Arrival, Repeat, Taken
+from core.store import arrivals, people
+from core.store.arrivals import Arrival, Repeat
+from core.store.database import Database, Transaction
+from core.store.inbox import Taken
 from core.store.log import Event
+from core.store.openings import Opening
 from core.tenant import Tenant, Tenants
-from core.texts import Say, say
 
 logger = structlog.get_logger()
 
 MAX_TEXT = 64_000
 MAX_EVENT_ID = 200
-PAIRING = re.compile(r"[A-Za-z0-9]{5}[- ]?[A-Za-z0-9]{5}")
 IDENTITY_S = 5.0
-WRONG_CODES_A_MINUTE = 3
-"""So many of a stranger's are answered; of more nothing is said, and a right one still lets them in."""
 STOP_WORDS = ("stop", "停止")
 CONTROL = ("/stop", "/halt", "/resume", "/revoke")
 """What passes by a running turn (decision 3)."""
@@ -61,6 +54,21 @@ class Arrived:
     tenant: Tenant
     taken: Taken
     event: dict[str, Any]
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What was written of an inbound. taken: None while it waits; laned: whether it needs the lane.
+
+    opening: what held then, if it was read with it.
+    """
+
+    begun: Begun
+    taken: Taken | None
+    event: Event
+    laned: bool
+    opening: Opening = field(default_factory=Opening)
 
 
 def kind_of(body: Body) -> tuple[str, dict[str, Any], bool]:
@@ -86,7 +94,7 @@ class Front:
     """Accepts what comes in: tenant from the installation, user from the identity, then the rows.
 
     start: takes the accepted work on in this process, and returns what gives it up again.
-    knock: tells admins of a stranger; returns whether there is anybody to tell.
+    strangers: speaks with who is not known.
     beginnings: finds a message's conversation. waiting: is told of one that has to wait.
     step_up: looks at typed codes.
     """
@@ -99,7 +107,7 @@ class Front:
         clock: Clock,
         ids: Ids,
         start: Callable[[Arrived], Callable[[], object]],
-        knock: Callable[[Tenant, Inbound], Awaitable[bool]],
+        strangers: Strangers,
         beginnings: Beginnings,
         waiting: Waiting,
         step_up: StepUp,
@@ -110,12 +118,11 @@ class Front:
         self._clock = clock
         self._ids = ids
         self._start = start
-        self._knock = knock
+        self._strangers = strangers
         self._beginnings = beginnings
         self._waiting = waiting
         self._step_up = step_up
         self._known: dict[tuple[str, str], tuple[float, str, str]] = {}
-        self._wrong_codes = Rate(WRONG_CODES_A_MINUTE)
 
     async def __call__(self, inbound: Inbound, reply: Reply) -> Accepted | None:
         """Accept ``inbound``; None for a stranger, who leaves no content.
@@ -130,7 +137,7 @@ class Front:
         kind, body, laned = kind_of(inbound.body)
         identity = await self._identity(inbound)
         if identity is None:
-            await self._meet_stranger(inbound, reply)
+            await self._strangers(inbound, reply)
             return None
         tenant_id, user_id = identity
         tenant = await self._tenants.by_id(tenant_id)
@@ -151,31 +158,53 @@ class Front:
     ) -> tuple[Accepted, bool]:
         """Store what came in; return it, and whether it needs the conversation's lane."""
         now = self._clock()
-        address = inbound.address
         # Work on it begins before it is on the disk: whatever that work does is committed after it.
+        stored = await self._store_at_once(tenant, inbound, event, now) if laned else None
+        stored = stored or await self._store(tenant, inbound, event, laned, now)
+        begun, taken = stored.begun, stored.taken
+        forsake = None
+        if taken is not None:
+            sender = inbound.sender
+            more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
+            content = {**stored.event.as_json(), **more, "address": inbound.address}
+            forsake = self._start(Arrived(tenant, taken, content, stored.opening))
+        elif stored.laned:
+            self._waiting.note(tenant, begun, inbound.address)
+        await asyncio.shield(self._on_disk(forsake))
+        work, fence = (taken.id, taken.fence) if taken else (0, None)
+        return Accepted(tenant.id, work, begun.conversation_id, begun.seq, fence), stored.laned
+
+    async def _store_at_once(
+        self, tenant: Tenant, inbound: Inbound, event: Event, now: datetime
+    ) -> _Stored | None:
+        """Store a message in one statement; None, and nothing is stored, if there is more to it."""
+        spot = self._beginnings.spot(inbound, event, now)
+        if spot is None or _codes_in(event) != (None, None):
+            return None
+        async with tenant.statement(flushed=False) as db:
+            found = await arrivals.accept_at_once(db, tenant.id, spot, inbound.event_id, event, now, self._me)
+        if found is None:
+            return None
+        begun = Begun(found.conversation_id, found.seq, None)
+        return _Stored(begun, found.taken, event, True, found.opening)
+
+    async def _store(
+        self, tenant: Tenant, inbound: Inbound, event: Event, laned: bool, now: datetime
+    ) -> _Stored:
+        installation_id = inbound.address.installation_id
         async with tenant.transaction(flushed=False) as tx:
             proof = await self._proof(tx, tenant, inbound, event)
             if proof is not None:
                 event, laned = _withheld(event, inbound, proof), False
             begun = await self._beginnings(tx, tenant, inbound, event, now)
-            conversation_id, seq = begun.conversation_id, begun.seq
             arrival = Arrival(
-                tenant.id, address.installation_id, inbound.event_id, conversation_id, seq, laned
+                tenant.id, installation_id, inbound.event_id, begun.conversation_id, begun.seq, laned
             )
-            taken = await inbox.accept(tx, arrival, self._me)
+            taken = await arrivals.accept(tx, arrival, self._me)
             for entry in (begun.entry, proof.entry if proof else None):
                 if entry is not None:
                     await tenant.audit.append_in(tx, entry, now)
-        if laned and taken is None and address.channel != CONSOLE:  # its page shows it
-            self._waiting.note(tenant, begun, address)
-        forsake = None
-        if taken is not None:
-            sender = inbound.sender
-            more = {"at": now, "ip": sender.ip if sender else None, "event_id": inbound.event_id}
-            forsake = self._start(Arrived(tenant, taken, {**event.as_json(), **more, "address": address}))
-        await asyncio.shield(self._on_disk(forsake))
-        fence = taken.fence if taken else None
-        return Accepted(tenant.id, taken.id if taken else 0, conversation_id, seq, fence), laned
+        return _Stored(begun, taken, event, laned)
 
     async def _on_disk(self, forsake: Callable[[], object] | None) -> None:
         """Wait for the disk; what a crash of the database may have undone is not worked on any more."""
@@ -188,11 +217,10 @@ class Front:
 
     async def _proof(self, tx: Transaction, tenant: Tenant, inbound: Inbound, event: Event) -> Proof | None:
         """Return what a typed code of a second factor comes to, None where nothing of the kind was typed."""
-        if event.kind != "said" or event.user_id is None:
+        code, bare = _codes_in(event)
+        if event.user_id is None:
             return None
-        text = unicodedata.normalize("NFKC", event.body["text"])  # a Chinese keyboard types wide digits
-        code = typed_code(text)
-        if code is None and (bare := bare_code(text)) and await self._step_up.is_asked(tx, event.user_id):
+        if code is None and bare and await self._step_up.is_asked(tx, event.user_id):
             code = bare
         if code is None:
             return None
@@ -204,10 +232,10 @@ class Front:
 
     async def _repeated(self, inbound: Inbound) -> Accepted:
         async with self._database.reading() as db:
-            row = await inbox.seen(db, inbound.address.installation_id, inbound.event_id)
+            row = await arrivals.seen(db, inbound.address.installation_id, inbound.event_id)
         if row is None:
             raise NotFound
-        await self._database.flush()
+        await self._database.flush_all()  # another process may have accepted it
         return Accepted(row["tenant_id"], row["id"], row["conversation_id"], row["seq"], None, repeat=True)
 
     async def _identity(self, inbound: Inbound) -> tuple[str, str] | None:
@@ -231,77 +259,15 @@ class Front:
         self._known[key] = (time.monotonic() + IDENTITY_S, row["tenant_id"], row["user_id"])
         return row["tenant_id"], row["user_id"]
 
-    async def _meet_stranger(self, inbound: Inbound, reply: Reply) -> None:
-        """Pair by a code that an admin made, or say once how to get one."""
-        assert inbound.sender is not None
-        installation_id, external_id = inbound.address.installation_id, inbound.sender.external_id
-        now = self._clock()
-        typed = inbound.body.text.removeprefix("/start ") if isinstance(inbound.body, Text) else ""
-        digest = people.code_hash(typed)
-        async with self._database.reading() as db:
-            installation = await db.one(people.INSTALLATION, id=installation_id)
-            if installation is None:
-                raise NotFound("error.no_such_installation")
-            code = await db.one(people.CODE, token_hash=digest, now=now)
-        if code is not None and code["tenant_id"] != installation["tenant_id"]:
-            raise NotFound("pair.other_tenant")
-        if code is not None and await self._pair(inbound, code, digest, now):
-            words: Say | None = say("pair.welcome")
-        else:
-            async with self._database.transaction() as tx:
-                told = await tx.one(
-                    people.TELL_STRANGER,
-                    installation_id=installation_id,
-                    external_id=external_id,
-                    told_at=now,
-                    name=inbound.sender.name[:100],
-                    language=inbound.sender.language,
-                    home=inbound.sender.home or None,
-                )
-            words = None
-            if PAIRING.fullmatch(typed.strip()):
-                is_heard = self._wrong_codes.allows((installation_id, external_id))
-                words = say("pair.bad_code") if is_heard else None
-            elif told is not None:
-                asked = await self._knock(await self._tenants.by_id(installation["tenant_id"]), inbound)
-                words = say("pair.asked" if asked else "pair.stranger")
-        if words is not None:
-            body = Outbound("notice", [words]).as_json()
-            language = inbound.sender.language
-            await reply.deliver(Sending(installation["tenant_id"], "", 0, body, language=language))
 
-    async def _pair(self, inbound: Inbound, code: Row, digest: bytes, now: datetime) -> bool:
-        """Use a code up, link its person to the sender, record it: all or nothing. False if it is void."""
-        assert inbound.sender is not None
-        installation_id, external_id = inbound.address.installation_id, inbound.sender.external_id
-        tenant = await self._tenants.by_id(code["tenant_id"])
-        user_id, channel = code["user_id"], inbound.address.channel
-        detail = {"installation": installation_id, "external_id": external_id}
-        try:
-            async with tenant.transaction() as tx:
-                # Held first, so that whoever is being let out at this moment is not paired afterwards.
-                user = await tx.one(people.HOLD_USER, id=user_id)
-                if user is None or not user["active"]:
-                    return False
-                if await tx.one(people.USE_CODE, token_hash=digest, now=now) is None:
-                    return False
-                home = inbound.sender.home
-                if not await people.add_identity(
-                    tx, tenant.id, installation_id, external_id, user_id, now, home
-                ):
-                    raise _LinkedMeanwhile
-                entry = Entry("user.paired", "user", user_id, channel=channel, detail=detail)
-                await tenant.audit.append_in(tx, entry, now)
-        except _LinkedMeanwhile:
-            return False
-        return True
+def _codes_in(event: Event) -> tuple[str | None, str | None]:
+    """Return (a code that was typed as one, a text that may be one): None for what is not there."""
+    if event.kind != "said":
+        return None, None
+    return typed_code(event.body["text"]), bare_code(event.body["text"])
 
 
 def _withheld(event: Event, inbound: Inbound, proof: Proof) -> Event:
     """Return what is stored of a message that held a code: not the code."""
     found = {"outcome": proof.outcome, "approval_id": proof.approval_id, "grants": proof.grants}
     return replace(event, kind="withheld", body={"kinds": ["totp"], "message": inbound.message, **found})
-
-
-class _LinkedMeanwhile(Exception):
-    """The sender was paired by another code at this moment: this one is not used up."""

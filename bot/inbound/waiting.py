@@ -7,7 +7,7 @@ import structlog
 
 from agent.context import Desk
 from agent.speech import speak
-from bot.inbound.beginnings import Begun
+from bot.inbound.beginnings import CONSOLE, Begun
 from core.errors import It0Error
 from core.messages import Address, Outbound
 from core.store import inbox
@@ -40,6 +40,9 @@ class Waiting:
 
     def note(self, tenant: Tenant, begun: Begun, address: Address) -> None:
         """Take note of a message that waits from now on."""
+        self._desk.wake()  # it did not look whether its lane is free by now
+        if address.channel == CONSOLE:  # its page shows it
+            return
         due = asyncio.get_running_loop().time() + self._patience_s
         self._waiters.put_nowait(Waiter(tenant, begun, address, due))
 

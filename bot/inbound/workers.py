@@ -17,10 +17,11 @@ from bot.inbound.shares import Shares
 from core.errors import Fenced, It0Error, StoreUnavailable
 from core.messages import Address, Progress
 from core.ports import Bus, Channel
-from core.store import inbox, log, preferences
+from core.store import inbox, log, preferences, processes
 from core.store.database import Database, Row, Transaction
 from core.store.inbox import Taken
 from core.store.lost import Lost
+from core.store.openings import Opening
 from core.tenant import Tenants
 from core.texts import say
 from core.work import Role, User
@@ -85,13 +86,13 @@ class Workers:
         """Write the heartbeat row. alone: no other process can be alive, so their work is free at once."""
         async with self._database.transaction() as tx:
             if alone:
-                await tx.run(inbox.BURY_OTHERS, me=self._me)
-            await inbox.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
+                await tx.run(processes.BURY_OTHERS, me=self._me)
+            await processes.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
 
     async def leave(self) -> None:
         """Remove the heartbeat row: what this process still holds may be taken over at once."""
         async with self._database.transaction() as tx:
-            await tx.run(inbox.LEAVE, me=self._me)
+            await tx.run(processes.LEAVE, me=self._me)
 
     def wake(self) -> None:
         """Look for work now."""
@@ -178,7 +179,7 @@ class Workers:
                 pause_s = min(5.0, pause_s * 2 or 0.2)
             except Exception:
                 await logger.aexception("work_failed", attempts=taken.attempts)
-                if taken.attempts >= inbox.MAX_ATTEMPTS:
+                if taken.attempts >= processes.MAX_ATTEMPTS:
                     return await self._give_up(taken)
                 pause_s = min(5.0, pause_s * 2 or 0.2)
             taken = replace(taken, attempts=taken.attempts + 1)
@@ -202,7 +203,8 @@ class Workers:
         turn_id = event["turn_id"] or ""
         live = reply.live(tenant.id, taken.conversation_id, turn_id)
         is_control = not taken.laned and event["kind"] != "act"
-        work = Work(tenant, taken, NOBODY, address, turn_id, live, is_control, stopping)
+        opening = arrived.opening if arrived else Opening()
+        work = Work(tenant, taken, NOBODY, address, turn_id, live, is_control, stopping, opening)
         task = asyncio.current_task()
         if task is not None:
             self._running[task] = work
@@ -233,12 +235,12 @@ class Workers:
 
     async def _beat_once(self) -> None:
         async with self._database.transaction() as tx:
-            if not await tx.run(inbox.BEAT, me=self._me):
-                await inbox.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
-            freed = await inbox.reclaim(tx, self._me, self._dead_after_s)
-            mine = [row["id"] for row in await tx.all(inbox.MINE, me=self._me)]
+            if not await tx.run(processes.BEAT, me=self._me):
+                await processes.enter(tx, self._me, self._role, socket.gethostname(), os.getpid())
+            freed = await processes.reclaim(tx, self._me, self._dead_after_s)
+            mine = [row["id"] for row in await tx.all(processes.MINE, me=self._me)]
             if lost := self._lost.among(mine, self._held):
-                freed += await inbox.let_go(tx, self._me, lost)
+                freed += await processes.let_go(tx, self._me, lost)
             asked = await tx.all(inbox.STOPPED_OF_MINE, me=self._me)
         for row in asked:
             self.stop_where(row["tenant_id"], row["conversation_id"])

@@ -44,6 +44,7 @@ from bot.inbound.decisions import Decisions
 from bot.inbound.dispatch import Dispatch, SetAside, errors_are_said, fold, opened, tenants_and_people
 from bot.inbound.front import Front
 from bot.inbound.shares import Shares
+from bot.inbound.strangers import Strangers
 from bot.inbound.waiting import Waiting
 from bot.inbound.workers import Workers
 from bot.installations import DatabaseInstallations
@@ -107,7 +108,7 @@ def assemble(ground: Ground) -> App:
         clock,
         new_id,
         workers.start,
-        admission.knock,
+        Strangers(ground.database, ground.tenants, clock, admission.knock),
         Beginnings(new_id, settings.conversation_silence_hours),
         waiting,
         step_up,

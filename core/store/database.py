@@ -193,6 +193,8 @@ async def _no_reset(connection: "asyncpg.Connection[Row]") -> None:
 
 
 BEGIN_UNFLUSHED = "BEGIN; SET LOCAL synchronous_commit TO off"
+UNFLUSHED = func.set_config("synchronous_commit", "off", true())
+"""Selected by a statement that is a transaction of its own: its commit does not wait for the disk."""
 FLUSH = Statement(select(func.pg_logical_emit_message(true(), "it0", "")))
 """Writes nothing but a record to PostgreSQL's log, and its commit waits for the disk."""
 
@@ -268,6 +270,24 @@ class Database:
                 mark = self._flushes.committed
         except (*UNREACHABLE, TimeoutError) as error:
             raise StoreUnavailable(reason=type(error).__name__) from error
+        self._committed(transaction, mark, flushed)
+
+    @asynccontextmanager
+    async def statement(
+        self, schema: str = "", tenant_id: str = "", *, flushed: bool = True
+    ) -> AsyncIterator[Transaction]:
+        """Yield a connection for one statement, a transaction of its own in one round trip.
+
+        flushed: False for a statement that selects UNFLUSHED; it stands as an unflushed ``transaction`` does.
+        Raises StoreUnavailable.
+        """
+        mark = self._flushes.committed
+        async with self.reading(schema, tenant_id) as transaction:
+            yield transaction
+        self._committed(transaction, mark, flushed)
+
+    def _committed(self, transaction: Transaction, mark: int, flushed: bool) -> None:
+        """Note a commit. mark: the number of the last unflushed one that was there before it."""
         if not flushed:
             self._flushes.committed += 1
         elif transaction.wrote:
@@ -276,11 +296,15 @@ class Database:
             call()
 
     async def flush(self) -> None:
-        """Wait until all that was committed before is on the disk.
+        """Wait until all that this process committed before is on the disk.
 
         Most often something else that is committed soon takes it there. Raises StoreUnavailable.
         """
         await self._flushes.wait()
+
+    async def flush_all(self) -> None:
+        """Wait until all that anybody committed before is on the disk. Raises StoreUnavailable."""
+        await self._flush()
 
     async def _flush(self) -> None:
         async with self.reading() as db:

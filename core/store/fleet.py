@@ -1,8 +1,22 @@
 """Servers and credentials."""
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import xor
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
@@ -15,7 +29,22 @@ F = tables.secret_forms
 K = tables.clusters
 
 ADD_SERVER = insert_row(S)
-LIVE = Statement(select(S).where(of_tenant(S), S.c.status != "removed").order_by(S.c.name))
+FleetState = tuple[object, ...]
+_live = S.alias("live")
+_version: ColumnElement[int] = func.hashtextextended(
+    _live.c.id.op("||")(literal_column("live.xmin::text")), literal_column("0")
+)
+_is_live = and_(of_tenant(_live), _live.c.status != "removed")
+FLEET_STATE = (
+    select(
+        func.count().label("servers"),
+        func.coalesce(func.bit_xor(_version), literal_column("0")).label("servers_version"),
+    )
+    .select_from(_live)
+    .where(_is_live)
+)
+"""What changes with every server that is added, changed or removed, by any process: their rows' versions."""
+LIVE = Statement(select(_live, _version.label("version")).where(_is_live).order_by(_live.c.name))
 BY_IDS = Statement(
     select(S).where(of_tenant(S), S.c.id == func.any(bindparam("ids", type_=TEXTS)), S.c.status != "removed")
 )
@@ -167,9 +196,16 @@ def credential_of(row: Row) -> Credential:
     return Credential(**{name: row[name] for name in Credential.__slots__})
 
 
-async def servers(tx: Transaction) -> list[Server]:
+async def servers(tx: Transaction) -> Sequence[Server]:
     """Return every server by name."""
-    return [server_of(row) for row in await tx.all(LIVE)]
+    return (await servers_and_state(tx))[1]
+
+
+async def servers_and_state(tx: Transaction) -> tuple[FleetState, Sequence[Server]]:
+    """Return every server by name, and the state at which they were read."""
+    rows = await tx.all(LIVE)
+    version = reduce(xor, (row["version"] for row in rows), 0)
+    return (len(rows), version), tuple(server_of(row) for row in rows)
 
 
 async def servers_by_id(tx: Transaction, ids: list[str], hold: bool = False) -> dict[str, Server]:

@@ -10,26 +10,23 @@ several conversations are locked with the turn's own first and the others in the
 from dataclasses import dataclass
 
 from sqlalchemy import (
+    ColumnElement,
+    Update,
     and_,
     bindparam,
-    case,
     delete,
     exists,
     func,
     literal_column,
     not_,
-    or_,
     select,
-    tuple_,
     update,
 )
-from sqlalchemy import insert as plain_insert
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.errors import Fenced
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import BIG, BIGS, BOOL, DOUBLE, INT, param
+from core.store.statements import BIG, BIGS, INT, param
 
 I = tables.inbox  # noqa: E741
 L = tables.lanes
@@ -37,9 +34,6 @@ P = tables.processes
 
 ACT = "act"
 """What the event id of an approved act begins with."""
-
-MAX_ATTEMPTS = 5
-"""A message whose handling dies with its process this often is set aside with a visible notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,112 +54,15 @@ class Taken:
     stop: bool = False
 
 
-_ahead = I.alias("ahead")
-_queue = select(
-    exists(
-        select(literal_column("1"))
-        .select_from(_ahead)
-        .where(
-            _ahead.c.tenant_id == param("tenant"),
-            _ahead.c.conversation_id == param("conversation"),
-            _ahead.c.state == "new",
-            _ahead.c.laned,
-        )
-    ).label("waits")
-).cte("queue")
-_nobody_waits = not_(select(_queue.c.waits).scalar_subquery())
-_take_free_lane = upsert(L).values(
-    {
-        L.c.tenant_id: param("tenant"),
-        L.c.conversation_id: param("conversation"),
-        L.c.owner: param("me"),
-    }
-)
-_lane = (
-    _take_free_lane.on_conflict_do_update(
-        index_elements=[L.c.tenant_id, L.c.conversation_id],
-        set_={
-            "owner": param("me"),
-            "fence": L.c.fence + 1,
-            "stop": literal_column("false"),
-            "since": func.now(),
-        },
-        where=and_(L.c.owner.is_(None), _nobody_waits),
-    )
-    .returning(L.c.fence)
-    .add_cte(_queue)
-    .cte("lane_taken")
-)
-_columns = ["tenant_id", "installation_id", "event_id", "conversation_id", "seq", "laned"]
-_given = [
-    param("tenant"),
-    param("installation_id"),
-    param("event_id"),
-    param("conversation"),
-    param("seq", BIG),
-    param("laned", BOOL),
-]
-_fence = select(_lane.c.fence).scalar_subquery()
-ACCEPT_LANED = Statement(
-    upsert(I)
-    .from_select(
-        [*_columns, "state", "owner", "attempts"],
-        select(
-            *_given,
-            case((_fence.is_not(None), "taken"), else_="new"),
-            case((_fence.is_not(None), param("me")), else_=None),
-            case((_fence.is_not(None), literal_column("1")), else_=literal_column("0")),
-        ),
-    )
-    .on_conflict_do_nothing(index_elements=[I.c.installation_id, I.c.event_id])
-    .returning(I.c.id, _fence.label("fence"))
-)
-ACCEPT_FREE = Statement(
-    upsert(I)
-    .from_select(
-        [*_columns, "state", "owner", "attempts"],
-        select(*_given, literal_column("'taken'"), param("me"), literal_column("1")),
-    )
-    .on_conflict_do_nothing(index_elements=[I.c.installation_id, I.c.event_id])
-    .returning(I.c.id, literal_column("NULL").label("fence"))
-)
-POST = Statement(
-    upsert(I)
-    .from_select(_columns, select(*_given))
-    .on_conflict_do_nothing(index_elements=[I.c.installation_id, I.c.event_id])
-    .returning(I.c.id)
-)
-SEEN = Statement(
-    select(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq).where(
-        I.c.installation_id == param("installation_id"), I.c.event_id == param("event_id")
-    )
-)
 EVENT_ID = Statement(select(I.c.event_id).where(I.c.id == param("id", BIG)))
-_done = (
-    update(I)
-    .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
-    .values(state="done", owner=None, done_at=func.now())
+OWN_WORK = and_(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
+OWN_LANE = and_(
+    L.c.tenant_id == param("tenant"),
+    L.c.conversation_id == param("conversation"),
+    L.c.owner == param("me"),
+    L.c.fence == param("fence", BIG),
 )
-DONE = Statement(_done)
-GIVE_UP = Statement(
-    update(I)
-    .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
-    .values(state="set_aside", owner=None)
-    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
-)
-_release = (
-    update(L)
-    .where(
-        L.c.tenant_id == param("tenant"),
-        L.c.conversation_id == param("conversation"),
-        L.c.owner == param("me"),
-        L.c.fence == param("fence", BIG),
-    )
-    .values(owner=None, stop=literal_column("false"))
-)
-RELEASE = Statement(_release)
-_ended = _done.returning(I.c.id).cte("ended")
-_more = exists(
+SOMETHING_WAITS = exists(
     select(literal_column("1"))
     .select_from(I)
     .where(
@@ -175,25 +72,34 @@ _more = exists(
         I.c.laned,
     )
 )
+"""Whether a message waits for the lane."""
+
+
+def ending(*conditions: ColumnElement[bool]) -> Update:
+    """Return what marks a process's own work as done where ``conditions`` hold."""
+    return update(I).where(OWN_WORK, *conditions).values(state="done", owner=None, done_at=func.now())
+
+
+def releasing(*conditions: ColumnElement[bool]) -> Update:
+    """Return what lets a process's own lane go where ``conditions`` hold."""
+    return update(L).where(OWN_LANE, *conditions).values(owner=None, stop=literal_column("false"))
+
+
+DONE = Statement(ending())
+GIVE_UP = Statement(
+    update(I)
+    .where(OWN_WORK)
+    .values(state="set_aside", owner=None)
+    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
+)
+RELEASE = Statement(releasing())
+_ended = ending().returning(I.c.id).cte("ended")
 DONE_AND_RELEASED = Statement(
-    _release.where(exists(select(_ended.c.id))).returning(_more.label("more")).add_cte(_ended)
+    releasing(exists(select(_ended.c.id))).returning(SOMETHING_WAITS.label("more")).add_cte(_ended)
 )
 """Both or neither: work that is done lets its lane go."""
-HOLDS = Statement(
-    select(L.c.stop)
-    .where(
-        L.c.tenant_id == param("tenant"),
-        L.c.conversation_id == param("conversation"),
-        L.c.owner == param("me"),
-        L.c.fence == param("fence", BIG),
-    )
-    .with_for_update()
-)
-OWNED = Statement(
-    select(I.c.id)
-    .where(I.c.id == param("id", BIG), I.c.state == "taken", I.c.owner == param("me"))
-    .with_for_update()
-)
+HOLDS = Statement(select(L.c.stop).where(OWN_LANE).with_for_update())
+OWNED = Statement(select(I.c.id).where(OWN_WORK).with_for_update())
 STOP = Statement(
     update(L)
     .where(
@@ -336,53 +242,6 @@ WAITING = Statement(
     .order_by(I.c.id)
 )
 
-BEAT = Statement(update(P).where(P.c.id == param("me")).values(beat_at=func.now()))
-ENTER = Statement(
-    plain_insert(P).values(
-        {P.c.id: param("me"), P.c.role: param("role"), P.c.host: param("host"), P.c.pid: param("pid", INT)}
-    )
-)
-LEAVE = Statement(delete(P).where(P.c.id == param("me")))
-_cutoff = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, param("dead_after_s", DOUBLE))
-BURY = Statement(delete(P).where(P.c.beat_at < _cutoff, P.c.id != param("me")))
-BURY_OTHERS = Statement(delete(P).where(P.c.id != param("me")))
-_living = select(P.c.id).scalar_subquery()
-_lane_of = and_(L.c.tenant_id == I.c.tenant_id, L.c.conversation_id == I.c.conversation_id)
-_still_held = exists(select(literal_column("1")).select_from(L).where(_lane_of, L.c.owner == I.c.owner))
-_orphans = (
-    select(I.c.id)
-    .where(I.c.state == "taken", I.c.owner.not_in(_living), or_(not_(I.c.laned), not_(_still_held)))
-    .with_for_update(of=I, skip_locked=True)
-)
-RECLAIM_INBOX = Statement(
-    update(I)
-    .where(I.c.id.in_(_orphans.scalar_subquery()))
-    .values(state=case((I.c.attempts >= MAX_ATTEMPTS, "set_aside"), else_="new"), owner=None)
-    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
-)
-MINE = Statement(select(I.c.id).where(I.c.state == "taken", I.c.owner == param("me")))
-LET_GO = Statement(
-    update(I)
-    .where(I.c.id == func.any(bindparam("ids", type_=BIGS)), I.c.state == "taken", I.c.owner == param("me"))
-    .values(state="new", owner=None)
-    .returning(I.c.id, I.c.tenant_id, I.c.conversation_id, I.c.seq, I.c.state)
-)
-_worked_on = exists(
-    select(literal_column("1")).select_from(I).where(_lane_of, I.c.state == "taken", I.c.owner == L.c.owner)
-)
-LET_LANES_GO = Statement(
-    update(L).where(L.c.owner == param("me"), not_(_worked_on)).values(owner=None, fence=L.c.fence + 1)
-)
-_abandoned = (
-    select(L.c.tenant_id, L.c.conversation_id)
-    .where(L.c.owner.is_not(None), L.c.owner.not_in(_living))
-    .with_for_update(skip_locked=True)
-)
-RECLAIM_LANES = Statement(
-    update(L)
-    .where(tuple_(L.c.tenant_id, L.c.conversation_id).in_(_abandoned))
-    .values(owner=None, fence=L.c.fence + 1)
-)
 PURGE = Statement(
     delete(I).where(
         I.c.state == "done",
@@ -391,65 +250,6 @@ PURGE = Statement(
 )
 OPEN_STATES = I.c.state.in_([literal_column(f"'{state}'") for state in ("new", "taken", "set_aside")])
 DEPTH = Statement(select(I.c.state, func.count()).where(OPEN_STATES).group_by(I.c.state))
-
-
-class Repeat(Exception):
-    """The event was accepted before; the transaction that finds out is rolled back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What is written when an inbound is accepted."""
-
-    tenant_id: str
-    installation_id: str
-    event_id: str
-    conversation_id: str
-    seq: int
-    laned: bool
-
-    def as_params(self) -> dict[str, object]:
-        """Return the parameters of the accept statements."""
-        return {
-            "tenant": self.tenant_id,
-            "installation_id": self.installation_id,
-            "event_id": self.event_id,
-            "conversation": self.conversation_id,
-            "seq": self.seq,
-            "laned": self.laned,
-        }
-
-
-async def accept(tx: Transaction, arrival: Arrival, me: str) -> Taken | None:
-    """Write the row and, where the way is free, take it for ``me`` at once.
-
-    Returns the taken work, or None when it waits for its lane. Raises Repeat for a known event.
-    """
-    statement = ACCEPT_LANED if arrival.laned else ACCEPT_FREE
-    row = await tx.one(statement, me=me, **arrival.as_params())
-    if row is None:
-        raise Repeat
-    if arrival.laned and row["fence"] is None:
-        return None
-    return Taken(
-        row["id"],
-        arrival.tenant_id,
-        arrival.conversation_id,
-        arrival.seq,
-        arrival.laned,
-        row["fence"],
-        attempts=1,
-    )
-
-
-async def post(tx: Transaction, arrival: Arrival) -> bool:
-    """Write a row for whoever claims it; return False if the event is known already."""
-    return await tx.one(POST, **arrival.as_params()) is not None
-
-
-async def seen(tx: Transaction, installation_id: str, event_id: str) -> Row | None:
-    """Return the row of an event that was accepted before."""
-    return await tx.one(SEEN, installation_id=installation_id, event_id=event_id)
 
 
 async def claim(tx: Transaction, me: str, count: int) -> list[Taken]:
@@ -523,28 +323,3 @@ async def ask_to_stop(tx: Transaction, tenant_id: str, conversation_id: str) -> 
     place = {"tenant": tenant_id, "conversation": conversation_id}
     owner = await tx.value(STOP, **place)
     return bool(await tx.run(STOP_ACTS, **place)) or owner is not None
-
-
-async def enter(tx: Transaction, me: str, role: str, host: str, pid: int) -> None:
-    """Write this process's heartbeat row."""
-    await tx.run(ENTER, me=me, role=role, host=host, pid=pid)
-
-
-async def let_go(tx: Transaction, me: str, ids: list[int]) -> list[Row]:
-    """Put back work that ``me`` took without knowing it, with its lanes; return the rows."""
-    rows = await tx.all(LET_GO, me=me, ids=ids)
-    if rows:
-        await tx.run(LET_LANES_GO, me=me)
-    return rows
-
-
-async def reclaim(tx: Transaction, me: str, dead_after_s: float) -> list[Row]:
-    """Take work from processes that beat no more; return the inbox rows that were touched.
-
-    What such a process holds locked is passed over, because whoever waited for that would miss a beat: its
-    session is ended before long, and then the next look takes it.
-    A row whose handling died with its process too often comes back as set_aside.
-    """
-    await tx.run(BURY, me=me, dead_after_s=dead_after_s)
-    await tx.run(RECLAIM_LANES)
-    return await tx.all(RECLAIM_INBOX)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     and_,
     bindparam,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from core.messages import DATA, Address
 from core.store import tables
@@ -109,8 +111,10 @@ _each = (
 _value = _each.c.value
 
 
-def _appending(*conditions: ColumnElement[bool], **values: ColumnElement[Any]) -> Statement:
-    """Return the statement that appends events to the conversation which meets ``conditions``.
+def appending(
+    *conditions: ColumnElement[bool], **values: ColumnElement[Any]
+) -> tuple[CTE, ReturningInsert[Any]]:
+    """Return what counts the conversation up that meets ``conditions``, and what appends events to it then.
 
     values: what else is written of the conversation.
     """
@@ -132,18 +136,30 @@ def _appending(*conditions: ColumnElement[bool], **values: ColumnElement[Any]) -
         param("at", MOMENT),
     ).select_from(bump.join(_each, literal_column("true")))
     columns = ["tenant_id", "conversation_id", "seq", "kind", "turn_id", "user_id", "body", "at"]
-    return Statement(insert(E).from_select(columns, rows).returning(E.c.seq, E.c.conversation_id))
+    return bump, insert(E).from_select(columns, rows).returning(E.c.seq, E.c.conversation_id)
+
+
+def counted_by_snapshot(conversation: ColumnElement[str]) -> ColumnElement[int]:
+    """Return how far a conversation had been counted when the statement began.
+
+    A statement that locks the conversation itself sees by that whether anything was written there while it
+    waited, which the rest of it cannot see.
+    """
+    then = C.alias("then")
+    return select(then.c.last_seq).where(of_tenant(then), then.c.id == conversation).scalar_subquery()
 
 
 _by_id = C.c.id == param("conversation")
-APPEND = _appending(_by_id)
-APPEND_AT = _appending(_by_id, _at_place, or_(C.c.status == "open", param("or_closed", BOOL)))
-APPEND_OPEN = _appending(
+APPEND = Statement(appending(_by_id)[1])
+APPEND_AT = Statement(appending(_by_id, _at_place, or_(C.c.status == "open", param("or_closed", BOOL)))[1])
+BUMP_OPEN, INTO_OPEN = appending(
     _at_place,
     C.c.status == "open",
     C.c.updated_at > param("since", MOMENT),
     title=case((C.c.title == "", param("title")), else_=C.c.title),
 )
+"""For a statement that does more than to append to what is open at a place."""
+APPEND_OPEN = Statement(INTO_OPEN)
 AFTER = Statement(
     select(E.c.seq, E.c.kind, E.c.turn_id, E.c.user_id, E.c.body, E.c.at)
     .where(of_tenant(E), E.c.conversation_id == param("conversation"), E.c.seq > param("after", BIG))
@@ -196,6 +212,27 @@ class Event:
         return {"kind": self.kind, "turn_id": self.turn_id, "user_id": self.user_id, "body": dict(self.body)}
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """The conversation that is open at a place, if something was said in it ``since`` then.
+
+    title: what it is called if it has no name yet.
+    """
+
+    address: Address
+    title: str
+    since: datetime
+
+    def as_params(self) -> dict[str, object]:
+        """Return the parameters of the statements that append to it."""
+        return {
+            "installation_id": self.address.installation_id,
+            "thread": self.address.thread,
+            "title": self.title,
+            "since": self.since,
+        }
+
+
 async def append(tx: Transaction, conversation_id: str, events: Sequence[Event], at: datetime) -> int:
     """Append ``events`` in order and return the sequence number of the last.
 
@@ -223,18 +260,12 @@ async def append_at(
     return int(row[0]) if row else None
 
 
-async def append_open(
-    tx: Transaction, address: Address, event: Event, at: datetime, title: str, since: datetime
-) -> tuple[str, int] | None:
-    """Append what came in to the conversation that is open at ``address``; return its id and the number.
+async def append_open(tx: Transaction, spot: Spot, event: Event, at: datetime) -> tuple[str, int] | None:
+    """Append what came in to the conversation that is open at ``spot``; return its id and the number.
 
-    title: what it is called if it has no name yet. None where nothing is open, or nothing was said in it
-    ``since`` then.
+    None where there is none.
     """
-    place = {"installation_id": address.installation_id, "thread": address.thread}
-    row = await tx.one(
-        APPEND_OPEN, count=1, at=at, events=[event.as_json()], title=title, since=since, **place
-    )
+    row = await tx.one(APPEND_OPEN, count=1, at=at, events=[event.as_json()], **spot.as_params())
     return (row["conversation_id"], row["seq"]) if row else None
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     and_,
     bindparam,
     case,
     delete,
     exists,
+    false,
     func,
     insert,
     literal_column,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningInsert
 
 from core.messages import Address
 from core.store import leases, tables
@@ -81,23 +84,29 @@ def _is_sent_elsewhere(installation_id: Any) -> Any:
     )
 
 
-_waits = or_(_something_is_ahead, _is_sent_elsewhere(param("installation_id")))
-PUT = Statement(
-    insert(O)
-    .from_select(
-        ["tenant_id", "installation_id", "conversation_id", "seq", "state", "owner", "attempts"],
-        select(
-            param("tenant"),
-            param("installation_id"),
-            param("conversation"),
-            param("seq", BIG),
-            case((_waits, "new"), else_="taken"),
-            case((_waits, None), else_=param("me")),
-            case((_waits, literal_column("0")), else_=literal_column("1")),
-        ),
-    )
-    .returning(O.c.id, O.c.state, READER.scalar_subquery().label("language"))
-)
+def putting(
+    seq: ColumnElement[int], *sources: FromClause, waits: ColumnElement[bool]
+) -> ReturningInsert[Any]:
+    """Return what puts an event into the outbox, and takes it where it may be delivered at once.
+
+    sources: where ``seq`` comes from. waits: what else keeps it waiting.
+    """
+    waits = or_(waits, _something_is_ahead, _is_sent_elsewhere(param("installation_id")))
+    row = select(
+        param("tenant"),
+        param("installation_id"),
+        param("conversation"),
+        seq,
+        case((waits, "new"), else_="taken"),
+        case((waits, None), else_=param("me")),
+        case((waits, literal_column("0")), else_=literal_column("1")),
+    ).select_from(*sources)
+    columns = ["tenant_id", "installation_id", "conversation_id", "seq", "state", "owner", "attempts"]
+    language = READER.scalar_subquery().label("language")
+    return insert(O).from_select(columns, row).returning(O.c.id, O.c.seq, O.c.state, language)
+
+
+PUT = Statement(putting(param("seq", BIG), waits=false()))
 _mine = and_(O.c.id == param("id", BIG), O.c.state == "taken", O.c.owner == param("me"))
 SENT = Statement(
     update(O)
@@ -197,11 +206,16 @@ async def put(
         seq=seq,
     )
     assert row is not None
-    mine = row["state"] != "new"
-    installation_id = address.installation_id
-    place = (tenant_id, installation_id, conversation_id)
-    language = as_language(row["language"])
-    return Parcel(row["id"], *place, seq, 1, None, address, body, mine, language)
+    return parcel_of(row, tenant_id, address, conversation_id, body)
+
+
+def parcel_of(
+    row: Row, tenant_id: str, address: Address, conversation_id: str, body: Mapping[str, Any]
+) -> Parcel:
+    """Return the parcel of a row that ``putting`` returned."""
+    place = (tenant_id, address.installation_id, conversation_id)
+    mine, language = row["state"] != "new", as_language(row["language"])
+    return Parcel(row["id"], *place, row["seq"], 1, None, address, body, mine, language)
 
 
 async def claim(tx: Transaction, me: str, count: int) -> list[Parcel]:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Double,
+    FromClause,
     Integer,
     Table,
     Text,
@@ -32,7 +33,7 @@ TEXTS = ARRAY(Text)
 BIGS = ARRAY(BigInteger)
 
 
-def of_tenant(table: Table) -> ColumnElement[bool]:
+def of_tenant(table: FromClause) -> ColumnElement[bool]:
     """Return the condition that every statement on a tenant's table carries."""
     return table.c.tenant_id == bindparam("tenant_id", type_=TEXT)
 

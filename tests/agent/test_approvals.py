@@ -16,7 +16,7 @@ from agent.keys import ApiKeys
 from core.errors import Fenced, Late, NotAllowed, NotFound, Refused
 from core.ids import new_id
 from core.store import approvals as stored
-from core.store import inbox, people, preferences, timers
+from core.store import people, preferences, processes, timers
 from core.store.log import events_after
 from core.tenant import Tenant
 from core.texts import Say
@@ -541,7 +541,7 @@ async def test_request_that_too_few_may_decide_says_so(scene: Scene) -> None:
 async def test_turn_that_was_taken_over_asks_for_nothing(scene: Scene) -> None:
     work = await taken_work(scene.tenant, scene.admins[0], make_desk(scene.store.clock))
     async with scene.store.database.transaction() as tx:
-        await tx.run(inbox.RECLAIM_LANES)
+        await tx.run(processes.RECLAIM_LANES)
     with pytest.raises(Fenced):
         await scene.door.ask(work, 0, RESTART, verdict())
     assert await scene.store.as_owner("SELECT 1 FROM it0_shared.timer") == []

@@ -23,9 +23,12 @@ from core.errors import (
     ServerUnreachable,
     VaultError,
 )
+from core.messages import Address
 from core.ports import Target
 from core.store import fleet as stored
-from core.tenant import Tenant, Tenants
+from core.store import log, openings
+from core.store.fleet import FleetState
+from core.tenant import Tenant, Tenants, console_installation
 from core.texts import say
 from core.vault import Vault, new_key
 from core.work import Role, Server, User
@@ -485,3 +488,40 @@ async def test_own_machine_has_no_host_to_change_and_only_admins_change_anything
     by = replace(yard.ann, role=Role.OPERATOR)
     with pytest.raises(NotAllowed):
         await yard.fleet.change_server(yard.tenant, by, local, {"environment": "dev"})
+
+
+async def test_whatever_changes_a_server_is_seen_by_whoever_asks_with_the_state_of_now(yard: Yard) -> None:
+    elsewhere = Fleet(yard.shell, yard.store.clock)  # another process
+    seen: list[FleetState | None] = []
+    place = Address("console", console_installation(yard.tenant.id), "here")
+    async with yard.tenant.transaction() as tx:
+        here = await log.open_conversation(tx, "here", place, yard.ann.id, yard.store.clock())
+
+    async def state() -> FleetState | None:
+        async with yard.tenant.reading() as db:
+            return (await openings.read(db, here, yard.ann.id)).fleet
+
+    async def changed() -> None:
+        seen.append(await state())
+        assert await yard.fleet.servers(yard.tenant, await state()) == await elsewhere.servers(yard.tenant)
+
+    await changed()
+    web = await elsewhere.add_server(yard.tenant, yard.ann, PLAIN)
+    await changed()
+    await elsewhere.trust(yard.tenant, yard.ann, web[0], web[1])
+    await changed()
+    await elsewhere.change_server(yard.tenant, yard.ann, web[0], {"environment": "prod"})
+    await changed()
+    await elsewhere.remove_server(yard.tenant, yard.ann, web[0])
+    await changed()
+    assert len(set(seen[:-1])) == 4
+    assert seen[-1] == seen[0]  # there is no server, as in the beginning
+
+
+async def test_servers_that_have_not_changed_are_read_once(yard: Yard) -> None:
+    await yard.add()
+    async with yard.tenant.reading() as db:
+        state, _ = await stored.servers_and_state(db)
+    once = await yard.fleet.servers(yard.tenant, state)
+    assert await yard.fleet.servers(yard.tenant, state) is once
+    assert await yard.fleet.servers(yard.tenant) is not once  # who does not know the state gets them anew

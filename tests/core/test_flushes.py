@@ -7,7 +7,7 @@ import pytest
 from support.store import SUPERUSER, Store
 
 from core.errors import StoreUnavailable
-from core.store import inbox
+from core.store import processes
 from core.store.database import Database
 from core.store.flushes import Flushes
 
@@ -95,13 +95,13 @@ async def test_the_log_is_on_the_disk_up_to_what_was_committed(store: Store, ano
     as_served = f"{store.app_url}&synchronous_commit=on"
     async with store.connection(SUPERUSER) as superuser, Database.open(as_served, size=3) as database:
         async with database.transaction(flushed=False) as tx:
-            await inbox.enter(tx, "me", "bot", "host", 1)
+            await processes.enter(tx, "me", "bot", "host", 1)
         written = await superuser.fetchval("SELECT pg_current_wal_insert_lsn()")
         flushed = asyncio.ensure_future(database.flush())
         if another_commits:
             await asyncio.sleep(0)
             async with database.transaction() as tx:
-                await tx.run(inbox.BEAT, me="me")
+                await tx.run(processes.BEAT, me="me")
         await flushed
         assert await superuser.fetchval("SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn", written)
 
@@ -109,11 +109,11 @@ async def test_the_log_is_on_the_disk_up_to_what_was_committed(store: Store, ano
 async def test_a_commit_that_wrote_nothing_took_nothing_to_the_disk(store: Store) -> None:
     async with Database.open(f"{store.app_url}&synchronous_commit=on", size=3) as database:
         async with database.transaction(flushed=False) as tx:
-            await inbox.enter(tx, "me", "bot", "host", 1)
+            await processes.enter(tx, "me", "bot", "host", 1)
         flushed = asyncio.ensure_future(database.flush())
         await asyncio.sleep(0)
         async with database.transaction() as tx:
-            assert not await tx.run(inbox.BEAT, me="nobody")
+            assert not await tx.run(processes.BEAT, me="nobody")
         assert not flushed.done()
         await flushed
 
@@ -122,7 +122,7 @@ async def test_a_transaction_that_fails_leaves_nothing_and_its_connection_can_be
     async with Database.open(store.app_url, size=1) as database:
         with suppress(LookupError):
             async with database.transaction(flushed=False) as tx:
-                await inbox.enter(tx, "me", "bot", "host", 1)
+                await processes.enter(tx, "me", "bot", "host", 1)
                 raise LookupError
         async with database.transaction() as tx:
-            assert not await tx.run(inbox.BEAT, me="me")
+            assert not await tx.run(processes.BEAT, me="me")

@@ -20,9 +20,10 @@ from core.errors import StoreUnavailable
 from core.ids import new_id
 from core.messages import Address
 from core.ports import Target
-from core.store import approvals, fleet, inbox, log, outbox, people, preferences, runs, talks, turns
+from core.store import approvals, arrivals, fleet, log, outbox, people, preferences, runs, talks, turns
 from core.store.log import Event
 from core.store.runs import Run
+from core.store.turns import Turn
 from core.tenant import Tenant, console_installation
 from core.work import Action, Approval, Risk, RunTarget, User
 
@@ -80,8 +81,10 @@ class Life:
             event = Event("said", {"text": self.word}, "same-turn", self.admin.id)
             seq = await log.append(tx, conversation, [event], self.store.clock())
             place = Address("console", console_installation(self.tenant.id), "same")
-            arrival = inbox.Arrival(self.tenant.id, place.installation_id, new_id(), conversation, seq, True)
-            await inbox.post(tx, arrival)
+            arrival = arrivals.Arrival(
+                self.tenant.id, place.installation_id, new_id(), conversation, seq, True
+            )
+            await arrivals.post(tx, arrival)
             await outbox.put(tx, "gone", self.tenant.id, place, conversation, seq, event.body)
         return seq
 
@@ -148,7 +151,7 @@ class Life:
     async def turn(self) -> Any:
         async with self.tenant.transaction() as tx:
             at = self.store.clock()
-            await turns.write(tx, "same-turn", self.word, None, self.word, "running", at)
+            await turns.write(tx, Turn("same-turn", self.word, None, self.word, "running", at))
             return await turns.get(tx, "same-turn")
 
     async def audit(self) -> Any:

@@ -9,7 +9,7 @@ from agent.gate.deciding.grants import Grants
 from core.clock import Clock
 from core.ids import new_id
 from core.messages import Address, Progress
-from core.store import inbox, log
+from core.store import arrivals, log
 from core.store.log import Event
 from core.store.outbox import Parcel
 from core.tenant import Tenant, console_installation
@@ -73,7 +73,7 @@ async def taken_work(tenant: Tenant, user: User, desk: Desk, text: str = "uptime
     async with tenant.transaction() as tx:
         conversation = await log.open_conversation(tx, new_id(), address, user.id, now)
         seq = await log.append(tx, conversation, [Event("said", {"text": text}, turn_id, user.id)], now)
-        arrival = inbox.Arrival(tenant.id, address.installation_id, new_id(), conversation, seq, True)
-        taken = await inbox.accept(tx, arrival, desk.me)
+        arrival = arrivals.Arrival(tenant.id, address.installation_id, new_id(), conversation, seq, True)
+        taken = await arrivals.accept(tx, arrival, desk.me)
     assert taken is not None
     return Work(tenant, taken, user, address, turn_id, Silent())

@@ -65,7 +65,7 @@ LOOKING = (
     ("before:shell.run@1", 0),
     ("after:shell.run@1", 1),
     ("before:agent.toolbox.Toolbox._end@1", 1),
-    ("before:agent.turns.Turns._finish@1", 1),
+    ("before:agent.speech.answer@1", 1),
 )
 """Where a turn is frozen, and how often its command has run in the end."""
 

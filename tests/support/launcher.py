@@ -1,8 +1,8 @@
 """Starts it0 as a process of its own that kills or freezes itself at a named point, for fault tests.
 
 A point is ``before:NAME``, ``inside:NAME``, ``committed:NAME`` or ``after:NAME``: around the commit of the
-transaction that the function NAME opens; or ``before:shell.run``, ``during:shell.run`` (its first output)
-or ``after:shell.run``.
+transaction that the function NAME opens (one that is a single statement has no inside); or
+``before:shell.run``, ``during:shell.run`` (its first output) or ``after:shell.run``.
 NAME carries in brackets what tells its calls apart: an audit entry's action, or ``took`` where a look for
 work found some. The environment says what to do::
 
@@ -24,12 +24,12 @@ from bot.process.roles import serve
 from bot.process.up import up
 from bot.wiring import Parts
 from core.errors import StoreUnavailable
-from core.store import inbox, outbox, timers
+from core.store import inbox, outbox, processes, timers
 from core.store.database import Database, Statement
 
 POINTS = os.environ.get("IT0_TEST_POINTS", "")
 ARM = os.environ.get("IT0_TEST_ARM", "")
-CLAIMS = (inbox.CLAIM_FREE, inbox.CLAIM_LANED, inbox.RECLAIM_INBOX, outbox.CLAIM, timers.CLAIM)
+CLAIMS = (inbox.CLAIM_FREE, inbox.CLAIM_LANED, processes.RECLAIM_INBOX, outbox.CLAIM, timers.CLAIM)
 OURS = ("agent", "bot", "channels", "scheduler", "core.audit")
 order = ""
 seen: dict[str, int] = {}
@@ -67,7 +67,7 @@ def _is_armed_at(point: str) -> bool:
 
 
 def opener() -> str:
-    """Return the function that opens the transaction, such as ``turns.Turns._finish``."""
+    """Return the function that opens the transaction, such as ``turns.Turns.start``."""
     frame = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -112,6 +112,18 @@ class PointedDatabase(Database):
             name += watched.took
             tx.after_commit.insert(0, lambda: reach(f"committed:{name}"))
             reach(f"inside:{name}")
+        reach(f"after:{name}")
+
+    @asynccontextmanager
+    async def statement(
+        self, schema: str = "", tenant_id: str = "", *, flushed: bool = True
+    ) -> AsyncIterator[Any]:
+        """Yield a connection as the real one does."""
+        name = opener()
+        reach(f"before:{name}")
+        async with super().statement(schema, tenant_id, flushed=flushed) as tx:
+            yield tx
+            tx.after_commit.insert(0, lambda: reach(f"committed:{name}"))
         reach(f"after:{name}")
 
     @asynccontextmanager

@@ -17,9 +17,9 @@ from agent.gate.proving.stepup import check_proven
 from core.audit import Entry
 from core.errors import Halted, Late, NotAllowed, NotFound, Refused
 from core.store import approvals as store
-from core.store import inbox, log, people, preferences, timers
+from core.store import arrivals, inbox, log, people, preferences, timers
+from core.store.arrivals import Arrival
 from core.store.database import Transaction
-from core.store.inbox import Arrival
 from core.store.log import Event
 from core.tenant import Tenant
 from core.texts import Say, say
@@ -156,7 +156,7 @@ class Approvals:
         kind, laned = (inbox.ACT, False) if status == "approved" else ("decided", True)
         event = Event(kind, {"approval_id": approval.id}, self._desk.ids())
         seq = await log.append(tx, approval.conversation_id, [event], self._desk.clock())
-        await inbox.post(
+        await arrivals.post(
             tx,
             Arrival(
                 tenant.id,

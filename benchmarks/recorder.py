@@ -18,8 +18,11 @@ from core.store.database import Database, Statement, Transaction
 LONG_S = 86_400 * 365
 """How long ago a conversation may have been written to last (``since``)."""
 
-RETURNED = ("id", "fence", "seq")
-"""Parameters that stand for something the message's own earlier statements returned."""
+BASELINE = "baseline"
+"""As what process a baseline works."""
+
+RETURNED = {"id": "id", "work": "id", "fence": "fence", "seq": "seq"}
+"""What statements return by which later ones of the same message are asked, with their parameter's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def replayed(message: Sequence[Group], known: Mapping[str, str]) -> list[dict[st
             calls.append({"how": call.how, "sql": call.sql, "values": values})
             for column, value in call.result.items():
                 if column in RETURNED and isinstance(value, int):
-                    returned[column, value] = (number, column)
+                    returned[RETURNED[column], value] = (number, column)
                     said = value if said is None and column == "seq" else said
             number += 1
         recipe.append({"transaction": group.transaction, "flushed": group.flushed, "calls": calls})
@@ -158,6 +161,8 @@ def _place(
     returned: Mapping[tuple[str, int], tuple[int, str]],
     said: int | None,
 ) -> Any:
+    if name == "me":
+        return {"constant": BASELINE}
     if isinstance(value, dict) and "moment" in value:
         return {"ago_s": LONG_S if name == "since" else 0}
     if isinstance(value, int) and (name, value) in returned:

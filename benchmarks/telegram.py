@@ -15,13 +15,16 @@ import asyncpg
 from benchmarks import recorder
 from benchmarks.grounds import Ground, environment, free_port, ground
 from benchmarks.measure import Figure, alone, alternated, compared, table
-from benchmarks.message import Side, apart, places
+from benchmarks.message import Side, apart, baseline_lives, places
 from benchmarks.telegram_api import Closed, Paced, Telegram
 from benchmarks.telegram_api import Side as Account
 from core.store import people
 from core.store.database import Database
 
 TEXT = "hi"
+INSTALLATION = "telegram-default"
+ITS_OWN = "telegram-echo"
+"""The installation that the baseline writes to."""
 OUTSTANDING = 32
 HZ = 50.0
 PACED = 300
@@ -49,7 +52,7 @@ async def introduced(land: Ground) -> None:
         await connection.close()
         for chat in CHATS:
             await people.add_identity(
-                tx, tenant, "telegram-default", str(chat), user, datetime.now(UTC), f"{chat}:0"
+                tx, tenant, INSTALLATION, str(chat), user, datetime.now(UTC), f"{chat}:0"
             )
 
 
@@ -80,17 +83,27 @@ async def recipe(land: Ground, api: Telegram, hooked: bool) -> tuple[Recipe, flo
         await asyncio.sleep(0.5)
         busy = recorder.read(file.read_text().splitlines()[before:])
         calls = sum(ours.calls.values()) - ours.calls["getupdates"] - called - others
-    return recorder.replayed(message, known), sum(len(g.calls) for g in busy) / 300, calls / 300
+    steps = json.dumps(recorder.replayed(message, known)).replace(INSTALLATION, ITS_OWN)
+    return json.loads(steps), sum(len(g.calls) for g in busy) / 300, calls / 300
 
 
 async def conversations(land: Ground) -> dict[str, tuple[str, str]]:
-    """Return each chat's conversation and thread."""
+    """Return each chat's conversation and thread, of an installation of the baseline's own.
+
+    What it puts into the outbox of ours would be sent by ours.
+    """
     connection = await asyncpg.connect(land.owner_url)
     try:
         tenant = await connection.fetchval("SELECT id FROM it0_shared.tenant")
-        rows = await connection.fetch(
-            f"SELECT id, thread FROM \"it0_t_{tenant}\".conversation WHERE channel = 'telegram'"
+        table, columns = f'"it0_t_{tenant}".conversation', "channel, thread, user_id, title, created_at"
+        await connection.execute(
+            f"INSERT INTO {table} (tenant_id, id, installation_id, updated_at, {columns})"
+            f" SELECT tenant_id, 'echo' || id, $2, updated_at, {columns} FROM {table}"
+            " WHERE installation_id = $1 ON CONFLICT DO NOTHING",
+            INSTALLATION,
+            ITS_OWN,
         )
+        rows = await connection.fetch(f"SELECT id, thread FROM {table} WHERE installation_id = $1", ITS_OWN)
     finally:
         await connection.close()
     return {row["thread"].partition(":")[0]: (row["id"], row["thread"]) for row in rows}
@@ -101,6 +114,8 @@ async def echo(
     land: Ground, api: Telegram, name: str, hooked: bool, steps: Recipe
 ) -> AsyncIterator[tuple[int, Account]]:
     """Yield (pid, account) of a running baseline; with no steps it asks nothing of SQL."""
+    if steps:
+        await baseline_lives(land)
     side, port = api.side(TOKENS[name]), free_port()
     side.heard.clear()
     file = land.folder / f"{name}.json"

@@ -28,6 +28,9 @@ from core.texts import Language, Say, say
 
 logger = structlog.get_logger()
 
+REST_S = 0.003
+"""After updates the next question waits a little: the answers that are on their way go before it."""
+
 POLL_S = 25
 DEAF_S = 90.0
 """A bot that has heard nothing from the API for so long, not even an empty answer, is deaf."""
@@ -141,6 +144,8 @@ class Bot:
                 updates = await self.api.updates(intake.offset, wait_s, KINDS)
                 self.state, self._heard = "ok", time.monotonic()
                 await intake.accept(updates)
+                if updates:
+                    await asyncio.sleep(REST_S)
                 wait_s = 0 if intake.is_busy else POLL_S
         finally:
             await intake.close()

@@ -11,7 +11,7 @@ from agent.files.scripts import Found
 from agent.gate.actions.binding import bound
 from agent.gate.actions.fetching import LIMIT_S, Fetching
 from agent.gate.actions.refusals import Refusals
-from agent.gate.answers import waiting
+from agent.gate.answers import check_may_ask, waiting
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.judging.files import SEND
 from agent.gate.judging.judging import Judging
@@ -97,10 +97,7 @@ class Sending:
         return await self._ask(call, server, path, verdict) if verdict.level > Risk.L0 else None
 
     async def _ask(self, call: Call, server: Server, path: str, verdict: Verdict) -> Answer:
-        if verdict.level > call.most:
-            raise Refused("gate.only_reads", level=int(verdict.level), part=path)
-        if call.waits_for:
-            raise Refused("gate.not_run_waiting", code=call.waits_for)
+        check_may_ask(call, verdict.level, path)
         action = bound("send", _short(path), [server], LIMIT_S)
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
         return waiting(approval, nobody)

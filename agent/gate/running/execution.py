@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from agent.context import Desk
 from agent.gate.running.jobs import Errand, Job
 from agent.gate.running.records import intent_of, result_of
@@ -22,6 +24,8 @@ from core.store.fleet import VaultState
 from core.tenant import Tenant
 from core.texts import say
 from core.work import Risk, RunTarget
+
+logger = structlog.get_logger()
 
 POLL_S = 1.0
 LONG_CHARS = 8_192
@@ -197,6 +201,10 @@ class Executor:
         except asyncio.CancelledError:
             course.cut[target.server.id] = show.so_far(target)
             raise
+        except Exception:  # whatever broke: the command may go on there, and the other servers have theirs
+            await logger.aexception("shell_failed", run=job.run.id, server=target.server.id)
+            why = say("run.broke", server=target.server.name).as_json()
+            course.over[target.server.id] = replace(show.so_far(target), state="unknown", error=why)
         finally:
             await show.close()
 

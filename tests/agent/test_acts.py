@@ -126,3 +126,23 @@ async def test_what_broke_on_one_server_leaves_the_others_their_answers(store: S
         table = f"{place.tenant.schema}.run_target"
         rows = await store.as_owner(f"SELECT server, state, stdout FROM {table} ORDER BY server")
         assert [tuple(row) for row in rows] == [("db", "unknown", ""), ("web", "done", "up 3 days")]
+
+
+async def test_a_stop_goes_only_where_the_command_had_begun(store: Store) -> None:
+    async with at_work(store, fan_out=2) as place:
+        for name in ("a", "b", "c", "d"):
+            await place.app.fleet.add_server(place.tenant, place.ann, NewServer(name, connection="local"))
+        place.shell.on("uptime", Answer(hang=True))
+        asked = await place.send("/run a,b,c,d uptime")
+
+        async def two() -> bool:
+            return len(place.shell.started) == 2
+
+        await until(two)
+        await place.send("/stop")
+        await place.replies(asked, 2)
+        began = {name for name, _ in place.shell.started}
+        assert {name for name, _ in place.shell.stopped} == began
+        rows = await store.as_owner(f"SELECT server, state, error FROM {place.tenant.schema}.run_target")
+        assert {row["server"] for row in rows if row["state"] == "stopped"} == began
+        assert all("shell.never_started" in row["error"] for row in rows if row["server"] not in began)

@@ -160,13 +160,18 @@ class Fleet:
     async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
         """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.
 
-        Raises Refused when it shows another, or when another key is pinned already.
+        Raises Refused when it shows another, when another key is pinned already, or when the server was moved
+        meanwhile.
         """
         admins_only(by)
         host_key, shown = await self.shown_key(tenant, server)
         if shown != confirmed:
             raise Refused("server.other_key", server=server.name, shown=shown, expected=confirmed)
         async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            now = (await store.servers_by_id(tx, [server.id])).get(server.id)
+            if now is not None and _reached(now) != _reached(server):
+                raise Refused("server.moved_meanwhile", server=server.name)
             if not await tx.value(store.TRUST, server=server.id, host_key=host_key):
                 raise Late("server.key_pinned", server=server.name)
             detail = {"name": server.name, "fingerprint": shown}
@@ -312,3 +317,8 @@ class Fleet:
             return await self.credentials.login(tenant, server.ssh_user, credential.id)
 
         return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
+
+
+def _reached(server: Server) -> tuple[str, int, str | None]:
+    """Return where a server is reached: it is the key of what is there that is asked for."""
+    return server.host, server.port, server.jump_server_id

@@ -160,10 +160,11 @@ class Fleet:
     async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
         """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.
 
-        Raises Refused when it shows another, when another key is pinned already, or when the server was moved
-        meanwhile.
+        Raises Refused when it shows another, when another key is pinned already, when the server was moved
+        meanwhile, and for the bot's own machine.
         """
         admins_only(by)
+        _check_has_key(server)
         host_key, shown = await self.shown_key(tenant, server)
         if shown != confirmed:
             raise Refused("server.other_key", server=server.name, shown=shown, expected=confirmed)
@@ -177,9 +178,14 @@ class Fleet:
             detail = {"name": server.name, "fingerprint": shown}
             await note(tx, tenant, self._clock(), "server.trust", by, "server", server.id, detail)
 
-    async def distrust(self, tenant: Tenant, by: User, server: Server) -> None:
-        """Drop the pinned key, so that a person can confirm the server's new one."""
+    async def distrust(self, tenant: Tenant, by: User, server: Server) -> str:
+        """Drop the pinned key, so that a person can confirm the server's new one.
+
+        Returns the fingerprint of the one that it shows now, "" where it is away.
+        Raises Refused for the bot's own machine.
+        """
         admins_only(by)
+        _check_has_key(server)
         async with tenant.transaction() as tx:
             ended = await end_grants(self.granted, tx, tenant, server, ("host_key",))
             await tx.run(store.FORGET_KEY, server=server.id)
@@ -188,6 +194,10 @@ class Fleet:
             )
             await record(tx, tenant, self._clock(), ended)
         self._shell.forget(tenant.id, server.id)
+        try:
+            return (await self.shown_key(tenant, server))[1]
+        except It0Error:
+            return ""
 
     async def change_server(
         self, tenant: Tenant, by: User, server: Server, changes: Mapping[str, Any]
@@ -322,3 +332,9 @@ class Fleet:
 def _reached(server: Server) -> tuple[str, int, str | None]:
     """Return where a server is reached: it is the key of what is there that is asked for."""
     return server.host, server.port, server.jump_server_id
+
+
+def _check_has_key(server: Server) -> None:
+    """Raise Refused for the bot's own machine, which shows none."""
+    if server.connection == "local":
+        raise Refused("server.has_no_key", server=server.name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,7 +171,7 @@ async def end(place: Place, how: str) -> None:
             web = await place.app.fleet.server(place.tenant, "web")
             await place.app.fleet.change_server(place.tenant, place.ann, web, {"environment": "staging"})
         case "host key dropped":
-            web = await place.app.fleet.server(place.tenant, "web")
+            web = replace(await place.app.fleet.server(place.tenant, "web"), connection="ssh")
             await place.app.fleet.distrust(place.tenant, place.ann, web)
         case "server removed":
             web = await place.app.fleet.server(place.tenant, "web")

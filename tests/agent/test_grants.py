@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -322,17 +323,47 @@ async def test_grant_needs_as_many_votes_as_the_approval_and_each_of_them_for_it
         assert ran(place, STOP) == 1 + holds
 
 
-@pytest.mark.parametrize(
-    "wish", [{"approvals_needed": 2}, {"four_eyes": True}, {"step_up": True}, {"grant_minutes": 0}]
-)
-async def test_what_the_tenant_asks_for_by_now_holds_for_grants_too(
-    store: Store, wish: dict[str, Any]
+BY_NOW: list[tuple[dict[str, Any], str]] = [
+    ({"approvals_needed": 2}, "grant.too_few"),
+    ({"four_eyes": True}, "grant.giver_gone"),
+    ({"step_up": True}, "grant.why_step_up"),
+    ({"grant_minutes": 0}, "grant.why_off"),
+]
+
+
+@pytest.mark.parametrize(("wish", "why"), BY_NOW, ids=[why for _, why in BY_NOW])
+async def test_what_the_tenant_asks_for_by_now_ends_a_grant_which_is_said_with_its_reason(
+    store: Store, wish: dict[str, Any], why: str
 ) -> None:
     async with at_work(store) as place:
         await granted(place, STOP)
         await prefer(place, **wish)
         await answered(place, f"/run web {STOP}")
         assert (ran(place, STOP), len(await pending(place))) == (1, 1)
+        assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
+        (row,) = await audited(place, "grant.void")
+        assert json.loads(row["detail"])["why"] == why
+        assert await Grants(place.app.desk).live(place.tenant) == []
+
+
+async def test_a_grant_that_the_tenant_gives_no_more_since_the_card_decides_nothing(store: Store) -> None:
+    async with at_work(store) as place:
+        await answered(place, f"/run web {RESTART}")
+        await prefer(place, grant_minutes=0)
+        (card,) = await pending(place)
+        replies = await place.replies(await place.click(f"grant:{card['id']}", "there", place.ann))
+        assert replies == [["grant.not_offered"]]
+        assert (len(await pending(place)), ran(place), await rows(place, "vote", "at")) == (1, 0, [])
+
+
+async def test_a_grant_holds_no_longer_than_the_tenant_wants_by_now(store: Store) -> None:
+    async with at_work(store) as place:
+        asked = await answered(place, f"/run web {RESTART}")
+        await prefer(place, grant_minutes=5)
+        await place.click(f"grant:{(await pending(place))[0]['id']}", "there", place.ann)
+        await place.replies(asked)
+        (grant,) = await Grants(place.app.desk).live(place.tenant)
+        assert grant.ends_at - grant.given_at == timedelta(minutes=5)
 
 
 async def test_viewers_revoke_nothing_and_other_tenants_know_of_nothing(store: Store) -> None:

@@ -58,7 +58,7 @@ class Fleet:
         self._shell = shell
         self._clock = clock
         self.granted = granted
-        self.credentials = Credentials(shell, clock, warn_days)
+        self.credentials = Credentials(shell, clock, warn_days, granted)
         self.clusters = Clusters(self.target, self.credentials, clock, granted)
 
     async def servers(self, tenant: Tenant) -> list[Server]:

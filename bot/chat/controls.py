@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from agent.context import Desk, Work
-from agent.fleet.credentials import expiry_of
 from agent.fleet.forms import NAME
+from agent.fleet.secrets import expiry_of
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.typed import own_code
 from agent.people import set_language

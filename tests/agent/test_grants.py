@@ -4,10 +4,12 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.shell import Answer
+from support.kube_double import DEPLOYER, KubeDouble
 from support.model_double import run_on
 from support.place import Place, at_work, until
 from support.store import Store, add_user
@@ -254,6 +256,23 @@ async def test_grant_of_a_cluster_ends_with_it_and_with_a_change_of_its_entry(
         else:
             await fleet.clusters.remove(tenant, place.ann, "swarm")
         assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
+
+
+async def test_grant_of_a_cluster_ends_with_the_kubeconfig_that_opened_it(
+    store: Store, tmp_path: Path
+) -> None:
+    api, command = KubeDouble(tmp_path), "kubectl scale deployment/shop --replicas=3"
+    async with at_work(store) as place, api.running():
+        credentials, tenant = place.app.fleet.credentials, place.tenant
+        await credentials.add(tenant, place.ann, "kube", "kubeconfig", api.kubeconfig())
+        await place.app.fleet.clusters.add(tenant, place.ann, NewCluster("shop", "k8s", kubeconfig="kube"))
+        asked = await answered(place, f"/run shop {command}")
+        await place.click(f"grant:{(await pending(place))[0]['id']}", "there", place.ann)
+        await place.replies(asked)
+        await credentials.rotate(tenant, place.ann, "kube", api.kubeconfig(DEPLOYER))  # another account
+        assert (await said(place, "grant.void"), await said(place, "grant.why_changed")) == (1, 1)
+        await answered(place, f"/run shop {command}")
+        assert (len(await rows(place, "run", "started_at")), len(await pending(place))) == (1, 1)
 
 
 async def test_grant_that_a_key_gave_ends_with_the_key(store: Store) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from agent.context import Desk, Work
+from agent.fleet.changes import admins_only
 from agent.fleet.forms import NAME
 from agent.fleet.secrets import expiry_of
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.typed import own_code
 from agent.people import set_language
-from bot.chat.about import CONSOLE, Command
+from bot.chat.about import CONSOLE, Command, is_private
 from bot.console.limits import Tally
 from bot.inbound.front import STOP_WORDS
 from bot.inbound.workers import CONTROL_TOPIC
@@ -171,16 +172,16 @@ class Controls:
 
     async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """List what waits for people, each with all that a decision needs."""
+        is_alone = await is_private(work.tenant, work.user, work.address)
         async with work.tenant.reading() as db:
             pending = (await approval_store.page_of(db, "pending", count=SHOWN))[0]
             count = await db.value(approval_store.PENDING)
             ids = sorted({each for approval in pending for each in approval.action.server_ids})
             servers = await clusters.places_by_id(db, ids)
             names = {user.id: user.name for user in await people.users(db)}
-            is_private = await _is_private(db, work)
             lines: list[Part] = []
             for approval in pending:
-                own = await words_for(db, approval, work.user, "approvals.own_code") if is_private else ()
+                own = await words_for(db, approval, work.user, "approvals.own_code") if is_alone else ()
                 lines += [*described(approval, servers, names), *own]
         if not pending:
             return [say("approvals.none")]
@@ -202,8 +203,7 @@ class Controls:
 
     async def credential(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Make a one-time form for a secret, because a chat is no place for one."""
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        admins_only(work.user)
         expires = next((word.partition("=")[2] for word in words if word.startswith("expires=")), "")
         words = [word for word in words if not word.startswith("expires=")]
         name = words[0] if words else ""
@@ -228,15 +228,8 @@ class Controls:
 
     async def report(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """Say how it0 itself is."""
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        admins_only(work.user)
         return await self._doctor(work.tenant)
-
-
-async def _is_private(db: Transaction, work: Work) -> bool:
-    """Return whether nobody but the user reads along."""
-    homes = await people.homes(db, work.tenant.id, [work.user.id])
-    return work.address.channel == CONSOLE or work.address in [address for _, address in homes]
 
 
 async def words_for(db: Transaction, approval: Approval, reader: User, key: str) -> Sequence[Part]:

@@ -17,7 +17,7 @@ from bot.inbound.workers import CONTROL_TOPIC
 from bot.texts.terms import then_of
 from bot.texts.visible import in_one_line, listed, sentences, visible
 from core.audit import Entry
-from core.errors import BadInput, NotAllowed
+from core.errors import BadInput, NotAllowed, Refused
 from core.ids import new_token
 from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
@@ -210,6 +210,8 @@ class Controls:
         kind = words[1] if len(words) > 1 else "ssh_key"
         if not NAME.fullmatch(name) or kind not in FORM_KINDS:
             raise BadInput("credential.usage")
+        if not await is_private(work.tenant, work.user, work.address):
+            raise Refused("credential.ask_in_private", credential=name)
         token, now, until = new_token(), self._desk.clock(), expiry_of(expires)
         if until is not None and until <= now:
             raise BadInput("credential.bad_expiry")

@@ -88,38 +88,29 @@ class Fleet:
         async with tenant.reading() as db:
             await check_quota(db, tenant)
             server = await placed(db, new, at)
-        shown = ""
-        if server.connection == "ssh":
-            try:
-                host_key, shown = await self.shown_key(tenant, server)
-            except ServerUnreachable as error:
-                reason = error.say.params.get("reason", "")
-                raise ServerUnreachable(
-                    "server.not_added_unreachable", server=server.name, reason=reason
-                ) from None
-            if expected and shown != expected:
-                raise Refused(
-                    "server.not_added_other_key", server=server.name, shown=shown, expected=expected
-                )
-            if expected:
-                server = replace(server, host_key=host_key, status="active")
+        server, shown = await self._met(tenant, server, expected)
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             await check_quota(tx, tenant)
             await check_name(tx, server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
-            await note(
-                tx,
-                tenant,
-                self._clock(),
-                "server.add",
-                by,
-                "server",
-                server.id,
-                {"name": server.name, **detail},
-            )
+            about = {"name": server.name, **detail}
+            await note(tx, tenant, self._clock(), "server.add", by, "server", server.id, about)
         return server, shown
+
+    async def _met(self, tenant: Tenant, new: Server, expected: str) -> tuple[Server, str]:
+        """Return a new server, with its key where that is the expected one, and the key's fingerprint."""
+        if new.connection != "ssh":
+            return new, ""
+        try:
+            host_key, shown = await self.shown_key(tenant, new)
+        except ServerUnreachable as error:
+            reason = error.say.params.get("reason", "")
+            raise ServerUnreachable("server.not_added_unreachable", server=new.name, reason=reason) from None
+        if expected and shown != expected:
+            raise Refused("server.not_added_other_key", server=new.name, shown=shown, expected=expected)
+        return (replace(new, host_key=host_key, status="active") if expected else new), shown
 
     async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
         """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""

@@ -29,8 +29,11 @@ class Around:
 
 
 @pytest.fixture
-async def double() -> AsyncIterator[TelegramDouble]:
+async def double(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TelegramDouble]:
     """Return a double with Ann, who has started the bot."""
+    monkeypatch.setenv(
+        "PTB_TIMEDELTA", "true"
+    )  # as a bot sets it for its whole process, but only until the end
     async with serving(TelegramDouble(token=TOKEN, username="it0_bot")) as served:
         served.private(ANN, "Ann")
         yield served

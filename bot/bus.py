@@ -50,6 +50,10 @@ class LocalBus:
     def __init__(self) -> None:
         self._topics: dict[str, set[LocalSubscription]] = {}
 
+    def __len__(self) -> int:
+        """Return how many listen."""
+        return sum(map(len, self._topics.values()))
+
     async def publish(self, topic: str, message: Mapping[str, Any]) -> None:
         """Tell whoever listens here."""
         self.tell(topic, message)

@@ -1,19 +1,20 @@
 """Credentials: secrets that are sealed, replaced, revoked, and opened for a connection or a redactor."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import asyncssh
 
-from agent.fleet.changes import admins_only, note
-from agent.fleet.secrets import checked_secret, parts_of
+from agent.fleet.changes import EndsGrants, admins_only, end_grants, note, record
+from agent.fleet.secrets import Checked, checked_secret, parts_of
+from core.audit import Entry
 from core.clock import Clock
 from core.errors import BadInput, NotFound, Refused
 from core.ids import new_id
 from core.ports import Login
+from core.store import clusters, timers
 from core.store import fleet as store
-from core.store import timers
 from core.store.database import Row, Transaction
 from core.store.statements import LOCK
 from core.store.underway import WARNING
@@ -36,29 +37,17 @@ USED_EVERY = timedelta(minutes=1)
 """When a credential was last used is written at most this often: one may open hundreds of servers at once."""
 
 
-def _more(expires_at: datetime | None, rebound: Sequence[Row], old: Row | None) -> dict[str, str]:
-    """Return what else the audit keeps of a new credential."""
-    return {
-        **({"expires_at": expires_at.isoformat()} if expires_at else {}),
-        **({"servers": ", ".join(sorted(row["name"] for row in rebound))} if rebound else {}),
-        **({"replaces": old["fingerprint"] or old["id"]} if old else {}),
+def _more(
+    checked: Checked, expires_at: datetime | None, rebound: Sequence[Row], old: Row | None
+) -> dict[str, str]:
+    """Return what the audit keeps of a new credential beside its name and kind."""
+    more = {
+        "server": checked.server,
+        "expires_at": expires_at.isoformat() if expires_at else "",
+        "servers": ", ".join(sorted(row["name"] for row in rebound)),
+        "replaces": (old["fingerprint"] or old["id"]) if old else "",
     }
-
-
-def expiry_of(text: str) -> datetime | None:
-    """Return the moment that ``text`` names, None for none: a day such as 2027-01-31 counts to its end, UTC.
-
-    Raises BadInput for a text of another form.
-    """
-    if not text:
-        return None
-    try:
-        if len(text) == 10:
-            return datetime.combine(date.fromisoformat(text), time.max, UTC)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput("credential.bad_expiry") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return {"fingerprint": checked.fingerprint, **{name: text for name, text in more.items() if text}}
 
 
 def _place(tenant: Tenant, credential_id: str, kind: str) -> Place:
@@ -79,13 +68,20 @@ class Credentials:
     """The credentials of tenants.
 
     connections: told of those that are not to be used any more. warn_days: how many days before a
-    credential's end its owner is told.
+    credential's end its owner is told. granted: as ``Fleet`` has it.
     """
 
-    def __init__(self, connections: Connections, clock: Clock, warn_days: Sequence[int] = WARN_DAYS) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        clock: Clock,
+        warn_days: Sequence[int] = WARN_DAYS,
+        granted: EndsGrants | None = None,
+    ) -> None:
         self._connections = connections
         self._clock = clock
         self._warn_days = warn_days
+        self._granted = granted
 
     async def add(
         self,
@@ -124,39 +120,58 @@ class Credentials:
             old = await tx.one(store.CREDENTIAL_NAMED, name=name)
             if old is not None and not replaces:
                 raise BadInput("credential.name_taken", credential=name)
+            ended = await self._end_grants(tx, tenant, name) if kind == "kubeconfig" else ()
             if old is not None:
                 await tx.run(store.REVOKE, credential=old["id"], now=self._clock())
                 await tx.run(timers.CANCEL, tenant=tenant.id, kind=EXPIRES, ref=old["id"])
-            await tx.run(
-                store.ADD_CREDENTIAL,
-                id=credential_id,
-                name=name,
-                kind=kind,
-                sealed=tenant.vault.seal(checked.secret, _place(tenant, credential_id, kind)),
-                fingerprint=checked.fingerprint,
-                key_type=checked.key_type,
-                server=checked.server,
-                created_by=by.id,
-                created_at=self._clock(),
-                used_at=None,
-                expires_at=expires_at,
-                revoked_at=None,
-            )
-            if expires_at is not None:
-                await self._plan_warnings(tx, tenant, credential_id, expires_at)
+            await self._keep(tx, tenant, by, credential_id, name, kind, checked, expires_at)
             rebind = REBINDS.get(kind)
             rebound = await tx.all(rebind, name=name, credential=credential_id) if rebind else []
-            shown = {
-                "fingerprint": checked.fingerprint,
-                **({"server": checked.server} if checked.server else {}),
-            }
-            detail = {"name": name, "kind": kind, **shown, **_more(expires_at, rebound, old)}
+            detail = {"name": name, "kind": kind, **_more(checked, expires_at, rebound, old)}
             await note(tx, tenant, self._clock(), "credential.add", by, "credential", credential_id, detail)
+            await record(tx, tenant, self._clock(), ended)
         for row in rebound:
             self._connections.forget(tenant.id, row["id"])
         if old is not None:
             self._connections.forget_credential(old["id"])
         return checked.fingerprint
+
+    async def _end_grants(self, tx: Transaction, tenant: Tenant, name: str) -> Sequence[Entry]:
+        """End what was granted for clusters whose kubeconfig becomes another: its account may be another."""
+        ids = {row["id"] for row in await tx.all(store.CREDENTIALS) if row["name"] == name}
+        opened = [each for each in await clusters.all_of(tx) if each.credential_id in ids]
+        ended = [await end_grants(self._granted, tx, tenant, each, ("kubeconfig",)) for each in opened]
+        return [entry for entries in ended for entry in entries]
+
+    async def _keep(
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        by: User,
+        credential_id: str,
+        name: str,
+        kind: str,
+        checked: Checked,
+        expires_at: datetime | None,
+    ) -> None:
+        """Write a sealed secret, with the timers of its end."""
+        await tx.run(
+            store.ADD_CREDENTIAL,
+            id=credential_id,
+            name=name,
+            kind=kind,
+            sealed=tenant.vault.seal(checked.secret, _place(tenant, credential_id, kind)),
+            fingerprint=checked.fingerprint,
+            key_type=checked.key_type,
+            server=checked.server,
+            created_by=by.id,
+            created_at=self._clock(),
+            used_at=None,
+            expires_at=expires_at,
+            revoked_at=None,
+        )
+        if expires_at is not None:
+            await self._plan_warnings(tx, tenant, credential_id, expires_at)
 
     async def _plan_warnings(
         self, tx: Transaction, tenant: Tenant, credential_id: str, expires_at: datetime

@@ -1,6 +1,7 @@
 """Secrets as they come in: read, checked, and what of them may be shown."""
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 
 import asyncssh
 
@@ -62,3 +63,19 @@ def parts_of(kind: str, secret: bytes) -> tuple[bytes, ...]:
         return read_kubeconfig(secret).secrets
     except BadInput:  # stored before it was checked
         return (secret,)
+
+
+def expiry_of(text: str) -> datetime | None:
+    """Return the moment that ``text`` names, None for none: a day such as 2027-01-31 counts to its end, UTC.
+
+    Raises BadInput for a text of another form.
+    """
+    if not text:
+        return None
+    try:
+        if len(text) == 10:
+            return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput("credential.bad_expiry") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

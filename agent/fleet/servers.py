@@ -61,7 +61,7 @@ class Fleet:
         self._clock = clock
         self.granted = granted
         self._listed = Listed()
-        self.credentials = Credentials(shell, clock, warn_days)
+        self.credentials = Credentials(shell, clock, warn_days, granted)
         self.clusters = Clusters(self.target, self.credentials, clock, granted)
 
     async def servers(self, tenant: Tenant, state: FleetState | None = None) -> Sequence[Server]:
@@ -90,38 +90,29 @@ class Fleet:
         async with tenant.reading() as db:
             await check_quota(db, tenant)
             server = await placed(db, new, at)
-        shown = ""
-        if server.connection == "ssh":
-            try:
-                host_key, shown = await self.shown_key(tenant, server)
-            except ServerUnreachable as error:
-                reason = error.say.params.get("reason", "")
-                raise ServerUnreachable(
-                    "server.not_added_unreachable", server=server.name, reason=reason
-                ) from None
-            if expected and shown != expected:
-                raise Refused(
-                    "server.not_added_other_key", server=server.name, shown=shown, expected=expected
-                )
-            if expected:
-                server = replace(server, host_key=host_key, status="active")
+        server, shown = await self._met(tenant, server, expected)
         async with tenant.transaction() as tx:
             await tx.run(LOCK, lock=f"fleet {tenant.id}")
             await check_quota(tx, tenant)
             await check_name(tx, server.name)
             await tx.run(store.ADD_SERVER, **store.server_row(server, at))
             detail = {"host": server.host, "port": server.port, "user": server.ssh_user, "fingerprint": shown}
-            await note(
-                tx,
-                tenant,
-                self._clock(),
-                "server.add",
-                by,
-                "server",
-                server.id,
-                {"name": server.name, **detail},
-            )
+            about = {"name": server.name, **detail}
+            await note(tx, tenant, self._clock(), "server.add", by, "server", server.id, about)
         return server, shown
+
+    async def _met(self, tenant: Tenant, new: Server, expected: str) -> tuple[Server, str]:
+        """Return a new server, with its key where that is the expected one, and the key's fingerprint."""
+        if new.connection != "ssh":
+            return new, ""
+        try:
+            host_key, shown = await self.shown_key(tenant, new)
+        except ServerUnreachable as error:
+            reason = error.say.params.get("reason", "")
+            raise ServerUnreachable("server.not_added_unreachable", server=new.name, reason=reason) from None
+        if expected and shown != expected:
+            raise Refused("server.not_added_other_key", server=new.name, shown=shown, expected=expected)
+        return (replace(new, host_key=host_key, status="active") if expected else new), shown
 
     async def shown_key(self, tenant: Tenant, server: Server) -> tuple[str, str]:
         """Return (key line, fingerprint) that the server shows now; it is not trusted by that."""
@@ -162,21 +153,32 @@ class Fleet:
     async def trust(self, tenant: Tenant, by: User, server: Server, confirmed: str) -> None:
         """Pin the key that the server shows, if its fingerprint is the ``confirmed`` one.
 
-        Raises Refused when it shows another, or when another key is pinned already.
+        Raises Refused when it shows another, when another key is pinned already, when the server was moved
+        meanwhile, and for the bot's own machine.
         """
         admins_only(by)
+        _check_has_key(server)
         host_key, shown = await self.shown_key(tenant, server)
         if shown != confirmed:
             raise Refused("server.other_key", server=server.name, shown=shown, expected=confirmed)
         async with tenant.transaction() as tx:
+            await tx.run(LOCK, lock=f"fleet {tenant.id}")
+            now = (await store.servers_by_id(tx, [server.id])).get(server.id)
+            if now is not None and _reached(now) != _reached(server):
+                raise Refused("server.moved_meanwhile", server=server.name)
             if not await tx.value(store.TRUST, server=server.id, host_key=host_key):
                 raise Late("server.key_pinned", server=server.name)
             detail = {"name": server.name, "fingerprint": shown}
             await note(tx, tenant, self._clock(), "server.trust", by, "server", server.id, detail)
 
-    async def distrust(self, tenant: Tenant, by: User, server: Server) -> None:
-        """Drop the pinned key, so that a person can confirm the server's new one."""
+    async def distrust(self, tenant: Tenant, by: User, server: Server) -> str:
+        """Drop the pinned key, so that a person can confirm the server's new one.
+
+        Returns the fingerprint of the one that it shows now, "" where it is away.
+        Raises Refused for the bot's own machine.
+        """
         admins_only(by)
+        _check_has_key(server)
         async with tenant.transaction() as tx:
             ended = await end_grants(self.granted, tx, tenant, server, ("host_key",))
             await tx.run(store.FORGET_KEY, server=server.id)
@@ -185,6 +187,10 @@ class Fleet:
             )
             await record(tx, tenant, self._clock(), ended)
         self._shell.forget(tenant.id, server.id)
+        try:
+            return (await self.shown_key(tenant, server))[1]
+        except It0Error:
+            return ""
 
     async def change_server(
         self, tenant: Tenant, by: User, server: Server, changes: Mapping[str, Any]
@@ -314,3 +320,14 @@ class Fleet:
             return await self.credentials.login(tenant, server.ssh_user, credential.id)
 
         return Target(tenant.id, server, login, f"{credential.id}.{credential.version}", jump)
+
+
+def _reached(server: Server) -> tuple[str, int, str | None]:
+    """Return where a server is reached: it is the key of what is there that is asked for."""
+    return server.host, server.port, server.jump_server_id
+
+
+def _check_has_key(server: Server) -> None:
+    """Raise Refused for the bot's own machine, which shows none."""
+    if server.connection == "local":
+        raise Refused("server.has_no_key", server=server.name)

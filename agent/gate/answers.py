@@ -3,9 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from agent.context import Call
 from agent.engine import Answer, outputs
+from core.errors import Refused
 from core.texts import Say, say
-from core.work import Approval, RunTarget, Server
+from core.work import Approval, Risk, RunTarget, Server
+
+
+def check_may_ask(call: Call, level: Risk, part: str) -> None:
+    """Raise Refused for what is above the level that ``call`` may do, or comes while its turn waits.
+
+    part: what is refused, as people read it.
+    """
+    if level > call.most:
+        raise Refused("gate.only_reads", level=int(level), part=part)
+    if call.waits_for:
+        raise Refused("gate.not_run_waiting", code=call.waits_for)
 
 
 def answer_of(results: Sequence[RunTarget]) -> Answer:

@@ -19,7 +19,7 @@ from agent.gate.actions.refusals import Refusals, foreign_among
 from agent.gate.actions.sending import Sending
 from agent.gate.actions.trusting import Trusting
 from agent.gate.actions.writing import Writing
-from agent.gate.answers import answer_of, duration, refuse_unfit, waiting
+from agent.gate.answers import answer_of, check_may_ask, duration, refuse_unfit, waiting
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.standing import still_allowed
 from agent.gate.judging.hosts import Judge
@@ -82,7 +82,7 @@ class Gate:
         """Judge ``command`` on the servers ``names`` and do what its level says.
 
         While the turn waits for an approval only L0 runs (decision 2). Raises Refused for what cannot even be
-        judged.
+        judged, and as ``check_may_ask``.
         """
         work = call.work
         if not work.user.role.covers(Role.OPERATOR):
@@ -104,10 +104,7 @@ class Gate:
             return refuse_unfit(servers, ways.unfit)
         if verdict.level == Risk.L0:
             return answer_of(await self._run_unasked(work, call.step, action, servers, ways))
-        if verdict.level > call.most:
-            return Answer("refused", (say("gate.only_reads", level=int(verdict.level), part=verdict.part),))
-        if call.waits_for:
-            return Answer("refused", (say("gate.not_run_waiting", code=call.waits_for),))
+        check_may_ask(call, verdict.level, verdict.part)
         granted = await self._granted.run(call, action, servers, ways, verdict)
         if granted is not None:
             return answer_of(granted)

@@ -1,7 +1,6 @@
 """A tenant's redactor, from the secrets in its vault."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from agent.fleet.credentials import Credentials
@@ -25,19 +24,26 @@ class Redactions:
     """Makes a tenant's redactor, from the secrets in its vault.
 
     more: further secrets that the tenant must not be shown, such as the tokens by which it0 itself works.
+    kept_s: how long a tenant's are held in memory.
     """
 
-    def __init__(self, credentials: Credentials, more: More = none_more) -> None:
+    def __init__(self, credentials: Credentials, more: More = none_more, kept_s: float = KEPT_S) -> None:
         self._credentials = credentials
         self._more = more
-        self._kept: dict[str, tuple[float, VaultState, Redact]] = {}
+        self._kept_s = kept_s
+        self._kept: dict[str, tuple[VaultState, Redact]] = {}
 
     async def of(self, tenant: Tenant, state: VaultState | None = None) -> Redact:
         """Return the tenant's redactor. state: the vault's, if it was read just now."""
         state = state or await self._credentials.state(tenant)
-        until, known, redact = self._kept.get(tenant.id, (0.0, (), Redact([])))
-        if until < time.monotonic() or known != state:
+        known, redact = self._kept.get(tenant.id, (None, Redact([])))
+        if known != state:
             secrets = [*await self._credentials.secrets(tenant), *await self._more(tenant)]
             redact = await asyncio.to_thread(Redact, secrets)
-            self._kept[tenant.id] = (time.monotonic() + KEPT_S, state, redact)
+            self._kept[tenant.id] = (state, redact)
+            asyncio.get_running_loop().call_later(self._kept_s, self._forget, tenant.id, redact)
         return redact
+
+    def _forget(self, tenant_id: str, redact: Redact) -> None:
+        if self._kept.get(tenant_id, (None, None))[1] is redact:
+            del self._kept[tenant_id]

@@ -9,11 +9,12 @@ from agent.engine import Answer
 from agent.fleet.accounts import told
 from agent.fleet.forms import NewServer
 from agent.fleet.servers import Fleet
+from agent.gate.answers import check_may_ask
 from agent.gate.gate import Gate
 from core.errors import NotAllowed
 from core.messages import Code
 from core.texts import Say, say
-from core.work import Role, Server
+from core.work import Risk, Role, Server
 
 
 class ListArguments(BaseModel):
@@ -98,7 +99,8 @@ class AddServer:
         self._fleet = fleet
 
     async def __call__(self, call: Call, arguments: AddArguments) -> Answer:
-        """Answer with the card that asks for the confirmation."""
+        """Answer with the card that asks for the confirmation; raises Refused before anything is added."""
+        check_may_ask(call, Risk.L2, f"{self.name} {arguments.name}")
         new = NewServer(**arguments.model_dump())
         server, shown = await self._fleet.add_server(call.work.tenant, call.work.user, new)
         return await self._gate.trusting.ask(call, server, shown)

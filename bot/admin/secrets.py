@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agent.fleet.credentials import expiry_of
+from agent.fleet.secrets import expiry_of
 from bot.admin.beside import OWNER, at
 from bot.texts.visible import listed
 from core.errors import Refused

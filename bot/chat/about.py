@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from agent.context import Desk, Work
+from agent.fleet.changes import admins_only
 from agent.quotas import engine_refused
 from bot.console.auth import Sessions
 from bot.texts.visible import listed
@@ -53,7 +54,7 @@ class About:
 
     async def usage(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Tell what the models have cost, a line for each day, engine and model."""
-        _admins_only(work.user)
+        admins_only(work.user)
         word = words[0] if words else str(USAGE_DAYS)
         good = word.isascii() and word.isdigit() and len(word) < 4 and 1 <= int(word) <= MOST_DAYS
         if not good or len(words) > 1:
@@ -156,14 +157,9 @@ async def used(tenant: Tenant, user: User, days: int, at: datetime) -> list[Row]
 
     Raises NotAllowed for who is no admin.
     """
-    _admins_only(user)
+    admins_only(user)
     async with tenant.reading() as db:
         return await usage.since(db, _first(days, at))
-
-
-def _admins_only(user: User) -> None:
-    if not user.role.covers(Role.ADMIN):
-        raise NotAllowed("error.admins_only")
 
 
 def _first(days: int, at: datetime) -> date:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from agent.context import Work
+from agent.fleet.changes import admins_only
 from agent.fleet.clusters import NewCluster
 from agent.fleet.servers import Fleet
 from agent.gate.actions.probing import Probing
 from bot.chat.about import Command
-from core.errors import BadInput, NotAllowed, Refused
+from core.errors import BadInput, Refused
 from core.messages import Part
 from core.texts import say
-from core.work import Role
 
 OPTIONS = ("entry", "kubeconfig", "environment", "description")
 
@@ -42,8 +42,7 @@ class ClusterCommands:
                 raise BadInput("cluster.usage")
 
     async def _check(self, work: Work, name: str) -> Sequence[Part]:
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        admins_only(work.user)
         checks = await self._probing.check_cluster(work.tenant, work.user, name, work.address.channel)
         if not checks:
             raise Refused("cluster.no_servers", cluster=name)

@@ -4,19 +4,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from agent.context import Desk, Work
-from agent.fleet.credentials import expiry_of
+from agent.fleet.changes import admins_only
 from agent.fleet.forms import NAME
+from agent.fleet.secrets import expiry_of
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.typed import own_code
 from agent.people import set_language
-from bot.chat.about import CONSOLE, Command
+from bot.chat.about import CONSOLE, Command, is_private
 from bot.console.limits import Tally
 from bot.inbound.front import STOP_WORDS
 from bot.inbound.workers import CONTROL_TOPIC
 from bot.texts.terms import then_of
 from bot.texts.visible import in_one_line, listed, sentences, visible
 from core.audit import Entry
-from core.errors import BadInput, NotAllowed
+from core.errors import BadInput, NotAllowed, Refused
 from core.ids import new_token
 from core.messages import Code, Part, command_word
 from core.store import approvals as approval_store
@@ -171,16 +172,16 @@ class Controls:
 
     async def list_approvals(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """List what waits for people, each with all that a decision needs."""
+        is_alone = await is_private(work.tenant, work.user, work.address)
         async with work.tenant.reading() as db:
             pending = (await approval_store.page_of(db, "pending", count=SHOWN))[0]
             count = await db.value(approval_store.PENDING)
             ids = sorted({each for approval in pending for each in approval.action.server_ids})
             servers = await clusters.places_by_id(db, ids)
             names = {user.id: user.name for user in await people.users(db)}
-            is_private = await _is_private(db, work)
             lines: list[Part] = []
             for approval in pending:
-                own = await words_for(db, approval, work.user, "approvals.own_code") if is_private else ()
+                own = await words_for(db, approval, work.user, "approvals.own_code") if is_alone else ()
                 lines += [*described(approval, servers, names), *own]
         if not pending:
             return [say("approvals.none")]
@@ -202,14 +203,15 @@ class Controls:
 
     async def credential(self, work: Work, words: Sequence[str]) -> Sequence[Part]:
         """Make a one-time form for a secret, because a chat is no place for one."""
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        admins_only(work.user)
         expires = next((word.partition("=")[2] for word in words if word.startswith("expires=")), "")
         words = [word for word in words if not word.startswith("expires=")]
         name = words[0] if words else ""
         kind = words[1] if len(words) > 1 else "ssh_key"
         if not NAME.fullmatch(name) or kind not in FORM_KINDS:
             raise BadInput("credential.usage")
+        if not await is_private(work.tenant, work.user, work.address):
+            raise Refused("credential.ask_in_private", credential=name)
         token, now, until = new_token(), self._desk.clock(), expiry_of(expires)
         if until is not None and until <= now:
             raise BadInput("credential.bad_expiry")
@@ -228,15 +230,8 @@ class Controls:
 
     async def report(self, work: Work, _: Sequence[str]) -> Sequence[Part]:
         """Say how it0 itself is."""
-        if not work.user.role.covers(Role.ADMIN):
-            raise NotAllowed("error.admins_only")
+        admins_only(work.user)
         return await self._doctor(work.tenant)
-
-
-async def _is_private(db: Transaction, work: Work) -> bool:
-    """Return whether nobody but the user reads along."""
-    homes = await people.homes(db, work.tenant.id, [work.user.id])
-    return work.address.channel == CONSOLE or work.address in [address for _, address in homes]
 
 
 async def words_for(db: Transaction, approval: Approval, reader: User, key: str) -> Sequence[Part]:

@@ -136,8 +136,8 @@ def server_distrust(name: str, tenant: str, as_json: bool) -> None:
     from bot.admin import servers as admin
 
     shown = run(lambda: admin.distrust_server(tenant, name))
-    words = say("cli.server_waits", server=name, fingerprint=shown)
-    show(as_json, {"name": name, "fingerprint": shown}, words)
+    key = "cli.server_waits" if shown else "cli.server_away"
+    show(as_json, {"name": name, "fingerprint": shown}, say(key, server=name, fingerprint=shown))
 
 
 @server.command("list")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from aiohttp import WSMsgType, web
 
 from agent.gate.deciding.cards import feed_address
@@ -22,6 +23,9 @@ from core.messages import Accepted, Body, Click, Text
 from core.ports import Bus
 from core.store import approvals
 from core.tenant import console_installation
+from core.texts import Say, say
+
+logger = structlog.get_logger()
 
 SIGNED_OUT = 4401
 """The close code of a socket whose session ended."""
@@ -83,12 +87,7 @@ class Page:
         event_id: str | None = None
         opens: str | None = None
         try:
-            limit = self._grounds.message_bytes + (self._grounds.file_bytes * 2 if FILE in raw else 0)
-            if (size := len(raw.encode())) > limit:
-                raise BadInput("socket.too_long", length=size, limit=limit)
-            message = json.loads(raw)
-            if not isinstance(message, dict) or not storable(message):
-                raise BadInput("error.bad_input")
+            message = self._read(raw)
             given = message.get("id")
             event_id = given if isinstance(given, str) else None
             place = message.get("conversation")
@@ -96,15 +95,34 @@ class Page:
             self._check_rate()
             await self._check_session(message)
             await self._route(message, event_id)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            await self._refuse(event_id, BadInput("error.bad_input"))
         except Unauthenticated:
             await self._socket.close(code=SIGNED_OUT, message=b"signed out")
         except StoreUnavailable:
             # Not refused: the page keeps its copy, comes again, and sends it then.
             await self._socket.close(code=1013, message=b"try again later")
         except It0Error as error:
-            await self._refuse(event_id, error, opens)
+            await self._refuse(event_id, error.say, opens)
+        except ConnectionError:
+            raise
+        except (
+            Exception
+        ):  # unanswered it would be sent again with each new connection, and break that as well
+            await logger.aexception("page_message_failed")
+            await self._refuse(event_id, say("error.internal"), opens)
+
+    def _read(self, raw: str) -> Mapping[str, Any]:
+        """Return a message; raises BadInput for what is too long or none."""
+        limit = self._grounds.message_bytes + (self._grounds.file_bytes * 2 if FILE in raw else 0)
+        if (size := len(raw.encode())) > limit:
+            raise BadInput("socket.too_long", length=size, limit=limit)
+        try:
+            message = json.loads(raw)
+            is_one = isinstance(message, dict) and storable(message)
+        except (ValueError, RecursionError):
+            is_one = False
+        if not is_one:
+            raise BadInput("error.bad_input")
+        return dict(message)
 
     def _check_rate(self) -> None:
         rate = self._grounds.messages
@@ -192,10 +210,10 @@ class Page:
                 self.stale.set()
             await self._send({"type": "changed", "what": message["changed"]})
 
-    async def _refuse(self, event_id: str | None, error: It0Error, opens: str | None = None) -> None:
-        message = self._grounds.texts(error.say, self.reader.renderer.language)
+    async def _refuse(self, event_id: str | None, words: Say, opens: str | None) -> None:
+        message = self._grounds.texts(words, self.reader.renderer.language)
         metrics.REFUSED.labels("socket_message").inc()
-        frame = {"type": "refused", "id": event_id, "code": error.say.key, "message": message}
+        frame = {"type": "refused", "id": event_id, "code": words.key, "message": message}
         await self._send({**frame, "conversation": opens} if opens else frame)
 
     async def _send(self, frame: Mapping[str, Any]) -> None:

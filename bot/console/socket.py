@@ -68,9 +68,11 @@ class Sockets:
             async with asyncio.TaskGroup() as group:
                 page = Page(self._grounds, socket, visitor, group)
                 keeper = group.create_task(self._keep_checking(socket, request, page))
-                await page.serve()
-                keeper.cancel()
-                page.close()
+                try:
+                    await page.serve()
+                finally:
+                    keeper.cancel()
+                    page.close()
         except* (ConnectionError, asyncio.CancelledError):
             pass
         finally:

@@ -135,7 +135,7 @@ class Telegram:
         except Undeliverable as error:
             raise NotFound("error.not_found") from error
         expected = webhook_secret(bot.installation.secret)
-        if not hmac.compare_digest(secret.encode(), expected.encode()):
+        if not hmac.compare_digest(secret.encode("utf-8", "surrogatepass"), expected.encode()):
             raise NotAllowed("error.not_allowed")
         return bot
 

@@ -166,8 +166,6 @@ class Bot:
                 await self._installations.moved(self.installation.id, f"{old}:", f"{new}:")
             case Ignored():
                 self._ignored(parsed)
-            case _:
-                pass
 
     async def _followed(self, update: Json, me: Me) -> Arrival | None:
         """Return words that name nobody, where they stand in a topic whose conversation goes on.
@@ -197,6 +195,9 @@ class Bot:
                 raise
             except It0Error as error:
                 self._tell(address, arrival.message_id, error.say, arrival.language)
+            except Exception:  # brought again it would break again, and nothing behind it would be heard
+                await logger.aexception("telegram_not_taken", bot=self.installation.id)
+                self._tell(address, arrival.message_id, say("error.internal"), arrival.language)
         if unread and self._is_first(arrival.album):
             self._tell(address, arrival.message_id, unread, arrival.language)
 

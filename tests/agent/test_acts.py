@@ -7,6 +7,7 @@ from fakes.shell import Answer
 from support.place import Place, at_work, built, until
 from support.store import Store, actions
 
+from agent.fleet.forms import NewServer
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.deciding.votes import Click
 from core.messages import Accepted
@@ -97,3 +98,51 @@ async def test_an_act_that_is_set_aside_is_told_to_the_turn_that_waits(store: St
         assert (await actions(place.tenant))[-1] == "command.not_run"
         assert place.shell.started == []
         await asyncio.sleep(0)
+
+
+def broken(*_: object) -> Answer:
+    """Break as no shell should."""
+    raise RuntimeError("nobody thought of this")
+
+
+async def test_an_act_in_which_it0_itself_broke_is_unclear_and_not_called_refused(store: Store) -> None:
+    async with at_work(store) as place:
+        place.shell.on(RESTART, broken)
+        asked, _ = await approved(place)
+        replies = await place.replies(asked)
+        assert "direct.approved_refused" not in replies[0]
+        assert "direct.unclear" in replies[0]
+        rows = await store.as_owner(f"SELECT state FROM {place.tenant.schema}.run")
+        assert [row["state"] for row in rows] == ["unknown"]
+        assert "command.result" in await actions(place.tenant)
+
+
+async def test_what_broke_on_one_server_leaves_the_others_their_answers(store: Store) -> None:
+    async with at_work(store) as place:
+        await place.app.fleet.add_server(place.tenant, place.ann, NewServer("db", connection="local"))
+        place.shell.on("uptime", broken, server="db")
+        place.shell.on("uptime", Answer(stdout="up 3 days", after_s=0.1), server="web")
+        await place.replies(await place.send("/run web,db uptime"))
+        table = f"{place.tenant.schema}.run_target"
+        rows = await store.as_owner(f"SELECT server, state, stdout FROM {table} ORDER BY server")
+        assert [tuple(row) for row in rows] == [("db", "unknown", ""), ("web", "done", "up 3 days")]
+
+
+async def test_a_stop_goes_only_where_the_command_had_begun(store: Store) -> None:
+    async with at_work(store, fan_out=2) as place:
+        for name in ("a", "b", "c", "d"):
+            await place.app.fleet.add_server(place.tenant, place.ann, NewServer(name, connection="local"))
+        place.shell.on("uptime", Answer(hang=True))
+        asked = await place.send("/run a,b,c,d uptime")
+
+        async def two() -> bool:
+            return len(place.shell.started) == 2
+
+        await until(two)
+        await place.send("/stop")
+        await place.replies(asked, 2)
+        began = {name for name, _ in place.shell.started}
+        assert {name for name, _ in place.shell.stopped} == began
+        rows = await store.as_owner(f"SELECT server, state, error FROM {place.tenant.schema}.run_target")
+        assert {row["server"] for row in rows if row["state"] == "stopped"} == began
+        assert all("shell.never_started" in row["error"] for row in rows if row["server"] not in began)

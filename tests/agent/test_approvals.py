@@ -531,6 +531,15 @@ async def test_withdrawn_request_cannot_be_decided_and_nothing_follows(scene: Sc
         assert await timers.claim(tx, "me", approval.expires_at, 10) == []
 
 
+async def test_withdrawal_is_on_record_with_what_was_withdrawn(scene: Scene) -> None:
+    approval = await scene.ask()
+    await scene.door.cancel(scene.tenant, scene.admins[0], approval)
+    row = [dict(row) async for row in scene.tenant.audit.rows()][-1]
+    assert (row["action"], row["actor_id"]) == ("approval.cancelled", scene.admins[0].id)
+    told = (row["detail"]["code"], row["detail"]["command"], row["detail"]["servers"])
+    assert told == (approval.code, approval.action.command, list(approval.action.server_ids))
+
+
 async def test_request_that_too_few_may_decide_says_so(scene: Scene) -> None:
     await scene.prefer(four_eyes=True, approvals_needed=3)
     work = await taken_work(scene.tenant, scene.admins[0], make_desk(scene.store.clock))

@@ -11,8 +11,9 @@ from fakes.shell import ScriptedShell
 from support.store import Store, actions, add_user
 
 from agent.context import Desk
-from agent.fleet.credentials import EXPIRES, expiry_of
+from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
+from agent.fleet.secrets import expiry_of
 from agent.fleet.servers import Fleet
 from bot.texts.catalogue import load_catalogue
 from core.errors import BadInput

@@ -260,6 +260,25 @@ async def test_only_the_confirmed_key_is_trusted(yard: Yard) -> None:
     assert (await yard.fleet.server(yard.tenant, "web")).host_key == yard.shell.key
 
 
+async def test_key_of_where_a_server_was_before_is_not_pinned_for_where_it_is(yard: Yard) -> None:
+    server, shown = await yard.add(), fingerprint(yard.shell.key)
+    await yard.fleet.change_server(yard.tenant, yard.ann, server, {"host": "elsewhere.example.net"})
+    with pytest.raises(Refused) as caught:  # as where the change comes while the key is asked for
+        await yard.fleet.trust(yard.tenant, yard.ann, server, shown)
+    assert caught.value.say.key == "server.moved_meanwhile"
+    assert (await yard.fleet.server(yard.tenant, "web")).host_key is None
+
+
+async def test_the_bots_own_machine_has_no_key_to_confirm_or_drop(yard: Yard) -> None:
+    here, _ = await yard.fleet.add_server(yard.tenant, yard.ann, NewServer("here", connection="local"))
+    for attempt in (yard.fleet.trust(yard.tenant, yard.ann, here, "SHA256:x"),
+                    yard.fleet.distrust(yard.tenant, yard.ann, here)):  # fmt: skip
+        with pytest.raises(Refused) as caught:
+            await attempt
+        assert caught.value.say.key == "server.has_no_key"
+    assert (await yard.fleet.server(yard.tenant, "here")).status == "active"
+
+
 async def test_pinned_key_gives_way_to_another_only_after_distrust(yard: Yard) -> None:
     server = await yard.add(expected=fingerprint(yard.shell.key))
     first, yard.shell.key = yard.shell.key, host_key()

@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.shell import Answer
+from support.kube_double import DEPLOYER, KubeDouble
 from support.model_double import run_on
 from support.place import Place, at_work, until
 from support.store import Store, add_user
@@ -170,7 +174,7 @@ async def end(place: Place, how: str) -> None:
             web = await place.app.fleet.server(place.tenant, "web")
             await place.app.fleet.change_server(place.tenant, place.ann, web, {"environment": "staging"})
         case "host key dropped":
-            web = await place.app.fleet.server(place.tenant, "web")
+            web = replace(await place.app.fleet.server(place.tenant, "web"), connection="ssh")
             await place.app.fleet.distrust(place.tenant, place.ann, web)
         case "server removed":
             web = await place.app.fleet.server(place.tenant, "web")
@@ -254,6 +258,23 @@ async def test_grant_of_a_cluster_ends_with_it_and_with_a_change_of_its_entry(
         assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
 
 
+async def test_grant_of_a_cluster_ends_with_the_kubeconfig_that_opened_it(
+    store: Store, tmp_path: Path
+) -> None:
+    api, command = KubeDouble(tmp_path), "kubectl scale deployment/shop --replicas=3"
+    async with at_work(store) as place, api.running():
+        credentials, tenant = place.app.fleet.credentials, place.tenant
+        await credentials.add(tenant, place.ann, "kube", "kubeconfig", api.kubeconfig())
+        await place.app.fleet.clusters.add(tenant, place.ann, NewCluster("shop", "k8s", kubeconfig="kube"))
+        asked = await answered(place, f"/run shop {command}")
+        await place.click(f"grant:{(await pending(place))[0]['id']}", "there", place.ann)
+        await place.replies(asked)
+        await credentials.rotate(tenant, place.ann, "kube", api.kubeconfig(DEPLOYER))  # another account
+        assert (await said(place, "grant.void"), await said(place, "grant.why_changed")) == (1, 1)
+        await answered(place, f"/run shop {command}")
+        assert (len(await rows(place, "run", "started_at")), len(await pending(place))) == (1, 1)
+
+
 async def test_grant_that_a_key_gave_ends_with_the_key(store: Store) -> None:
     async with at_work(store) as place:
         await place.app.keys.new(place.tenant, place.ann, "robot", "operator", "en")
@@ -321,17 +342,47 @@ async def test_grant_needs_as_many_votes_as_the_approval_and_each_of_them_for_it
         assert ran(place, STOP) == 1 + holds
 
 
-@pytest.mark.parametrize(
-    "wish", [{"approvals_needed": 2}, {"four_eyes": True}, {"step_up": True}, {"grant_minutes": 0}]
-)
-async def test_what_the_tenant_asks_for_by_now_holds_for_grants_too(
-    store: Store, wish: dict[str, Any]
+BY_NOW: list[tuple[dict[str, Any], str]] = [
+    ({"approvals_needed": 2}, "grant.too_few"),
+    ({"four_eyes": True}, "grant.giver_gone"),
+    ({"step_up": True}, "grant.why_step_up"),
+    ({"grant_minutes": 0}, "grant.why_off"),
+]
+
+
+@pytest.mark.parametrize(("wish", "why"), BY_NOW, ids=[why for _, why in BY_NOW])
+async def test_what_the_tenant_asks_for_by_now_ends_a_grant_which_is_said_with_its_reason(
+    store: Store, wish: dict[str, Any], why: str
 ) -> None:
     async with at_work(store) as place:
         await granted(place, STOP)
         await prefer(place, **wish)
         await answered(place, f"/run web {STOP}")
         assert (ran(place, STOP), len(await pending(place))) == (1, 1)
+        assert (await said(place, "grant.void"), await said(place, why)) == (1, 1)
+        (row,) = await audited(place, "grant.void")
+        assert json.loads(row["detail"])["why"] == why
+        assert await Grants(place.app.desk).live(place.tenant) == []
+
+
+async def test_a_grant_that_the_tenant_gives_no_more_since_the_card_decides_nothing(store: Store) -> None:
+    async with at_work(store) as place:
+        await answered(place, f"/run web {RESTART}")
+        await prefer(place, grant_minutes=0)
+        (card,) = await pending(place)
+        replies = await place.replies(await place.click(f"grant:{card['id']}", "there", place.ann))
+        assert replies == [["grant.not_offered"]]
+        assert (len(await pending(place)), ran(place), await rows(place, "vote", "at")) == (1, 0, [])
+
+
+async def test_a_grant_holds_no_longer_than_the_tenant_wants_by_now(store: Store) -> None:
+    async with at_work(store) as place:
+        asked = await answered(place, f"/run web {RESTART}")
+        await prefer(place, grant_minutes=5)
+        await place.click(f"grant:{(await pending(place))[0]['id']}", "there", place.ann)
+        await place.replies(asked)
+        (grant,) = await Grants(place.app.desk).live(place.tenant)
+        assert grant.ends_at - grant.given_at == timedelta(minutes=5)
 
 
 async def test_viewers_revoke_nothing_and_other_tenants_know_of_nothing(store: Store) -> None:

@@ -1,8 +1,10 @@
 """Known secrets never leave: not as they are, not encoded, coloured or cut in two, and at no great cost."""
 
 import base64
+import gc
 import random
 import string
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from urllib.parse import quote, quote_plus
@@ -13,6 +15,7 @@ from fakes.shell import ScriptedShell
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.counting import calls, growth
+from support.place import until
 from support.store import Store, add_user
 
 from agent.fleet.servers import Fleet
@@ -368,3 +371,15 @@ async def test_new_secret_is_hidden_at_once_and_a_destroyed_one_no_longer(store:
     store.clock.forward(minutes=1)
     await hands.credentials.revoke(tenant, admin, "c")
     assert (await redactions.of(tenant))("new-secret") == "new-secret"
+
+
+async def test_secrets_are_let_go_of_when_nobody_asks_for_them_any_more(store: Store) -> None:
+    tenant, hands = await store.first(), Fleet(ScriptedShell(), store.clock)
+    redactions = Redactions(hands.credentials, kept_s=0.01)
+    made = weakref.ref(await redactions.of(tenant))
+
+    async def is_gone() -> bool:
+        gc.collect()
+        return made() is None
+
+    await until(is_gone)

@@ -172,3 +172,19 @@ def test_a_file_is_named_by_what_can_be_seen_and_runs_in_no_browser(path: str, n
 def test_it_is_asked_for_by_a_command() -> None:
     found: Any = read("/send web-1 '/var/log/my app.log'", [server("web-1")])
     assert found == Intent("send_file", {"server": "web-1", "path": "/var/log/my app.log"})
+
+
+@pytest.mark.parametrize("ending", ["txt", "conf"])
+async def test_a_link_to_a_name_that_is_a_secret_is_neither_sent_nor_asked_for(
+    real: Bench, tmp_path: Path, ending: str
+) -> None:
+    work, secret = real.work, "hunter2-hunter2"
+    await real.fleet.credentials.add(work.tenant, work.user, "pw", "ssh_password", secret.encode())
+    (tmp_path / f"{secret}.{ending}").write_text("text\n")
+    (tmp_path / "plain.txt").symlink_to(tmp_path / f"{secret}.{ending}")
+    answer = await real("send_file", server="web", path=str(tmp_path / "plain.txt"))
+    assert (answer.status, key_of(answer)) == ("refused", "file.secret_name")
+    assert await sent(real) == []
+    for table in ("event", "audit", "approval", "file", "run"):
+        rows = await real.store.as_owner(f"SELECT t::text AS t FROM {work.tenant.schema}.{table} t")
+        assert secret not in str(rows)

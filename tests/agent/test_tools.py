@@ -15,7 +15,7 @@ from agent.shell.hostkeys import fingerprint
 from agent.tools.checks import may_reach
 from bot.texts.catalogue import load_catalogue
 from core.texts import Say
-from core.work import Role
+from core.work import Risk, Role
 
 PRIVATE = [
     "127.0.0.1",
@@ -265,6 +265,21 @@ async def test_viewer_is_refused_whatever_touches_a_machine(
     assert key_of(answer) in ("error.operators_only", "error.admins_only")
     assert bench.shell.started == []
     assert (await bench("list_servers")).status == "done"
+
+
+@pytest.mark.parametrize("limit", ["only reads", "waits"])
+async def test_no_server_is_added_by_what_may_only_read_or_while_the_turn_waits(
+    bench: Bench, limit: str
+) -> None:
+    await bench.fleet.credentials.add(
+        bench.work.tenant, bench.work.user, "main", "ssh_password", b"pa55word!"
+    )
+    given = {"name": "db", "host": "192.0.2.7", "user": "ops", "credential": "main"}
+    bench.box.waits_for = "A7-493" if limit == "waits" else ""
+    answer = await bench.box.call(1, "add_server", given, Risk.L0 if limit == "only reads" else Risk.L3)
+    assert answer.status == "refused"
+    assert key_of(answer) == ("gate.not_run_waiting" if limit == "waits" else "gate.only_reads")
+    assert not await bench.fleet.servers(bench.work.tenant)
 
 
 async def test_tail_asks_for_the_file_as_one_argument(bench: Bench) -> None:

@@ -150,6 +150,17 @@ async def test_console_link_is_not_made_where_others_read_it(store: Store, place
     assert await sign_ins(chat) == 0
 
 
+async def test_form_for_a_secret_is_not_made_where_others_read_it(store: Store, place: Place) -> None:
+    chat = await chat_at(place)
+    for thread in ("group", "home-bob"):
+        assert await chat.ask(place.ann, "/credential main", thread) == ["credential.ask_in_private"]
+    forms = f"SELECT count(*) FROM {place.tenant.schema}.secret_form"
+    assert (await store.as_owner(forms))[0][0] == 0
+    assert (await chat.ask(place.ann, "/credential main"))[0] == "credential.form"
+    assert (await asked(place, "/credential other"))[0] == "credential.form"
+    assert (await store.as_owner(forms))[0][0] == 2
+
+
 def test_menu_of_chats_has_commands_only_and_all_of_these_in_both_languages() -> None:
     assert set(MENU) <= set(COMMANDS)
     assert {"new", "conversations", "open", "usage", "engine", "console"} <= set(MENU)

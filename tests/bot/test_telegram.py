@@ -617,6 +617,17 @@ async def hooked(tmp_path: Path) -> AsyncIterator[tuple[House, TelegramDouble]]:
             house.close()
 
 
+async def status_of(house: House, secret: bytes) -> int:
+    """Return how an update is answered that comes with bytes for its secret, which no client would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    lines = [b"POST /telegram/telegram-default HTTP/1.1", b"Host: it0", b"Connection: close"]
+    lines += [SECRET_HEADER.encode() + b": " + secret, b"Content-Length: 2", b"", b"{}"]
+    writer.write(b"\r\n".join(lines))
+    first = await reader.readline()
+    writer.close()
+    return int(first.split()[1])
+
+
 async def test_by_webhook_it_hears_telegram_and_nobody_else(hooked: tuple[House, TelegramDouble]) -> None:
     house, double = hooked
     double.private(ANN, "Ann")
@@ -632,6 +643,7 @@ async def test_by_webhook_it_hears_telegram_and_nobody_else(hooked: tuple[House,
                 assert response.status == 403
         async with session.post(f"{house.url}/telegram/nobody", json=update) as response:
             assert response.status == 404
+        assert await status_of(house, b"\xff\xfe") == 403
         headers = {SECRET_HEADER: webhook_secret(TOKEN)}
         async with session.post(url, json={"garbage": 1}, headers=headers) as response:
             assert response.status == 200

@@ -75,6 +75,19 @@ async def test_a_dropped_file_is_taken_and_may_be_taken_off_again(house: House, 
 
 
 @needs_chromium
+async def test_an_attached_file_stays_with_its_conversation(house: House, browser: Browser) -> None:
+    page = await enter(browser, house, "admin")
+    await page.locator("#composer").fill("hello")
+    await page.locator("#composer").press("Enter")
+    await expect(page.locator(".spoken.reply")).to_have_count(1)
+    await attached(page, "keys.txt", b"for this conversation only")
+    await expect(page.locator(".attached")).to_contain_text("keys.txt")
+    await page.evaluate("location.hash = '#/chat/new'")
+    await expect(page.locator(".said")).to_have_count(0)
+    await expect(page.locator(".attached")).to_be_hidden()
+
+
+@needs_chromium
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from agent.context import Call, Desk
 from agent.fleet.servers import Ways
 from agent.gate.actions.binding import keys_of, users_of, ways_of
-from agent.gate.deciding.grants import Grants, covering, fallen
+from agent.gate.deciding.covering import Cover, covering, fallen
+from agent.gate.deciding.grants import Grants
 from agent.gate.deciding.standing import still_allowed
 from agent.gate.running.execution import Executor
 from agent.gate.running.jobs import job_of, never, owned, run_of_step, unasked
@@ -48,14 +49,16 @@ class Granted:
             asked = await approvals.of_step(db, work.turn_id, call.step)
             read = await seen.seen_by(db, work.conversation_id, work.turn_id, work.user.id)
             now = self._desk.clock()
-            grant = None if begun or asked else await covering(db, work, action, verdict, read, now)
+            cover = Cover() if begun or asked else await covering(db, work, action, verdict, read, now)
         if begun is not None:
             run = runs.run_of(*begun)
             job = job_of(work, run, action, ways, owned(self._desk, work), call.step, never)
             return await self._executor.run(work.tenant, job)
-        if grant is None:
+        if cover.ended:
+            await self._grants.end(work.tenant, cover.ended)
+        if cover.grant is None:
             return None
-        return await self._under(call, grant, action, servers, ways, verdict)
+        return await self._under(call, cover.grant, action, servers, ways, verdict)
 
     async def _under(
         self,

@@ -1,12 +1,13 @@
 """Asking what an account can do on its server: a run like any other, judged, audited and kept."""
 
 from dataclasses import replace
+from functools import partial
 
 from agent.context import Desk
 from agent.fleet import rights
 from agent.fleet.accounts import Account, account_of, question, told
 from agent.fleet.servers import Fleet
-from agent.gate.deciding.standing import not_halted
+from agent.gate.deciding.standing import not_stopped
 from agent.gate.judging.judging import Judging
 from agent.gate.running.execution import Executor
 from agent.gate.running.jobs import Job
@@ -119,7 +120,8 @@ class Probing:
             return RunTarget(seen.id, seen.name, "failed", error=why.as_json(), os_user=seen.ssh_user)
         run_id = self._desk.ids()
         run = Run(run_id, "", run_id, None, command, Risk.L0, ((seen.id, seen.name),), by.id, None)
-        job = Job(run, ways.targets, LIMIT_S, "", _anybody, Unseen(), 0, not_halted, channel=channel)
+        may_start = partial(not_stopped, tenant=tenant)
+        job = Job(run, ways.targets, LIMIT_S, "", _anybody, Unseen(), 0, may_start, channel=channel)
         return (await self._executor.run(tenant, job))[0]
 
 

@@ -11,7 +11,7 @@ from agent.files.scripts import Found
 from agent.gate.actions.binding import bound
 from agent.gate.actions.fetching import LIMIT_S, Fetching
 from agent.gate.actions.refusals import Refusals
-from agent.gate.answers import waiting
+from agent.gate.answers import check_may_ask, waiting
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.judging.files import SEND
 from agent.gate.judging.judging import Judging
@@ -62,6 +62,7 @@ class Sending:
         found = await self._fetching.look(call.work, call.step, seen, path, self._most)
         if isinstance(found, Answer):
             return found
+        await self._check_name(call.work, found)
         if (answer := await self._judged(call, server, found.path)) is not None:
             return answer
         file_id = f"{call.work.turn_id}-{call.step}"
@@ -75,6 +76,7 @@ class Sending:
         if isinstance(found, Answer):
             first = found.parts[0]
             return first if isinstance(first, Say) else say("edit.not_read", path=path, server=server.name)
+        await self._check_name(work, found)
         async with work.tenant.reading() as db:
             rose = (await self._judging.send(db, found.path, server)).level > approval.level
         if rose:
@@ -87,6 +89,12 @@ class Sending:
         rose = (await self._judging.send(tx, _path_of(approval), server)).level > approval.level
         return unfit_for_files(server) or (say("gate.level_rose", code=approval.code) if rose else None)
 
+    async def _check_name(self, work: Work, found: Found) -> None:
+        """Raise Refused where a link leads to a name with a secret of the vault: the name goes on record."""
+        redact = await self._fetching.redact(work.tenant)
+        if redact.known(found.path) != found.path:
+            raise Refused("file.secret_name", path=redact(found.path))
+
     async def _judged(self, call: Call, server: Server, path: str) -> Answer | None:
         """Refuse a file or ask for it, as its level says; None where it is sent unasked."""
         async with call.work.tenant.reading() as db:
@@ -97,10 +105,7 @@ class Sending:
         return await self._ask(call, server, path, verdict) if verdict.level > Risk.L0 else None
 
     async def _ask(self, call: Call, server: Server, path: str, verdict: Verdict) -> Answer:
-        if verdict.level > call.most:
-            raise Refused("gate.only_reads", level=int(verdict.level), part=path)
-        if call.waits_for:
-            raise Refused("gate.not_run_waiting", code=call.waits_for)
+        check_may_ask(call, verdict.level, path)
         action = bound("send", _short(path), [server], LIMIT_S)
         approval, nobody = await self._approvals.ask(call.work, call.step, action, verdict)
         return waiting(approval, nobody)

@@ -14,7 +14,7 @@ from agent.fleet.servers import Fleet
 from agent.gate.actions.binding import bound
 from agent.gate.actions.fetching import Fetching
 from agent.gate.actions.refusals import Refusals
-from agent.gate.answers import refuse_unfit, waiting
+from agent.gate.answers import check_may_ask, refuse_unfit, waiting
 from agent.gate.deciding.approvals import Approvals
 from agent.gate.judging.files import WRITE
 from agent.gate.judging.judging import Judging
@@ -97,10 +97,7 @@ class Writing:
         self, call: Call, name: str, path: str, make: Making, mode: str = "", undoes: str = ""
     ) -> Answer:
         server = await self._fetching.server(call, name)
-        if call.most < Risk.L2:
-            raise Refused("gate.only_reads", level=2, part=path)
-        if call.waits_for:
-            raise Refused("gate.not_run_waiting", code=call.waits_for)
+        check_may_ask(call, Risk.L2, path)
         if (why := odd(path)) is not None:
             return Answer("refused", (why,))
         async with call.work.tenant.reading() as db:

@@ -14,7 +14,6 @@ from agent.gate.deciding.rights import check_right, deciders
 from agent.gate.deciding.standing import still_allowed
 from agent.gate.deciding.votes import Ballot, Click
 from agent.gate.proving.stepup import check_proven
-from core.audit import Entry
 from core.errors import Halted, Late, NotAllowed, NotFound, Refused
 from core.store import approvals as store
 from core.store import arrivals, inbox, log, people, preferences, timers
@@ -194,8 +193,7 @@ class Approvals:
                 return False
             await tx.run(timers.CANCEL, tenant=tenant.id, kind=EXPIRY, ref=approval.id)
             await self._cards.outcome(tx, tenant, approval, "cancelled", user)
-            entry = Entry("approval.cancelled", "user", user.id, None, "approval", approval.id)
-            await tenant.audit.append_in(tx, entry, self._desk.clock())
+            await tenant.audit.append_in(tx, records.withdrawn(user, approval), now)
         return True
 
     async def _why_late(self, tenant: Tenant, approval_id: str, user: User) -> Say:

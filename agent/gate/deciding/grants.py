@@ -1,7 +1,6 @@
 """Grants: an approved command may be run again by its requester, on its servers, for some minutes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.context import Desk, Work
@@ -10,7 +9,7 @@ from agent.speech import speak
 from core.audit import Entry
 from core.errors import BadInput, Late, NotAllowed, NotFound
 from core.messages import Outbound
-from core.store import approvals, clusters, keys, log, people, preferences, timers
+from core.store import approvals, clusters, log, people, preferences, timers
 from core.store import grants as store
 from core.store.database import Transaction
 from core.store.grants import Grant
@@ -18,7 +17,7 @@ from core.store.preferences import Preferences
 from core.store.statements import LOCK
 from core.tenant import Tenant
 from core.texts import Say, say
-from core.work import Action, Approval, Risk, Role, User, Verdict, may_decide
+from core.work import Action, Approval, Risk, Role, User
 
 GRANT_END = "grant_end"
 """The timer's kind; its ref is the grant's id."""
@@ -30,59 +29,14 @@ def minutes_offered(action: Action, level: Risk, wishes: Preferences) -> int:
 
 
 async def wish(tx: Transaction, tenant: Tenant, approval: Approval, user: User) -> None:
-    """Note that a vote just cast was for the grant, too; raises BadInput where none was offered.
+    """Note that a vote just cast was for the grant, too; raises BadInput where none is offered by now.
 
     Until the transaction's end none is made void: what is given then was there to be ended, or is not given.
     """
-    if not approval.grant_minutes:
+    if not min(approval.grant_minutes, (await preferences.load(tx)).grant_minutes):
         raise BadInput("grant.not_offered", code=approval.code)
     await _hold(tx, tenant)
     await tx.run(store.WISH, id=approval.id, user_id=user.id)
-
-
-async def covering(
-    tx: Transaction, work: Work, action: Action, verdict: Verdict, seen: Sequence[str], now: datetime
-) -> Grant | None:
-    """Return a grant under which ``work`` may run ``action`` unasked, None if people have to be asked.
-
-    seen: what its turn has read of data from outside.
-    """
-    for grant in await store.live(tx, now, work.user.id):
-        if not grant.covers(action) or verdict.level > grant.approval.level:
-            continue
-        if set(seen) <= await _readable(tx, grant) and await fallen(tx, work.tenant, grant) is None:
-            return grant
-    return None
-
-
-async def _readable(tx: Transaction, grant: Grant) -> set[str]:
-    """Return what a turn may have read: what the approval's turn had, and the granted servers' output."""
-    places = await clusters.places_by_id(tx, list(grant.approval.action.server_ids))
-    return {*grant.approval.seen, *(f"server:{place.name}" for place in places.values())}
-
-
-async def fallen(tx: Transaction, tenant: Tenant, grant: Grant) -> Say | None:
-    """Return why the votes for a grant would not give it any more, None if they would."""
-    approval, wishes = grant.approval, await preferences.load(tx)
-    if not wishes.grant_minutes:
-        return say("grant.not_offered", code=approval.code)
-    is_stepped_up = wishes.step_up and approval.level >= Risk.L2
-    if is_stepped_up and grant.given_at < await tx.value(preferences.STEP_UP_AT):
-        return say("grant.giver_gone")  # nobody was asked for a second factor then
-    four_eyes = approval.four_eyes or wishes.four_eyes
-    needed = max(approval.needed, wishes.approvals_needed if approval.level >= Risk.L2 else 1)
-    strict = replace(approval, four_eyes=four_eyes, needed=needed)
-    givers = (await approvals.approvers(tx, [approval.id])).get(approval.id, ())
-    if len(givers) < needed:
-        return say("grant.too_few")
-    for giver in givers:
-        user = await people.user(tx, giver)
-        if user is None or may_decide(user, strict) is not None:
-            return say("grant.giver_gone")
-        is_split = four_eyes and approval.level >= Risk.L2
-        if is_split and await keys.stands_behind(tx, tenant.id, giver, approval.requester_id):
-            return say("grant.giver_gone")
-    return None
 
 
 async def _hold(tx: Transaction, tenant: Tenant) -> None:
@@ -92,6 +46,10 @@ async def _hold(tx: Transaction, tenant: Tenant) -> None:
 async def _hold_place(tx: Transaction, grant: Grant) -> None:
     """Hold the conversation in which a grant's end is said, before the grant: as the start of a run does."""
     await tx.one(log.HOLD, id=grant.approval.conversation_id)
+
+
+def _place_of(grant: Grant) -> str:
+    return grant.approval.conversation_id
 
 
 async def _standing_on(tx: Transaction, found: Sequence[Grant], person: str, place: str) -> Sequence[Grant]:
@@ -118,10 +76,11 @@ class Grants:
         """Give the grant with the approval that ``by`` has just settled, if every vote was for it."""
         votes = await tx.value(store.WISHES, id=approval.id)
         givers = (await approvals.approvers(tx, [approval.id])).get(approval.id, ())
-        if not approval.grant_minutes or votes < len(givers) or await is_stopped(tx, tenant):
+        minutes = min(approval.grant_minutes, (await preferences.load(tx)).grant_minutes)
+        if not minutes or votes < len(givers) or await is_stopped(tx, tenant):
             return
         now = self._desk.clock()
-        until = now + timedelta(minutes=approval.grant_minutes)
+        until = now + timedelta(minutes=minutes)
         await tx.run(store.GIVE, id=approval.id, now=now, until=until)
         timer = await timers.set_timer(tx, tenant.id, GRANT_END, approval.id, until)
         if timer is not None:
@@ -191,18 +150,36 @@ class Grants:
         person: who asked for it or gave it; place: a server or cluster that it names. Returns what is to be
         recorded with the transaction's last statements.
         """
-        now, entries = self._desk.clock(), list[Entry]()
+        now = self._desk.clock()
         await _hold(tx, tenant)
         found = await store.live(tx, now)
-        for grant in sorted(found, key=lambda each: each.approval.conversation_id):
+        for grant in sorted(found, key=_place_of):
             await _hold_place(tx, grant)
-        for grant in await _standing_on(tx, found, person, place):
-            if await tx.value(store.VOID, id=grant.id, now=now):
-                await tx.run(timers.CANCEL, tenant=tenant.id, kind=GRANT_END, ref=grant.id)
-                await self._say(tx, tenant, grant, say("grant.void", **self._about(grant), why=why))
-                detail = {**_detail(grant), "why": why.key}
-                entries.append(Entry("grant.void", "system", None, None, "grant", grant.id, detail=detail))
-        return entries
+        standing = await _standing_on(tx, found, person, place)
+        return [entry for grant in standing for entry in await self._void(tx, tenant, grant, why, now)]
+
+    async def end(self, tenant: Tenant, ended: Sequence[tuple[Grant, Say]]) -> None:
+        """End grants that hold no more, each with its reason, and say so where they were given."""
+        now, entries = self._desk.clock(), list[Entry]()
+        async with tenant.transaction() as tx:
+            await _hold(tx, tenant)
+            for grant in sorted((grant for grant, _ in ended), key=_place_of):
+                await _hold_place(tx, grant)
+            for grant, why in ended:
+                entries += await self._void(tx, tenant, grant, why, now)
+            for entry in entries:
+                await tenant.audit.append_in(tx, entry, now)
+
+    async def _void(
+        self, tx: Transaction, tenant: Tenant, grant: Grant, why: Say, now: datetime
+    ) -> Sequence[Entry]:
+        """End a grant if it holds, and say so; return what is to be recorded."""
+        if not await tx.value(store.VOID, id=grant.id, now=now):
+            return ()
+        await tx.run(timers.CANCEL, tenant=tenant.id, kind=GRANT_END, ref=grant.id)
+        await self._say(tx, tenant, grant, say("grant.void", **self._about(grant), why=why))
+        detail = {**_detail(grant), "why": why.key}
+        return [Entry("grant.void", "system", None, None, "grant", grant.id, detail=detail)]
 
     async def use(self, tx: Transaction, work: Work, grant: Grant, run_id: str) -> None:
         """Say and record that a command begins under a grant, with the transaction in which it does."""

@@ -60,6 +60,12 @@ def refused(user: User, approval: Approval | None, click: Click, why: Say) -> En
     )
 
 
+def withdrawn(user: User, approval: Approval) -> Entry:
+    """Return the row of a request that was taken back."""
+    detail = {**_detail(approval), "requester": approval.requester_id}
+    return Entry("approval.cancelled", "user", user.id, None, "approval", approval.id, detail=detail)
+
+
 def by_time(approval: Approval, status: str) -> Entry:
     """Return the audit row of a request that time has settled."""
     action = "approval.went_ahead" if status == "approved" else "approval.expired"

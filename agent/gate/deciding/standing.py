@@ -10,15 +10,10 @@ from core.tenant import Tenant
 from core.work import Role
 
 
-async def not_halted(tx: Transaction) -> None:
-    """Raise Halted where people have stopped everything."""
-    if (await preferences.load(tx)).halted_by:
-        raise Halted
-
-
 async def not_stopped(tx: Transaction, tenant: Tenant) -> None:
     """Raise Halted, or Refused in a suspended tenant: as it is now, which the handle may not know yet."""
-    await not_halted(tx)
+    if (await preferences.load(tx)).halted_by:
+        raise Halted
     if await tx.value(people.TENANT_STATUS, tenant=tenant.id) != "active":
         raise Refused("error.tenant_suspended")
 

@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from agent.context import Desk
 from agent.gate.running.jobs import Errand, Job
 from agent.gate.running.records import intent_of, result_of
@@ -23,6 +25,8 @@ from core.tenant import Tenant
 from core.texts import say
 from core.work import Risk, RunTarget
 
+logger = structlog.get_logger()
+
 POLL_S = 1.0
 LONG_CHARS = 8_192
 """From here on text is searched for secrets beside the loop: 64 kB take 3 to 30 ms (docs/benchmarks.md)."""
@@ -30,8 +34,13 @@ LONG_CHARS = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How far a run has come, by server. over: where it is over; cut: what was seen of what was cut off."""
+    """How far a run has come, by server.
 
+    left: where this process would have begun it and did not yet; over: where it is over; cut: what was seen
+    of what was cut off.
+    """
+
+    left: set[str] = field(default_factory=set)
     over: dict[str, RunTarget] = field(default_factory=dict)
     cut: dict[str, RunTarget] = field(default_factory=dict)
 
@@ -90,6 +99,9 @@ class Executor:
         server_id = target.server.id
         if course and server_id in course.over:
             return course.over[server_id]
+        if course and server_id in course.left:
+            why = say("shell.never_started", server=target.server.name).as_json()
+            return RunTarget(server_id, target.server.name, "failed", error=why)
         await self._shell.stop(target, job.run.id)
         result = await self._shell.outcome(target, job.run.id)
         if course is None:
@@ -120,6 +132,7 @@ class Executor:
             mine = await runs.start(tx, job.run, self._desk.me, self._desk.clock())
         if not mine:
             return await self.recover(tenant, job)
+        course.left.update(target.server.id for target in job.targets)
         redact = await self._redactions.of(tenant)
         await self._all(job, redact, course)
         return await self._end(tenant, job, [*course.over.values(), *job.unfit], redact)
@@ -192,11 +205,16 @@ class Executor:
         errand = job.errand or Errand(job.run.command)
         order = Order(job.run.id, errand.command, job.timeout_s, job.cwd, errand.stdin, errand.keep_bytes)
         shown = None if errand.keep_bytes else show.take
+        course.left.discard(target.server.id)
         try:
             course.over[target.server.id] = await self._shell.run(target, order, shown)
         except asyncio.CancelledError:
             course.cut[target.server.id] = show.so_far(target)
             raise
+        except Exception:  # whatever broke: the command may go on there, and the other servers have theirs
+            await logger.aexception("shell_failed", run=job.run.id, server=target.server.id)
+            why = say("run.broke", server=target.server.name).as_json()
+            course.over[target.server.id] = replace(show.so_far(target), state="unknown", error=why)
         finally:
             await show.close()
 

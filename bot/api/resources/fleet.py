@@ -15,7 +15,6 @@ from bot.api.models.base import Page
 from bot.api.paging import cut
 from bot.api.problems import naming
 from bot.texts.catalogue import Catalogue
-from core.errors import Refused
 from core.store import clusters, fleet
 from core.work import Role, Server
 
@@ -102,18 +101,18 @@ class FleetDesk:
 
     async def trust_server(self, caller: Caller, name: str, form: models.Fingerprint) -> models.Server:
         """Pin the host key that was compared (admins)."""
-        server = await self._with_key(caller, name)
+        caller.needs(Role.ADMIN)
+        server = await self._fleet.server(caller.tenant, name)
         await self._fleet.trust(caller.tenant, caller.user, server, form.fingerprint)
         trusted = await self._fleet.server(caller.tenant, name)
         await self._probing.learn(caller.tenant, caller.user, trusted, caller.channel)
         return await self.show_server(caller, name)
 
     async def distrust_server(self, caller: Caller, name: str) -> models.Shown:
-        """Drop the pinned host key (admins); answers with the one that the server shows now."""
-        server = await self._with_key(caller, name)
-        await self._fleet.distrust(caller.tenant, caller.user, server)
-        _, shown = await self._fleet.shown_key(caller.tenant, server)
-        return models.Shown(fingerprint=shown)
+        """Drop the pinned host key (admins); answers with the one that it shows now, if any."""
+        caller.needs(Role.ADMIN)
+        server = await self._fleet.server(caller.tenant, name)
+        return models.Shown(fingerprint=await self._fleet.distrust(caller.tenant, caller.user, server))
 
     async def show_hardening(
         self, caller: Caller, name: str, query: models.HardeningQuery
@@ -123,14 +122,6 @@ class FleetDesk:
         kinds = query.kinds.split(",") if query.kinds else KINDS
         script = await self._fleet.hardening(caller.tenant, caller.user, server, kinds)
         return models.Hardening(script=script, kinds=list(KINDS))
-
-    async def _with_key(self, caller: Caller, name: str) -> Server:
-        """Return a server that shows a key; raises Refused for the bot's own machine."""
-        caller.needs(Role.ADMIN)
-        server = await self._fleet.server(caller.tenant, name)
-        if server.connection == "local":
-            raise Refused("server.has_no_key", server=server.name)
-        return server
 
 
 def _server(server: Server, names: Mapping[str, str], can: list[str]) -> models.Server:

@@ -142,7 +142,8 @@ export function makeComposer({ said, send }, scope) {
     move(key, carry) {
       place = key;
       back = 0;
-      if (carry && area.value) return keepDraft();
+      if (carry) return area.value ? keepDraft() : undefined;
+      hold(null);
       let draft = '';
       try {
         draft = sessionStorage.getItem(DRAFT + key) || '';

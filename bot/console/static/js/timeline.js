@@ -158,7 +158,6 @@ export class Timeline {
     }
   }
 
-  /** The reply shows what the commands said that it speaks of. */
   /** What a model thought and said before its calls. */
   #thought({ turn, body }) {
     if (turn === this.#draft?.turn || turn === this.#thinking?.dataset.turn) this.clearLive();
@@ -168,6 +167,7 @@ export class Timeline {
       body.parts.length > 0 && h('div', { class: 'prose' }, parts(body.parts)));
   }
 
+  /** The reply shows what the commands said that it speaks of. */
   #putAway() {
     for (const step of this.steps.values()) {
       if (step.given === 'waiting' && step.status !== 'waiting' && step.status !== 'running') step.live.remove();

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import structlog
+
 from agent.fleet.credentials import EXPIRES
 from agent.fleet.expiry import Expiry
 from agent.gate.deciding.approvals import EXPIRY, Approvals
@@ -11,11 +13,13 @@ from bot.upkeep.gone import Gone
 from bot.upkeep.heads import Heads
 from core.clock import Clock
 from core.settings import Settings
-from core.store import files, inbox, outbox, people, timers
+from core.store import files, inbox, outbox, people, runs, timers
 from core.store.database import Database
 from core.store.timers import Timer, set_timer
 from core.tenant import Tenants
 from scheduler.timers import OnTimer
+
+logger = structlog.get_logger()
 
 PURGE = "purge"
 HEADS = "audit_heads"
@@ -59,6 +63,9 @@ def timer_handlers(
             async with tenant.transaction() as tx:
                 await tx.run(people.FORMS_PURGE, before=before)
                 await tx.run(files.PURGE, before=clock() - files.KEPT)
+                forsaken = await runs.forsake(tx, clock())
+            if forsaken:
+                await logger.awarning("runs_forsaken", tenant=tenant.id, runs=forsaken)
         return clock() + timedelta(hours=1)
 
     async def write_heads(_: Timer) -> datetime:

@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, exists, func, literal_column, not_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.store import tables
 from core.store.database import Row, Statement, Transaction
-from core.store.statements import INT, MOMENT, insert_row, of_tenant, param
+from core.store.statements import INT, MOMENT, TEXTS, insert_row, of_tenant, param
 from core.work import Risk, RunTarget
 
+I = tables.inbox  # noqa: E741
+P = tables.processes
 R = tables.runs
 RT = tables.run_targets
+
+FORSAKEN = timedelta(hours=1)
+"""So long a run is left to itself: the command line's own processes show no sign of life."""
 
 START = Statement(
     upsert(R)
@@ -54,6 +59,33 @@ RUNNING_IN = Statement(
     select(R.c.id, R.c.owner, R.c.turn_id, R.c.approval_id).where(
         of_tenant(R), R.c.conversation_id == param("conversation"), R.c.state == "running"
     )
+)
+_owner_lives = R.c.owner.in_(select(P.c.id).scalar_subquery())
+_is_worked_on = exists(
+    select(literal_column("1"))
+    .select_from(I)
+    .where(
+        I.c.tenant_id == R.c.tenant_id,
+        I.c.conversation_id == R.c.conversation_id,
+        I.c.state.in_([literal_column("'new'"), literal_column("'taken'")]),
+    )
+)
+FORSAKE = Statement(
+    update(R)
+    .where(
+        of_tenant(R),
+        R.c.state == "running",
+        R.c.started_at < param("before", MOMENT),
+        not_(_owner_lives),
+        not_(_is_worked_on),
+    )
+    .values(state="unknown", ended_at=param("at", MOMENT))
+    .returning(R.c.id)
+)
+FORSAKE_TARGETS = Statement(
+    update(RT)
+    .where(of_tenant(RT), RT.c.run_id == func.any(param("ids", TEXTS)), RT.c.state == "running")
+    .values(state="unknown")
 )
 NEWEST = Statement(select(R).where(of_tenant(R)).order_by(R.c.started_at.desc()).limit(param("count", INT)))
 RUNNING = Statement(select(func.count()).select_from(R).where(of_tenant(R), R.c.state == "running"))
@@ -150,6 +182,17 @@ def run_of(row: Row, targets: Sequence[RunTarget]) -> Run:
         row["requester_id"],
         row["approver_id"],
     )
+
+
+async def forsake(tx: Transaction, at: datetime) -> Sequence[str]:
+    """Call unknown what ran for a process that is gone, and that no work asks about any more; return the ids.
+
+    Such are the questions that no turn repeats: what an account may do, and a file that was to be sent.
+    """
+    ids = [row["id"] for row in await tx.all(FORSAKE, at=at, before=at - FORSAKEN)]
+    if ids:
+        await tx.run(FORSAKE_TARGETS, ids=ids)
+    return ids
 
 
 async def take_over(tx: Transaction, run_id: str, me: str) -> bool:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from support.place import at_work, built
 from support.place import until as until_there
 from support.store import Store
@@ -13,9 +14,12 @@ from agent.gate.deciding.approvals import EXPIRY, Approvals
 from bot.upkeep.chores import KEPT, PURGE, timer_handlers
 from core.ids import new_id
 from core.messages import Address
-from core.store import files, fleet, log
+from core.store import arrivals, files, fleet, log, processes, runs
+from core.store.arrivals import Arrival
 from core.store.people import token_hash
+from core.store.runs import Run
 from core.store.timers import Timer, set_timer
+from core.work import Risk
 
 
 async def test_purge_forgets_what_was_over_long_ago_in_every_tenant(store: Store) -> None:
@@ -55,6 +59,35 @@ async def test_files_that_were_sent_are_forgotten_after_a_week(store: Store) -> 
             handlers = timer_handlers(app.settings, app.database, app.tenants, lambda at=moment: at, *rest)
             await handlers[PURGE](Timer(0, "", PURGE, "", 0, moment, 0))
             assert (await store.as_owner(f"SELECT count(*) FROM {tenant.schema}.file"))[0][0] == left
+
+
+@pytest.mark.parametrize(
+    ("owner", "waits", "state"),
+    [("gone", False, "unknown"), ("gone", True, "running"), ("alive", False, "running")],
+)
+async def test_what_ran_for_a_process_that_is_gone_is_unknown_unless_somebody_asks(
+    store: Store, owner: str, waits: bool, state: str
+) -> None:
+    async with built(store) as place:
+        app, tenant, now = place.app, place.tenant, place.app.clock()
+        address = Address("console", "i1", "thread")
+        async with tenant.transaction() as tx:
+            talk = await log.open_conversation(tx, new_id(), address, place.ann.id, now)
+            await processes.enter(tx, "alive", "bot", "host", 1)
+            run = Run("r1", talk, "t1", None, "id", Risk.L0, (("s1", "web"),), place.ann.id, None)
+            await runs.start(tx, run, owner, now)
+            if waits:
+                await arrivals.post(tx, Arrival(tenant.id, "i1", "e1", talk, 1, laned=True))
+        rest = (Approvals(app.desk), app.heads, Expiry(app.desk, app.tenants))
+        for later in (now, now + timedelta(hours=2)):
+            handlers = timer_handlers(app.settings, app.database, app.tenants, lambda at=later: at, *rest)
+            async with tenant.reading() as db:
+                assert await db.value(runs.RUNNING) == 1
+            await handlers[PURGE](Timer(0, "", PURGE, "", 0, later, 0))
+        async with tenant.reading() as db:
+            row, targets = await runs.get(db, "r1") or (None, [])
+    assert row
+    assert [row["state"], *(target.state for target in targets)] == [state, state]
 
 
 async def test_running_process_warns_of_a_credential_in_its_owners_console(store: Store) -> None:

@@ -9,7 +9,7 @@ from core.tenant import Tenant
 from core.work import Server
 
 MOST = 20_000
-"""So many servers are kept, of all tenants together; whose were asked for longest ago go first."""
+"""So many servers are kept, of all tenants together; whose were read longest ago go first."""
 
 
 class Listed:
@@ -25,7 +25,10 @@ class Listed:
             async with tenant.reading() as db:
                 kept = await store.servers_and_state(db)
             self._kept[tenant.id] = kept
-        self._kept.move_to_end(tenant.id)
+            self._kept.move_to_end(tenant.id)
+            self._make_room()
+        return kept[1]
+
+    def _make_room(self) -> None:
         while len(self._kept) > 1 and sum(len(servers) for _, servers in self._kept.values()) > MOST:
             self._kept.popitem(last=False)
-        return kept[1]

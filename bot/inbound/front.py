@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from agent.gate.deciding.typed import read as read_decision
 from agent.gate.proving.stepup import Proof, StepUp
 from agent.gate.proving.totp import bare_code, typed_code
@@ -36,8 +34,6 @@ from core.store.inbox import Taken
 from core.store.log import Event
 from core.store.openings import Opening
 from core.tenant import Tenant, Tenants
-
-logger = structlog.get_logger()
 
 MAX_TEXT = 64_000
 MAX_EVENT_ID = 200

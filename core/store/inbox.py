@@ -1,8 +1,9 @@
 """The durable inbox and its lanes: what was accepted is handled once, one turn at a time per conversation.
 
 A lane is a conversation's right to a running turn: its row holds the owning process and a fence that rises
-with every change of owner. Taking a lane, letting it go and looking for the next message each lock the
-lane's row first, so no wake-up is lost between the end of a turn and a message that comes in just then.
+with every change of owner. Taking a lane (``arrivals``), letting it go (here and in ``endings``) and looking
+for the next message each lock the lane's row first, so no wake-up is lost between the end of a turn and a
+message that comes in just then. What processes that are gone left behind is taken back by ``processes``.
 Whoever locks both a conversation's row (by appending to its log) and its lane takes the conversation first;
 several conversations are locked with the turn's own first and the others in the order of their ids.
 """
@@ -30,7 +31,6 @@ from core.store.statements import BIG, BIGS, INT, param
 
 I = tables.inbox  # noqa: E741
 L = tables.lanes
-P = tables.processes
 
 ACT = "act"
 """What the event id of an approved act begins with."""
